@@ -1,0 +1,1 @@
+"""The SAM data engine as a Label Studio ML backend."""

@@ -1,0 +1,1 @@
+"""The three stages: assisted, semi-automatic and fully automatic."""

@@ -1,0 +1,33 @@
+"""The errors a caller can act on; the HTTP server and the command line translate them in one place each."""
+
+
+class SamBackendError(Exception):
+    """Base of all our errors. The message names the value that is wrong and never holds a secret."""
+
+
+class InvalidInputError(SamBackendError):
+    """The request, file or argument is wrong: HTTP 400, exit code 2."""
+
+
+class LabelConfigError(InvalidInputError):
+    """The project's labelling configuration cannot be used."""
+
+
+class PromptError(InvalidInputError):
+    """A prompt is malformed or lies outside the image."""
+
+
+class ImageFetchError(SamBackendError):
+    """An image could not be fetched (address, permission, size or time limit)."""
+
+
+class ImageDecodeError(SamBackendError):
+    """The fetched bytes are not an image that we can read."""
+
+
+class ModelStoreError(SamBackendError):
+    """A checkpoint is missing, damaged or of an unknown family."""
+
+
+class LabelStudioError(SamBackendError):
+    """Label Studio refused a call or could not be reached."""

@@ -1,0 +1,1 @@
+"""Label Studio's formats: label configuration, regions, prompts, images and its API."""

@@ -1,0 +1,1 @@
+"""Masks as pixels, run lengths and polygons."""

@@ -1,0 +1,65 @@
+"""Every setting in one place, read from the environment (`SAM_BACKEND_…`) or given in code."""
+
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """How this backend runs. Each field is read from `SAM_BACKEND_<NAME>`.
+
+    `REDIS_URL`, `LABEL_STUDIO_URL` and `LABEL_STUDIO_API_KEY` are also read under these names,
+    which Label Studio's own backends use.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="SAM_BACKEND_", env_file=".env", extra="ignore", populate_by_name=True
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(9090, ge=0, le=65535)
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("sam-backend"),
+        description="Pulled checkpoints, caches and databases live here.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    model: str | None = Field(None, description="Version in the model store; the best one without.")
+    model_store: Path | None = Field(
+        None, description="Folder of checkpoints; `model_store` under `data_dir` without."
+    )
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    threads: int | None = Field(None, ge=1, description="CPU threads of the model; all without.")
+
+    label_studio_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("SAM_BACKEND_LABEL_STUDIO_URL", "LABEL_STUDIO_URL"),
+        description="Overrides the hostname that Label Studio sends to /setup.",
+    )
+    label_studio_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("SAM_BACKEND_LABEL_STUDIO_API_KEY", "LABEL_STUDIO_API_KEY"),
+        description="Legacy or personal access token; overrides the one sent to /setup.",
+    )
+    basic_auth_user: str | None = None
+    basic_auth_password: SecretStr | None = None
+
+    redis_url: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("SAM_BACKEND_REDIS_URL", "REDIS_URL")
+    )
+    cache_memory_mb: int = Field(512, ge=1)
+    cache_disk_mb: int = Field(0, ge=0, description="0: no embeddings on disk.")
+
+    max_body_mb: int = Field(250, ge=1, description="Label Studio's own limit for one request.")
+    max_image_mb: int = Field(100, ge=1)
+    max_image_megapixels: int = Field(200, ge=1)
+    image_timeout_s: float = Field(20.0, gt=0)
+    allow_private_addresses: bool = Field(
+        False, description="Fetch images from private and link-local addresses too."
+    )
+
+    all_masks: bool = Field(False, description="Answer a lone click with all three masks.")
+    prefetch_tasks: int = Field(0, ge=0, description="Tasks encoded ahead of the one opened.")

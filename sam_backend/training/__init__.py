@@ -1,0 +1,1 @@
+"""Training of SAM networks on simulated annotation sessions."""
