@@ -1,8 +1,8 @@
-"""The errors a caller can act on; the HTTP server and the command line translate them in one place each."""
+"""The errors a caller can act on; HTTP server and command line translate them, once each."""
 
 
 class SamBackendError(Exception):
-    """Base of all our errors. The message names the value that is wrong and never holds a secret."""
+    """Base of all our errors. The message names the wrong value and never holds a secret."""
 
 
 class InvalidInputError(SamBackendError):

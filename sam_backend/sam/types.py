@@ -28,7 +28,8 @@ class Prompt:
             float32 with L the model's mask side (256 for ViT-B/L/H); None without.
 
     Raises:
-        PromptError: A shape is wrong, a number is not finite, the box is empty, or nothing is asked.
+        PromptError: A shape is wrong, a number is not finite, the box is empty, or nothing is
+            asked.
     """
 
     xy: npt.NDArray[np.float32] = field(default_factory=_no_points)
@@ -62,7 +63,7 @@ class Prompt:
 
     @property
     def is_ambiguous(self) -> bool:
-        """True for a lone click, which may mean the whole, a part or a subpart (paper, section 3)."""
+        """True for a lone click: it may mean the whole, a part or a subpart (paper, section 3)."""
         return len(self.xy) == 1 and self.box is None and self.mask_logits is None
 
 
@@ -71,7 +72,7 @@ class Embedding:
     """The image encoder's output for one image.
 
     Attributes:
-        features: Shape (C, h, w), float16 or float32 on the CPU, so that any thread or process may hold it.
+        features: Shape (C, h, w), float16 or float32, on the CPU: any thread or process may hold it.
         image_size: (height, width) of the original image in pixels.
         input_size: (height, width) of the resized image before padding to the model's square.
     """

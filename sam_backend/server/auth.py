@@ -1,0 +1,40 @@
+"""Optional HTTP basic authentication, the only kind Label Studio offers for ML backends."""
+
+import base64
+import binascii
+import hmac
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from sam_backend.server.plain import send_text
+
+# Liveness and readiness are asked by orchestrators that hold no password.
+OPEN_PATHS = frozenset({"/health", "/ready"})
+
+
+class BasicAuth:
+    """ASGI middleware: 401 without the right user and password, compared in constant time."""
+
+    def __init__(self, app: ASGIApp, user: str, password: str) -> None:
+        self._app = app
+        self._expected = f"{user}:{password}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 401."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._is_allowed(scope):
+            await self._app(scope, receive, send)
+            return
+        await send_text(
+            send, 401, "user and password needed", [(b"www-authenticate", b'Basic realm="sam"')]
+        )
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        header = dict(scope["headers"]).get(b"authorization", b"")
+        kind, _, encoded = header.partition(b" ")
+        if kind.lower() != b"basic":
+            return False
+        try:
+            given = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            return False
+        return hmac.compare_digest(given, self._expected)
