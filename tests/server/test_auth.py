@@ -1,0 +1,44 @@
+"""Basic auth: who gets in, and what stays open."""
+
+import base64
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from sam_backend.server.auth import BasicAuth
+
+
+@pytest.fixture
+def client() -> TestClient:
+    async def answer(_: object) -> PlainTextResponse:
+        return PlainTextResponse("in")
+
+    app = Starlette(routes=[Route(path, answer) for path in ("/health", "/ready", "/status")])
+    app.add_middleware(BasicAuth, user="ann", password="pässword:with:colons")
+    return TestClient(app)
+
+
+def _basic(text: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/health", {}, 200),
+        ("/ready", {}, 200),
+        ("/status", {}, 401),
+        ("/status", _basic("ann:pässword:with:colons"), 200),
+        ("/status", _basic("ann:wrong"), 401),
+        ("/status", _basic("ann:"), 401),
+        ("/status", {"Authorization": "Basic not-base64!"}, 401),
+        ("/status", {"Authorization": "Bearer abc"}, 401),
+    ],
+)
+def test_who_gets_in(client: TestClient, path: str, headers: dict[str, str], status: int) -> None:
+    response = client.get(path, headers=headers)
+    assert response.status_code == status
+    assert ("www-authenticate" in response.headers) == (status == 401)
