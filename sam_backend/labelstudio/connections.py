@@ -1,0 +1,122 @@
+"""Which Label Studio a project belongs to: learnt from /setup, kept across restarts and processes.
+
+/predict names a project (`"<id>.<created>"`) but not the server it comes from, and after a restart
+of this backend an open page goes on clicking without a new /setup. So what /setup said is kept in
+a file that only the owner may read (it holds access tokens) and that all server processes share.
+"""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from sam_backend.errors import LabelStudioError
+from sam_backend.labelstudio.hosts import LabelStudioHost
+
+log = logging.getLogger(__name__)
+
+# project uid -> {url: access token}
+_Table = dict[str, dict[str, str]]
+
+
+class Connections:
+    """The projects that called /setup and their Label Studio. Safe under threads and processes.
+
+    Args:
+        file: Where connections are kept, mode 0600.
+        url: Overrides every hostname that Label Studio sends: one server for all projects.
+        token: Overrides every access token that Label Studio sends.
+    """
+
+    def __init__(self, file: Path, url: str | None = None, token: str | None = None) -> None:
+        self._file = file
+        self._url = url
+        self._token = token
+        self._lock = threading.Lock()
+        self._table: _Table = {}
+        self._stamp: tuple[int, int] | None = None
+
+    def remember(self, project: str, url: str, token: str) -> None:
+        """Keep what /setup said; an unchanged connection writes nothing.
+
+        The same project under another address but with the same token is a server that moved, and
+        replaces the old address; with another token it is a second server.
+
+        Raises:
+            LabelStudioError: `url` is no http(s) address.
+        """
+        host = LabelStudioHost(self._url or url, token)
+        with self._lock:
+            if self._read().get(project, {}).get(host.url) == token:
+                return
+            with self._exclusive():
+                table = self._read()
+                kept = {u: t for u, t in table.get(project, {}).items() if t != token}
+                self._write({**table, project: {**kept, host.url: token}})
+
+    def host(self, project: str) -> LabelStudioHost:
+        """The Label Studio of a project.
+
+        Raises:
+            LabelStudioError: The project never called /setup, or two servers claim it.
+        """
+        with self._lock:
+            claims = dict(self._read().get(project, {}))
+        if self._url is not None:
+            return LabelStudioHost(self._url, self._token or next(iter(claims.values()), ""))
+        if not claims:
+            raise LabelStudioError(
+                f"project {project!r} is unknown: open the project's model page in Label Studio "
+                "(it sends /setup) or set LABEL_STUDIO_URL"
+            )
+        if len(claims) > 1:
+            raise LabelStudioError(
+                f"project {project!r} is claimed by {' and '.join(sorted(claims))}: "
+                "run one backend for each, with LABEL_STUDIO_URL set"
+            )
+        ((url, token),) = claims.items()
+        return LabelStudioHost(url, self._token or token)
+
+    def projects(self) -> dict[str, list[str]]:
+        """Addresses by project uid, without tokens, for the status page."""
+        with self._lock:
+            return {project: sorted(claims) for project, claims in self._read().items()}
+
+    def _read(self) -> _Table:
+        try:
+            stamp = self._stamp_now()
+        except FileNotFoundError:
+            return self._table
+        if stamp != self._stamp:
+            try:
+                self._table = json.loads(self._file.read_text())
+            except (OSError, ValueError):
+                log.warning("%s is unreadable; it is written anew at the next /setup", self._file)
+                self._table = {}
+            self._stamp = stamp
+        return self._table
+
+    def _stamp_now(self) -> tuple[int, int]:
+        # Each write is a new file, so the inode tells apart two writes in one tick of the clock.
+        status = self._file.stat()
+        return status.st_mtime_ns, status.st_ino
+
+    def _write(self, table: _Table) -> None:
+        temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            json.dump(table, stream)
+        temporary.replace(self._file)
+        self._table, self._stamp = table, self._stamp_now()
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        """Hold the file against other server processes."""
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
