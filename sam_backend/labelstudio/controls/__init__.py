@@ -1,0 +1,37 @@
+"""The tags that masks are answered with and read from: one file each, one line here."""
+
+from sam_backend.errors import InvalidInputError
+from sam_backend.labelstudio.controls.base import Control
+from sam_backend.labelstudio.controls.brush import Brush
+from sam_backend.labelstudio.regions import Answer, Region
+from sam_backend.masks.types import Mask
+
+CONTROLS: dict[str, Control] = {control.kind: control for control in (Brush(),)}
+
+
+def encode(mask: Mask, answer: Answer) -> list[Region]:
+    """Result items that show a mask, shape (H, W) bool; none if it has no pixels."""
+    return CONTROLS[answer.control.kind].encode(mask, answer)
+
+
+def can_decode(region: Region) -> bool:
+    """True if the result item carries a shape that we can turn into a mask."""
+    return _kind(region) in CONTROLS
+
+
+def decode(region: Region) -> Mask:
+    """The pixels of a region, drawn by us or by hand, shape (H, W) bool.
+
+    Raises:
+        InvalidInputError: The region is damaged or of a type without pixels.
+    """
+    kind = _kind(region)
+    if kind not in CONTROLS:
+        raise InvalidInputError(f"a region of type {region.get('type')!r} has no mask")
+    return CONTROLS[kind].decode(region)
+
+
+def _kind(region: Region) -> str:
+    # Not by what the value holds: with "keep label selected" Label Studio adds a keypointlabels
+    # item that repeats the brush's rle.
+    return str(region.get("type", "")).removesuffix("labels")

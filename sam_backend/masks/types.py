@@ -1,0 +1,22 @@
+"""The mask itself: which pixels of an image belong to one object."""
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_backend.errors import InvalidInputError
+
+Mask = npt.NDArray[np.bool_]
+"""Pixels of one object, shape (H, W) bool, original image size."""
+
+
+def check_mask(mask: Mask) -> Mask:
+    """The same array, once its shape and dtype are known to be a mask's.
+
+    Raises:
+        InvalidInputError: The array is not (H, W) bool with at least one pixel.
+    """
+    if mask.ndim != 2 or mask.dtype != np.bool_ or mask.size == 0:
+        raise InvalidInputError(
+            f"a mask must be bool with shape (H, W), not {mask.dtype} with shape {mask.shape}"
+        )
+    return mask
