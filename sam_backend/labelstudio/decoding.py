@@ -1,0 +1,88 @@
+"""Image files to pixels, as the annotator's browser shows them."""
+
+import io
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from sam_backend.errors import ImageDecodeError
+
+# Raster formats that browsers or storages hold. A closed list keeps hostile files away from
+# Pillow's rarer readers (EPS starts Ghostscript).
+FORMATS: Final = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+
+
+def decode_image(data: bytes, max_pixels: int = 200_000_000) -> npt.NDArray[np.uint8]:
+    """Decode a file to RGB, shape (H, W, 3) uint8, upright as its EXIF orientation says.
+
+    The pixel count is checked from the header, before anything is decoded. 16-bit grey keeps its
+    high byte, as browsers do (other deep formats, which browsers do not show, are stretched from
+    their minimum to their maximum); transparent pixels are laid on white; of an animation or a
+    multi-page file the first frame counts.
+
+    Args:
+        data: The file.
+        max_pixels: Largest width times height. Pillow's own guard against decompression bombs
+            (twice `PIL.Image.MAX_IMAGE_PIXELS`, 179 million pixels unless changed) holds too.
+
+    Raises:
+        ImageDecodeError: No image, a format not in `FORMATS`, damaged, cut short, or too large.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=_known_formats()) as image:
+            _check_size(image.size, max_pixels)
+            image.load()
+            return _rgb(_upright(image), is_png=image.format == "PNG")
+    except ImageDecodeError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageDecodeError(f"the image is refused as too large: {error}") from None
+    except Exception as error:  # Pillow's readers raise nearly anything on hostile bytes
+        raise ImageDecodeError(
+            f"{len(data)} bytes starting with {data[:8].hex(' ') or 'nothing'} cannot be read as "
+            f"an image: {type(error).__name__}"
+        ) from None
+
+
+def _known_formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise ImageDecodeError(
+            f"the image has {width} x {height} pixels, over the limit of {max_pixels}"
+        )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data: browsers show such an image as it is stored
+        return image
+
+
+def _rgb(image: Image.Image, is_png: bool) -> npt.NDArray[np.uint8]:
+    if image.mode.startswith("I") or image.mode == "F":
+        grey = _eight_bits(np.asarray(image), is_png)
+        return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, rgba)
+    return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def _eight_bits(values: npt.NDArray[np.generic], is_png: bool) -> npt.NDArray[np.uint8]:
+    """Deep grey values, shape (H, W), to uint8."""
+    deep = values.astype(np.float64)
+    if is_png:
+        return np.clip(deep // 256, 0, 255).astype(np.uint8)
+    deep = np.nan_to_num(deep, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(deep.min()), float(deep.max())
+    scale = 255.0 / (high - low) if high > low else 0.0
+    return np.rint((deep - low) * scale).astype(np.uint8)
