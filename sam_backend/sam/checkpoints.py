@@ -1,0 +1,198 @@
+"""Reads a checkpoint into a network: Meta's `.pth` files and our `.safetensors`, strictly."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from segment_anything.modeling import Sam
+
+from sam_backend.errors import InvalidInputError, ModelStoreError
+from sam_backend.sam.families import FAMILIES, Family, family_named
+
+WEIGHTS_NAMES = ("weights.safetensors", "weights.pth")
+CARD_NAME = "card.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedModel:
+    """A network that is ready to run.
+
+    Attributes:
+        sam: The network in eval mode, float32, on the chosen device, without gradients.
+        family: Its name in `FAMILIES`.
+        version: The checkpoint's version: the card's, or the file's stem.
+        sha256: Of the weights file, lower-case hex.
+    """
+
+    sam: Sam
+    family: str
+    version: str
+    sha256: str
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device to run on: `auto` takes the first CUDA device if there is one, else the CPU.
+
+    Apple's mps is never chosen: parts of the network (float64 coordinates) do not run there.
+
+    Raises:
+        InvalidInputError: The name is no device, or this machine lacks it.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in {"cpu", "cuda"}:
+        raise InvalidInputError(f"device must be auto, cpu, cuda or cuda:N, not {name!r}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InvalidInputError(
+            f"device {name!r} is not here: torch sees {torch.cuda.device_count()} CUDA devices"
+        )
+    return device
+
+
+def load(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
+    """Reads a model-store folder (weights and card) or a bare weights file.
+
+    Weights stored in half precision are widened to float32. A folder's card names the family and
+    the sha256, which is checked; a bare file's family is told from the shapes of its weights.
+
+    Raises:
+        ModelStoreError: Something is missing, damaged, or of another family; names the file.
+    """
+    card = _read_card(path) if path.is_dir() else {}
+    weights_path = weights_file(path) if path.is_dir() else path
+    sha256 = sha256_of(weights_path)
+    if card.get("sha256", sha256) != sha256:
+        raise ModelStoreError(
+            f"{weights_path} is damaged: its sha256 is {sha256}, its card says {card['sha256']}"
+        )
+    state = read_weights(weights_path)
+    family = family_named(card["family"]) if "family" in card else detect_family(state, path)
+    return LoadedModel(
+        sam=build_with_weights(family, state, weights_path).to(device),
+        family=family.name,
+        version=card.get("version", path.stem),
+        sha256=sha256,
+    )
+
+
+def weights_file(folder: Path) -> Path:
+    """The weights inside a model-store folder.
+
+    Raises:
+        ModelStoreError: There are none.
+    """
+    for name in WEIGHTS_NAMES:
+        if (folder / name).is_file():
+            return folder / name
+    raise ModelStoreError(f"{folder} has no {' or '.join(WEIGHTS_NAMES)}")
+
+
+def sha256_of(path: Path) -> str:
+    """The file's sha256, lower-case hex.
+
+    Raises:
+        ModelStoreError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelStoreError(f"cannot read {path}: {error.strerror}") from error
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """A checkpoint's state dict on the CPU, floating weights as float32.
+
+    Pickles are read with `weights_only=True`: a checkpoint never runs code.
+
+    Raises:
+        ModelStoreError: The file is missing, damaged, or holds something else.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle, zip and safetensors each raise their own kinds
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ModelStoreError(f"cannot read weights from {path}: {reason}") from error
+    if not isinstance(state, dict) or not state:
+        raise ModelStoreError(f"{path} holds no state dict but a {type(state).__name__}")
+    for name, weight in state.items():
+        if not isinstance(weight, torch.Tensor):
+            raise ModelStoreError(
+                f"{path} holds no plain state dict: {name!r} is a {type(weight).__name__}"
+            )
+    return {
+        name: weight.float() if weight.is_floating_point() else weight
+        for name, weight in state.items()
+    }
+
+
+def detect_family(state: Mapping[str, torch.Tensor], path: Path) -> Family:
+    """The family whose weights have exactly these names and shapes.
+
+    Raises:
+        ModelStoreError: None has; names the closest one and how it differs.
+    """
+    faults = {family.name: _differences(family, state) for family in FAMILIES.values()}
+    closest = min(faults, key=lambda name: len(faults[name]))
+    if faults[closest]:
+        raise ModelStoreError(
+            f"{path} fits no model family; the closest is {closest}: {_summary(faults[closest])}"
+        )
+    return FAMILIES[closest]
+
+
+def build_with_weights(family: Family, state: Mapping[str, torch.Tensor], path: Path) -> Sam:
+    """The family's network with these weights, strictly: none missing, none left over.
+
+    Raises:
+        ModelStoreError: A weight is missing, unknown or of another shape.
+    """
+    faults = _differences(family, state)
+    if faults:
+        raise ModelStoreError(f"{path} holds no {family.name} weights: {_summary(faults)}")
+    sam = family.build_without_weights()
+    sam.load_state_dict(state, strict=True, assign=True)
+    if any(tensor.is_meta for tensor in (*sam.parameters(), *sam.buffers())):
+        sam = family.build()  # it makes constants that no state dict holds: build it for real
+        sam.load_state_dict(state, strict=True)
+    return sam.eval().requires_grad_(requires_grad=False)
+
+
+def _read_card(folder: Path) -> dict[str, str]:
+    path = folder / CARD_NAME
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        return {key: str(card[key]) for key in ("family", "version", "sha256")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelStoreError(
+            f"{path} is no model card with family, version and sha256: {error!r}"
+        ) from error
+
+
+def _differences(family: Family, state: Mapping[str, torch.Tensor]) -> list[str]:
+    """What keeps these weights from being the family's, one line each."""
+    shapes = family.shapes()
+    missing = [f"{name} is missing" for name in shapes if name not in state]
+    unknown = [f"{name} is unknown" for name in state if name not in shapes]
+    other = [
+        f"{name} has shape {tuple(state[name].shape)}, not {shape}"
+        for name, shape in shapes.items()
+        if name in state and tuple(state[name].shape) != shape
+    ]
+    return missing + unknown + other
+
+
+def _summary(faults: list[str]) -> str:
+    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+    return "; ".join(faults[:3]) + more

@@ -1,0 +1,73 @@
+"""The model families: which network a checkpoint's weights belong to.
+
+A new family is one builder and one line in `FAMILIES`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from segment_anything.build_sam import build_sam_vit_b, build_sam_vit_h, build_sam_vit_l
+from segment_anything.modeling import Sam
+
+from sam_backend.errors import ModelStoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One network architecture.
+
+    Attributes:
+        name: How cards and the command line call it.
+        build: Makes the network with fresh weights, on the CPU.
+        rank: Higher is better; decides which checkpoint is served when none is named. The order
+            is that of the paper's figure 13 (mask quality grows with the image encoder).
+    """
+
+    name: str
+    build: Callable[[], Sam]
+    rank: int
+
+    def build_without_weights(self) -> Sam:
+        """The network on torch's meta device: right names and shapes, no memory, no random init.
+
+        The device context is local to the calling thread.
+        """
+        with torch.device("meta"):
+            return self.build()
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Every weight's name and shape, as the family's state dict has them."""
+        weights = self.build_without_weights().state_dict()
+        return {name: tuple(weight.shape) for name, weight in weights.items()}
+
+
+def _build_starter() -> Sam:
+    from sam_backend.sam.starter import build_starter
+
+    return build_starter()
+
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        family.name: family
+        for family in (
+            Family("starter", _build_starter, rank=0),
+            Family("vit_b", build_sam_vit_b, rank=1),
+            Family("vit_l", build_sam_vit_l, rank=2),
+            Family("vit_h", build_sam_vit_h, rank=3),
+        )
+    }
+)
+
+
+def family_named(name: str) -> Family:
+    """The family of that name.
+
+    Raises:
+        ModelStoreError: There is none.
+    """
+    if name not in FAMILIES:
+        raise ModelStoreError(f"unknown model family {name!r}; known: {', '.join(FAMILIES)}")
+    return FAMILIES[name]
