@@ -1,0 +1,204 @@
+"""`sam-backend demo`: a private Label Studio, this backend and a project of photos to click."""
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any, NoReturn
+
+import httpx
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from sam_backend.errors import SamBackendError
+from sam_backend.labelstudio.local_server import LocalLabelStudio, ensure_label_studio_env
+from sam_backend.labelstudio.projects import Projects
+from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.labelstudio.templates import template
+from sam_backend.settings import Settings
+
+PROJECT_TITLE = "SAM demo"
+
+NOT_PASSED_ON = ("HOST", "PORT", "BASIC_AUTH_", "LABEL_STUDIO_")
+"""Settings of ours that would lead the demo's backend away from the demo's Label Studio."""
+
+READY = """
+Ready. Open [bold]{url}[/bold]
+  login     {email}
+  password  {password}
+
+What to click:
+  1. Open the first image of the project.
+  2. At the bottom, switch on [bold]Auto-Annotation[/bold].
+  3. In the toolbar on the right, hover the pink button and take the [bold]points[/bold] tool.
+  4. Choose the label [bold]Object[/bold] under "Click an object" and click on an object:
+     its mask appears.
+  5. Not right yet? Choose the label again and click what is missing, or Alt+click what is too much.
+     Or take the box tool and a label under "Box an object", and drag a box.
+  6. Press the green tick to keep the mask, then [bold]Submit[/bold].
+
+Model: {model}. What the backend did and why: {backend}/status
+Data:  {folder}
+Ctrl-C stops everything; the next start finds it again.
+"""
+
+
+class _Stopped(BaseException):
+    """A signal asked us to end."""
+
+
+def demo(
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--dir", help="Where the demo keeps everything; the user data folder without."
+        ),
+    ] = None,
+    label_studio_env: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="LS_VENV",
+            help="Virtual environment with Label Studio, made if it is missing; in --dir without.",
+        ),
+    ] = None,
+    label_studio_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    output: Annotated[
+        str, typer.Option(help="What masks become: brush, polygon, rectangle or bitmask.")
+    ] = "brush",
+) -> None:
+    """Try it all on this machine: Label Studio, this backend and a project with photos."""
+    console = Console(stderr=True, highlight=False)
+    folder = (folder or Settings().data_dir / "demo").absolute()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(_signals_stop_us())
+            stack.enter_context(_only_one(folder))
+            env_dir = (label_studio_env or folder / "label-studio-env").absolute()
+            _run(folder, env_dir, label_studio_port, output, console, stack)
+        except _Stopped:
+            _ignore_signals()
+            console.print("\nStopping Label Studio and the backend …")
+    console.print("Stopped.")
+
+
+def _run(
+    folder: Path, env_dir: Path, port: int, output: str, console: Console, stack: ExitStack
+) -> NoReturn:
+    from sam_backend.cli.demo_images import demo_images  # OpenCV: `--help` need not wait for it
+
+    images = demo_images()
+    label_config = template(output)
+    console.print(f"Label Studio's environment: {env_dir} (the first time takes a few minutes)")
+    with console.status("looking") as status:
+        program = ensure_label_studio_env(
+            env_dir,
+            # A spinner's line on a terminal, plain lines elsewhere.
+            (lambda line: status.update(escape(line)))
+            if console.is_terminal
+            else (lambda line: console.print("  " + escape(line))),
+        )
+    label_studio = LocalLabelStudio(program, folder / "label-studio", port)
+    backend = _backend(folder)
+    stack.callback(label_studio.stop)
+    stack.callback(backend.stop)
+    console.print("Starting the backend and Label Studio (the first time takes half a minute) …")
+    backend.start()
+    with console.status("starting") as status:
+        label_studio.start(on_wait=lambda s: status.update(f"Label Studio starts, {s:.0f} s"))
+        backend.wait_until_healthy(on_wait=lambda s: status.update(f"the model loads, {s:.0f} s"))
+        backend_url = backend.health_url.removesuffix("/ready")
+        model = str(httpx.get(f"{backend_url}/versions", trust_env=False).json()["versions"][0])
+        status.update("making the project")
+        project = _make_project(label_studio, output, label_config, images, backend_url, model)
+    values = {
+        "url": f"{label_studio.url}/projects/{project}/data",
+        "email": label_studio.account.email,
+        "password": label_studio.account.password,
+        "model": model,
+        "backend": backend_url,
+        "folder": str(folder),
+    }
+    Console(highlight=False, soft_wrap=True).print(
+        READY.format_map({name: escape(value) for name, value in values.items()})
+    )
+    sys.stdout.flush()
+    while True:
+        time.sleep(0.5)
+        label_studio.process.check_alive()
+        backend.check_alive()
+
+
+def _backend(folder: Path) -> ServerProcess:
+    port = free_port()
+    prefix = "SAM_BACKEND_"
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(prefix) and not name.removeprefix(prefix).startswith(NOT_PASSED_ON)
+    }
+    return ServerProcess(
+        "the backend",
+        [sys.executable, "-m", "sam_backend.cli.main", "serve", "--port", str(port)],
+        f"http://127.0.0.1:{port}/ready",
+        folder / "backend.log",
+        ours,
+        cwd=folder,
+    )
+
+
+def _make_project(
+    label_studio: LocalLabelStudio,
+    output: str,
+    label_config: str,
+    images: dict[str, bytes],
+    backend_url: str,
+    model: str,
+) -> int:
+    """Find or make the project, fill it if it is empty, connect the backend."""
+    title = PROJECT_TITLE if output == "brush" else f"{PROJECT_TITLE} ({output})"
+    with Projects(label_studio.url, label_studio.account.token) as projects:
+        project = projects.find(title)
+        if project is None:
+            project = projects.create(title, label_config, "Click an object, get its mask.")
+        if not projects.task_ids(project):
+            projects.upload(project, images)
+        projects.connect_backend(project, backend_url, model)
+    return project
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Two demos on one folder would share one SQLite file and one set of logs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SamBackendError(f"a demo already runs on {folder}; use --dir") from None
+        yield
+
+
+@contextmanager
+def _signals_stop_us() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Stopped
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before: dict[int, Any] = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignore_signals() -> None:
+    """An impatient second Ctrl-C must not leave a server running."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)

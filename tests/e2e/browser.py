@@ -1,0 +1,187 @@
+"""Label Studio's labelling page as an annotator uses it, driven in headless Chromium.
+
+Selectors are those seen on Label Studio 1.23.2; positions are pixels of the original image.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM_FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+).split()
+VIEWPORT = {"width": 1500, "height": 1400}  # tall: choosing a label never scrolls the page
+
+TOGGLE_AUTO = "[data-testid=bottombar-auto-annotation-toggle]"
+ACCEPT = "[data-testid=bottombar-accept-suggestions-button]"
+REJECT = "[data-testid=bottombar-reject-suggestions-button]"
+SMART_MENU = "button.lsf-tool_smart:not([aria-label])"
+SUBMIT = '[aria-label="Submit current annotation"]'
+
+IMAGE_PLACE = """() => {
+    // The page may open zoomed a little: its width shrinks once the toolbar is there.
+    const image = Htx.annotationStore.selected.objects.find(o => o.type === 'image');
+    const frame = document.querySelector('.konvajs-content').getBoundingClientRect();
+    return {left: frame.left + image.zoomingPositionX, top: frame.top + image.zoomingPositionY,
+            scale: image.stageWidth * image.zoomScale / image.naturalWidth};
+}"""
+
+
+@contextmanager
+def chromium(executable: Path) -> Iterator[Browser]:
+    """The system's Chromium, headless; nothing is downloaded."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable, headless=True, args=CHROMIUM_FLAGS
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class LabellingPage:
+    """One annotator's page; a fresh browser context, so nothing is left in localStorage.
+
+    Args:
+        browser: Chromium.
+        url: Origin of Label Studio.
+        timeout_s: Longest wait for anything on the page.
+    """
+
+    def __init__(self, browser: Browser, url: str, timeout_s: float = 30.0) -> None:
+        self.url = url
+        self.context = browser.new_context(viewport=VIEWPORT)
+        self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(timeout_s * 1000)
+        self.last_answer: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """Close the page and forget its cookies and storage."""
+        self.context.close()
+
+    def login(self, email: str, password: str) -> None:
+        """Log in through the form."""
+        self.page.goto(f"{self.url}/user/login")
+        self.page.fill("input[name=email]", email)
+        self.page.fill("input[name=password]", password)
+        self.page.click("button[type=submit]")
+        self.page.wait_for_url(lambda url: "/user/login" not in url)
+
+    def open_task(self, project: int, task: int) -> None:
+        """Open a task in the data manager's labelling view and wait until its image is drawn."""
+        self.page.goto(f"{self.url}/projects/{project}/data?task={task}")
+        self.page.wait_for_selector(".konvajs-content canvas")
+        self.page.wait_for_function(
+            "() => Htx.annotationStore.selected?.objects.some(o => o.naturalWidth > 1)"
+        )
+        self.page.wait_for_timeout(1500)  # the editor lays itself out once more
+
+    def turn_on_auto_annotation(self) -> None:
+        """Switch the bottom bar's Auto-Annotation on, which brings the smart tools.
+
+        Label Studio keeps the switch in localStorage, so a later task may open with it on.
+        """
+        if not self.page.evaluate("() => Htx.autoAnnotation"):
+            self.page.click(TOGGLE_AUTO, force=True)
+        self.page.wait_for_selector(SMART_MENU)
+
+    def use_clicks(self) -> None:
+        """Take the smart key point tool."""
+        self._choose_smart_tool("key-point-tool")
+
+    def use_boxes(self) -> None:
+        """Take the smart rectangle tool."""
+        self._choose_smart_tool("rectangle-tool")
+
+    def _choose_smart_tool(self, name: str) -> None:
+        self.page.hover(SMART_MENU)
+        self.page.click(f'button.lsf-tool_smart[aria-label="{name}"]')
+
+    def choose_label(self, control: str, label: str) -> None:
+        """Choose a label of a control tag by their names; needed before every prompt."""
+        controls = self.page.evaluate(
+            "() => [...Htx.annotationStore.selected.names.values()]"
+            ".filter(t => t.isControlTag && t.children?.some(c => c.type === 'label'))"
+            ".map(t => ({name: t.name, labels: t.children.map(c => c._value)}))"
+        )
+        names = [control["name"] for control in controls]
+        group = names.index(control)
+        position = controls[group]["labels"].index(label)
+        self.page.locator(".lsf-labels").nth(group).locator(".lsf-label").nth(position).click()
+
+    def click(self, x: float, y: float, is_positive: bool = True) -> list[dict[str, Any]]:
+        """Click at a pixel of the image (a negative click holds Alt); return the suggestions."""
+        at = self._on_screen(x, y)
+        with self._prompt():
+            if not is_positive:
+                self.page.keyboard.down("Alt")
+            self.page.mouse.click(*at)
+            if not is_positive:
+                self.page.keyboard.up("Alt")
+        return self.suggestions()
+
+    def drag(self, x0: float, y0: float, x1: float, y1: float) -> list[dict[str, Any]]:
+        """Drag a box between two pixels of the image; return the suggestions."""
+        start, middle, end = (
+            self._on_screen(x, y) for x, y in [(x0, y0), ((x0 + x1) / 2, (y0 + y1) / 2), (x1, y1)]
+        )
+        with self._prompt():
+            self.page.mouse.move(*start)
+            self.page.mouse.down()
+            self.page.mouse.move(*middle, steps=5)
+            self.page.mouse.move(*end, steps=5)
+            self.page.mouse.up()
+        return self.suggestions()
+
+    def _on_screen(self, x: float, y: float) -> tuple[float, float]:
+        place = self.page.evaluate(IMAGE_PLACE)
+        return place["left"] + x * place["scale"], place["top"] + y * place["scale"]
+
+    @contextmanager
+    def _prompt(self) -> Iterator[None]:
+        """Wait until the backend has answered what is done inside and the page has taken it in."""
+        with self.page.expect_response(
+            lambda answer: "/interactive-annotating" in answer.url
+        ) as answer:
+            yield
+        self.last_answer = answer.value.json()
+        self.page.wait_for_function("() => !Htx.awaitingSuggestions")
+
+    def suggestions(self) -> list[dict[str, Any]]:
+        """The suggestions on the page as result items."""
+        return self.page.evaluate(
+            "() => [...Htx.annotationStore.selected.suggestions.values()]"
+            ".flatMap(region => region.serialize ? [region.serialize()] : [])"
+        )
+
+    def regions(self) -> list[dict[str, Any]]:
+        """What would be submitted: the annotation's result items."""
+        return self.page.evaluate(
+            "() => JSON.parse(JSON.stringify(Htx.annotationStore.selected.serializeAnnotation()))"
+        )
+
+    def accept(self) -> None:
+        """Accept all suggestions."""
+        self.page.click(ACCEPT)
+
+    def reject(self) -> None:
+        """Reject all suggestions."""
+        self.page.click(REJECT)
+
+    def submit(self) -> None:
+        """Submit the annotation and wait until the server has it."""
+        with self.page.expect_response(
+            lambda answer: "/annotations" in answer.url and answer.request.method == "POST"
+        ) as answer:
+            self.page.click(SUBMIT)
+        assert answer.value.ok, f"submit answered {answer.value.status}"
+
+    def screenshot(self, path: Path) -> None:
+        """Keep a picture of the page."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=path)
