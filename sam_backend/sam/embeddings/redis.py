@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from redis import Redis, RedisError
+from redis import ConnectionPool, Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -45,15 +45,17 @@ class RedisEmbeddings:
             InvalidInputError: The URL cannot be read. It is not repeated: it may hold a password.
         """
         try:
-            self._redis = Redis.from_url(
+            pool = ConnectionPool.from_url(
                 url,
                 socket_timeout=_TIMEOUT_S,
                 socket_connect_timeout=_TIMEOUT_S,
+                protocol=2,  # every server speaks it, and nothing here needs a newer one
                 retry=Retry(NoBackoff(), 0),  # redis-py retries with pauses of its own otherwise
             )
         except (ValueError, TypeError):
             raise InvalidInputError("the Redis URL must look like redis://host:6379/0") from None
-        options = self._redis.connection_pool.connection_kwargs
+        self._redis = Redis(connection_pool=pool)
+        options = pool.connection_kwargs
         self._place = str(
             options.get("path") or f"{options.get('host')}:{options.get('port', 6379)}"
         )
@@ -101,7 +103,7 @@ class RedisEmbeddings:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._redis.close()
+        self._redis.connection_pool.disconnect()
 
     def _may_try(self) -> bool:
         """True if Redis is well, or if this call is the one that tries again after a pause."""

@@ -1,0 +1,51 @@
+"""Embeddings survive the way to bytes and back, and damage is always seen."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from sam_backend.sam.embeddings.packing import DamagedEmbeddingError, pack, unpack
+from sam_backend.sam.types import Embedding
+from tests.sam.embeddings.examples import embedding, key, same
+
+sizes = st.tuples(st.integers(1, 10**5), st.integers(1, 10**5))
+features = st.sampled_from([np.float16, np.float32]).flatmap(
+    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6))
+)
+
+
+@given(features, sizes, sizes)
+def test_round_trip(values: np.ndarray, image_size: tuple[int, int], input_size: tuple[int, int]):
+    original = Embedding(values, image_size, input_size)
+    back = unpack(key(), pack(key(), original))
+    assert same(back, original)
+    assert not back.features.flags.writeable
+
+
+def test_a_view_with_strides_is_packed_by_value() -> None:
+    values = np.arange(2 * 3 * 4, dtype=np.float32).reshape(4, 3, 2).transpose(2, 1, 0)
+    original = Embedding(values, (3, 4), (3, 4))
+    assert same(unpack(key(), pack(key(), original)), original)
+
+
+@given(st.data())
+def test_every_changed_byte_is_seen(data: st.DataObject) -> None:
+    packed = bytearray(pack(key(), embedding(n_values=16)))
+    place = data.draw(st.integers(0, len(packed) - 1))
+    packed[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(DamagedEmbeddingError):
+        unpack(key(), bytes(packed))
+
+
+@given(st.integers(0, 10**6))
+def test_every_cut_is_seen(length: int) -> None:
+    packed = pack(key(), embedding(n_values=16))
+    with pytest.raises(DamagedEmbeddingError):
+        unpack(key(), packed[: length % len(packed)])
+
+
+def test_bytes_of_another_key_are_refused() -> None:
+    with pytest.raises(DamagedEmbeddingError, match="belongs to key"):
+        unpack(key("b"), pack(key("a"), embedding()))

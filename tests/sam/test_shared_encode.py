@@ -1,0 +1,194 @@
+"""One encode for all who ask, never another image's embedding, clicks first."""
+
+import random
+import threading
+from collections import Counter
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+
+import pytest
+
+from sam_backend.sam.device import DeviceOwner, Priority
+from sam_backend.sam.embeddings import EmbeddingKey, MemoryEmbeddings
+from sam_backend.sam.shared_encode import SharedEncodes
+from sam_backend.sam.types import Embedding
+from tests.sam.embeddings.examples import embedding, key, same
+from tests.sam.test_device import Gate
+
+
+@pytest.fixture
+def device():
+    with DeviceOwner() as owner:
+        yield owner
+
+
+def test_many_requests_at_once_share_one_encode(device: DeviceOwner) -> None:
+    encodes = SharedEncodes(MemoryEmbeddings(10**6), device)
+    made: list[int] = []
+    gate = Gate(device)
+    start = threading.Barrier(16)
+
+    def encode() -> Embedding:
+        made.append(1)
+        return embedding(4)
+
+    def ask() -> Embedding:
+        start.wait(10)
+        return encodes.get_or_encode(key(), encode)
+
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(ask) for _ in range(16)]
+        while encodes.counts.joined < 15:
+            threading.Event().wait(0.001)
+        gate.open()
+        answers = [future.result(10) for future in asked]
+    assert len(made) == 1
+    assert all(answer is answers[0] for answer in answers)
+    assert encodes.get_or_encode(key(), encode) is answers[0]
+    assert len(made) == 1
+    counts = encodes.counts
+    assert (counts.encoded, counts.joined, counts.cached, counts.failed) == (1, 15, 1, 0)
+
+
+def test_a_thousand_rounds_two_images_never_each_others_embedding(device: DeviceOwner) -> None:
+    """Two threads and a cache that holds one embedding, so that lookups and encodes interleave."""
+    encodes = SharedEncodes(MemoryEmbeddings(embedding().n_bytes), device)
+    wrong: list[str] = []
+
+    def work(seed: int) -> None:
+        rng = random.Random(seed)
+        for _ in range(1000):
+            value = rng.choice([1, 2])
+            priority = rng.choice(list(Priority))
+            found = encodes.get_or_encode(
+                key(str(value)), lambda value=value: embedding(value), priority
+            )
+            if not same(found, embedding(value)):
+                wrong.append(str(value))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    counts = encodes.counts
+    assert counts.cached + counts.encoded + counts.joined == 2000
+    assert counts.failed == 0
+
+
+def test_with_room_for_all_each_image_is_encoded_once_whoever_asks(device: DeviceOwner) -> None:
+    encodes = SharedEncodes(MemoryEmbeddings(10**7), device)
+    made: Counter[int] = Counter()
+
+    def encode(value: int) -> Embedding:
+        made[value] += 1
+        return embedding(value)
+
+    def work(seed: int) -> None:
+        rng = random.Random(seed)
+        for value in rng.sample(range(100), 100):
+            priority = rng.choice(list(Priority))
+            encodes.get_or_encode(key(str(value)), lambda value=value: encode(value), priority)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == Counter(range(100))
+
+
+def test_a_click_moves_a_waiting_background_encode_forward(device: DeviceOwner) -> None:
+    encodes = SharedEncodes(MemoryEmbeddings(10**6), device)
+    order: list[str] = []
+
+    def encode(name: str) -> Embedding:
+        order.append(name)
+        return embedding()
+
+    gate = Gate(device)
+    futures = {
+        name: encodes.start(key(name), lambda name=name: encode(name), Priority.BACKGROUND)
+        for name in "abcd"
+    }
+    assert encodes.start(key("c"), lambda: encode("c"), Priority.OPEN) is futures["c"]
+    assert encodes.start(key("d"), lambda: encode("d"), Priority.CLICK) is futures["d"]
+    assert encodes.start(key("d"), lambda: encode("d"), Priority.BACKGROUND) is futures["d"]
+    assert device.queue_length == 4
+    gate.open()
+    for future in futures.values():
+        future.result(10)
+    assert order == ["d", "c", "a", "b"]
+
+
+def test_an_error_reaches_everybody_and_the_next_request_tries_again(device: DeviceOwner) -> None:
+    encodes = SharedEncodes(MemoryEmbeddings(10**6), device)
+    gate = Gate(device)
+
+    def fail() -> Embedding:
+        raise ValueError("broken image")
+
+    futures = [encodes.start(key(), fail) for _ in range(2)]
+    gate.open()
+    for future in futures:
+        with pytest.raises(ValueError, match="broken image"):
+            future.result(10)
+    assert same(encodes.get_or_encode(key(), lambda: embedding(2)), embedding(2))
+
+
+def test_closing_the_device_leaves_nobody_waiting() -> None:
+    owner = DeviceOwner()
+    encodes = SharedEncodes(MemoryEmbeddings(10**6), owner)
+    gate = Gate(owner)
+    waiting = encodes.start(key("a"), embedding)
+    closer = threading.Thread(target=owner.close)
+    closer.start()
+    with pytest.raises(CancelledError):
+        waiting.result(10)
+    gate.open()
+    closer.join(10)
+    with pytest.raises(RuntimeError, match="closed"):
+        encodes.get_or_encode(key("b"), embedding)
+
+
+def test_a_timeout_leaves_the_encode_running_for_the_next(device: DeviceOwner) -> None:
+    encodes = SharedEncodes(MemoryEmbeddings(10**6), device)
+    gate = Gate(device)
+    with pytest.raises(TimeoutError):
+        encodes.get_or_encode(key(), lambda: embedding(3), timeout_s=0.01)
+    gate.open()
+    assert same(encodes.get_or_encode(key(), lambda: embedding(9)), embedding(3))
+
+
+def test_a_click_that_comes_while_the_cache_is_asked_counts_afterwards(
+    device: DeviceOwner,
+) -> None:
+    class Slow(MemoryEmbeddings):
+        asked, answer = threading.Event(), threading.Event()
+
+        def get(self, key: EmbeddingKey) -> Embedding | None:
+            if key.image_digest == "slow":
+                self.asked.set()
+                assert self.answer.wait(10)
+            return super().get(key)
+
+    cache = Slow(10**6)
+    encodes = SharedEncodes(cache, device)
+    order: list[str] = []
+    gate = Gate(device)
+
+    def encode(name: str) -> Embedding:
+        order.append(name)
+        return embedding()
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(encodes.start, key("slow"), lambda: encode("slow"), Priority.BACKGROUND)
+        assert cache.asked.wait(10)
+        other = encodes.start(key("other"), lambda: encode("other"), Priority.OPEN)
+        click = encodes.start(key("slow"), lambda: encode("slow"), Priority.CLICK)
+        cache.answer.set()
+        assert first.result(10) is click
+        gate.open()
+        click.result(10)
+        other.result(10)
+    assert order == ["slow", "other"]
