@@ -1,0 +1,55 @@
+# Two commands need nothing set up before: `make demo` and `make test`. `make help` lists all.
+
+VENV    ?= .venv
+LS_VENV ?= .venv-label-studio
+PYTEST_ARGS ?=
+export LS_VENV
+
+# The first Python on this machine that is new enough and runs (a pyenv shim may only exist).
+PYTHON ?= $(firstword $(foreach name,python3.11 python3 python3.12 python3.13,$(shell \
+	$(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+
+BIN = $(VENV)/bin
+
+.PHONY: help demo test lint bench
+
+help:
+	@echo 'make demo    Label Studio, this backend and a project with photos, ready to click'
+	@echo 'make test    everything that CI checks: lint, types, import floors, tests, browser'
+	@echo 'make lint    ruff, mypy --strict, import floors'
+	@echo 'make bench   time from a click to its answer (not part of the tests)'
+	@echo 'VENV=, LS_VENV= reuse environments; PYTEST_ARGS= goes to pytest'
+
+demo: $(VENV)/.installed-demo
+	@exec $(BIN)/sam-backend demo
+
+test: lint
+	$(BIN)/python -m tests.system_packages
+	$(BIN)/python -m sam_backend.labelstudio.local_server '$(LS_VENV)'
+	$(BIN)/python -m pytest --cov=sam_backend --cov-report=term:skip-covered \
+		--cov-report=xml $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.click
+
+$(VENV)/bin/pip:
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed and was not found' >&2; exit 1; }
+	@echo 'Making the environment $(VENV) with $(PYTHON) …'
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps are older than pyproject.toml when what is needed may have changed.
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
+	@echo 'Installing the package and what its tests need; the first time takes minutes …'
+	$(BIN)/python -m pip install -e '.[dev]'
+	@touch $(VENV)/.installed-dev $(VENV)/.installed-demo
+
+$(VENV)/.installed-demo: pyproject.toml | $(VENV)/bin/pip
+	@echo 'Installing the package and the demo'\''s photos; the first time takes minutes …'
+	$(BIN)/python -m pip install -e '.[demo]'
+	@touch $@
