@@ -1,0 +1,244 @@
+"""What the last contexts of a task asked for: Label Studio tells only half of it each time.
+
+Points and boxes never share a context, and nothing says what became of a prompt. So a short memory
+of each task, label and image joins a pending box with the clicks that follow inside it, and hands
+the last answer's logits to the list that extends it. It is a hint, never truth: losing it costs a
+refinement its head start, and nothing else.
+
+An object is forgotten
+  * after `keep_s` without a new prompt, or when newer ones push it out;
+  * when a mask that it was answered with stands on the task: it was accepted (that is kept, for
+    its box may still leak);
+  * when it has clicks and a context of clicks holds none of them: they were accepted or removed;
+  * when it has a pending box and a context of boxes does not hold it, for the same reason;
+  * when the drafts were saved anew since and do not hold its box.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_backend.labelstudio.context import ContextReading
+from sam_backend.labelstudio.hosts import Origin
+from sam_backend.labelstudio.leaks import Recalled
+from sam_backend.labelstudio.prompts import Item, ObjectPrompt
+from sam_backend.labelstudio.task_regions import TaskRegions
+
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryKey:
+    """What a context is about. Two servers number their tasks alike, hence `origin`.
+
+    Attributes:
+        origin: The Label Studio.
+        project: Its project, as /predict names it.
+        task_id: Its task.
+        label: The label of the prompts; None without.
+        image: The image's address.
+        model_version: The model that answers: another one's logits mean nothing.
+    """
+
+    origin: Origin
+    project: str
+    task_id: int | str
+    label: str | None
+    image: str
+    model_version: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Remembered:
+    """One object as it was answered last.
+
+    Attributes:
+        prompt: What was asked.
+        first_logits: The logits that went in, for the same list sent again; None without.
+        logits: The logits that came out, shape (L, L).
+        answer_ids: Ids of the regions it was answered with.
+        was_newest: True if its box was once the newest region of a context.
+        draft_stamp: When the drafts had been saved last.
+        at: Clock seconds.
+    """
+
+    prompt: ObjectPrompt
+    first_logits: Logits | None
+    logits: Logits
+    answer_ids: frozenset[str]
+    was_newest: bool
+    draft_stamp: str
+    at: float
+
+
+class TaskMemory:
+    """Short memory of what is being clicked. Safe under threads.
+
+    Args:
+        capacity: Tasks, labels and images remembered; each holds up to `per_key` objects of some
+            256 KiB of logits.
+        keep_s: Seconds that an object is remembered after its last prompt.
+        per_key: Objects of one task, label and image.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        capacity: int = 200,
+        keep_s: float = 300.0,
+        per_key: int = 8,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._capacity = capacity
+        self._keep_s = keep_s
+        self._per_key = per_key
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: OrderedDict[MemoryKey, tuple[_Remembered, ...]] = OrderedDict()
+
+    def recall(self, key: MemoryKey, reading: ContextReading, on_task: TaskRegions) -> Recalled:
+        """What bears on a new context; forgets what the context shows to be over.
+
+        Args:
+            key: What the context is about.
+            reading: The context.
+            on_task: The task's own regions.
+        """
+        with self._lock:
+            known = self._fresh(key)
+            task_ids = on_task.drafted_ids | on_task.saved_ids
+            settled = frozenset(
+                one.prompt.box.region_id
+                for one in known
+                if one.prompt.box is not None and one.answer_ids & task_ids
+            )
+            pending = tuple(one for one in known if _is_pending(one, reading, on_task))
+            accepted = tuple(one for one in known if one.answer_ids & task_ids)
+            self._store(key, (*accepted, *pending))
+        joined = _refined_by(pending, reading)
+        boxes = tuple(one.prompt.box for one in joined or pending if one.prompt.box is not None)
+        return Recalled(
+            pending=frozenset(
+                one.prompt.box.region_id
+                for one in pending
+                if one.prompt.box is not None and one.was_newest
+            ),
+            settled=settled,
+            boxes=tuple(replace(box, source="memory") for box in boxes),
+            clicks={
+                one.prompt.box.region_id: one.prompt.clicks
+                for one in pending
+                if one.prompt.box is not None and one.prompt.clicks
+            },
+        )
+
+    def previous_logits(self, key: MemoryKey, prompt: ObjectPrompt) -> Logits | None:
+        """Logits to refine: of the longest remembered list that this one extends.
+
+        For a list that was answered before, the logits that its first answer started from, so
+        that it is answered the same again. None: start anew.
+        """
+        with self._lock:
+            known = self._fresh(key)
+        items = prompt.items
+        best: _Remembered | None = None
+        for one in known:
+            earlier = one.prompt.items
+            if earlier == items:
+                return one.first_logits
+            is_longer = best is None or len(earlier) > len(best.prompt.items)
+            if items[: len(earlier)] == earlier and is_longer:
+                best = one
+        return None if best is None else best.logits
+
+    def remember(
+        self,
+        key: MemoryKey,
+        prompt: ObjectPrompt,
+        logits: Logits,
+        answer_ids: Iterable[str] = (),
+        on_task: TaskRegions | None = None,
+        first_logits: Logits | None = None,
+    ) -> None:
+        """Keep an object as it was answered, in place of the list that it extends.
+
+        Args:
+            key: What the context is about.
+            prompt: What was asked.
+            logits: Low-resolution logits of the answer, shape (L, L).
+            answer_ids: Ids of the regions that were answered.
+            on_task: The task's own regions, as of the request.
+            first_logits: What `previous_logits` gave for it.
+        """
+        with self._lock:
+            known = self._fresh(key)
+            replaced = [one for one in known if _is_same_object(one.prompt.items, prompt.items)]
+            answers = frozenset(answer_ids).union(*(one.answer_ids for one in replaced))
+            new = _Remembered(
+                prompt=prompt,
+                first_logits=first_logits,
+                logits=logits,
+                answer_ids=answers,
+                was_newest=prompt.is_newest or any(one.was_newest for one in replaced),
+                draft_stamp="" if on_task is None else on_task.draft_stamp,
+                at=self._clock(),
+            )
+            kept = [one for one in known if one not in replaced]
+            self._store(key, [*kept, new][-self._per_key :])
+
+    def forget(self, key: MemoryKey) -> None:
+        """Forget everything of a task, label and image."""
+        with self._lock:
+            self._known.pop(key, None)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._known)
+
+    def _fresh(self, key: MemoryKey) -> tuple[_Remembered, ...]:
+        oldest = self._clock() - self._keep_s
+        return tuple(one for one in self._known.get(key, ()) if one.at >= oldest)
+
+    def _store(self, key: MemoryKey, objects: Sequence[_Remembered]) -> None:
+        self._known.pop(key, None)
+        if objects:
+            self._known[key] = tuple(objects)
+        while len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+
+
+def _is_pending(one: _Remembered, reading: ContextReading, on_task: TaskRegions) -> bool:
+    """False once something shows that the object's prompts are gone from the page."""
+    if one.answer_ids & (on_task.drafted_ids | on_task.saved_ids):
+        return False
+    here = set(reading.region_ids)
+    clicks = {click.region_id for click in one.prompt.clicks}
+    box = one.prompt.box
+    if reading.holds_clicks and clicks and not clicks & here:
+        return False
+    if box is None or box.source == "task":
+        return True
+    if reading.holds_shapes and box.region_id not in here:
+        return False
+    is_saved_since = on_task.draft_stamp not in ("", one.draft_stamp)
+    return not (is_saved_since and box.region_id not in on_task.drafted_ids)
+
+
+def _refined_by(pending: Sequence[_Remembered], reading: ContextReading) -> list[_Remembered]:
+    """Objects with a box that the context's clicks already refine."""
+    here = set(reading.region_ids)
+    return [
+        one
+        for one in pending
+        if one.prompt.box is not None and any(c.region_id in here for c in one.prompt.clicks)
+    ]
+
+
+def _is_same_object(earlier: tuple[Item, ...], later: tuple[Item, ...]) -> bool:
+    """True if one list extends the other, or both have a box or click of the same id."""
+    return bool({item.region_id for item in earlier} & {item.region_id for item in later})
