@@ -57,7 +57,7 @@ class TagParameters:
 
     Attributes:
         score_threshold: Masks with a lower predicted IoU are not answered, 0 to 1.
-        simplify_px: Largest distance a polygon may leave the mask's edge by, in pixels; 0: exact.
+        simplify_px: How far a polygon may leave the mask's edge, in pixels; 0: exact.
         min_area_px: Parts and holes of a mask that are smaller, in pixels, are dropped and filled;
             the largest part always stays.
     """

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sam_backend.masks.types import Mask, check_mask
+from sam_backend.masks.types import Mask, check_mask, window
 
 
 def remove_specks(mask: Mask, min_area_px: int) -> Mask:
@@ -16,6 +16,9 @@ def remove_specks(mask: Mask, min_area_px: int) -> Mask:
         return mask
     labels, areas = _components(mask, connectivity=8)
     is_kept = areas >= min(min_area_px, int(areas[1:].max()))
+    is_kept[0] = True
+    if is_kept.all():
+        return mask
     is_kept[0] = False
     kept: Mask = is_kept[labels]
     return kept
@@ -31,13 +34,20 @@ def fill_holes(mask: Mask, min_area_px: int) -> Mask:
     labels, areas = _components(np.pad(~mask, 1, constant_values=True), connectivity=4)
     is_filled = areas < min_area_px
     is_filled[[0, labels[0, 0]]] = False
+    if not is_filled.any():
+        return mask
     filled: Mask = mask | is_filled[labels[1:-1, 1:-1]]
     return filled
 
 
 def clean(mask: Mask, min_area_px: int) -> Mask:
     """Holes filled, then specks removed: the order of `segment_anything`'s mask generator."""
-    return remove_specks(fill_holes(mask, min_area_px), min_area_px)
+    where = window(mask)
+    if min_area_px <= 1 or where is None:
+        return mask
+    cleaned = np.zeros_like(mask)
+    cleaned[where] = remove_specks(fill_holes(mask[where], min_area_px), min_area_px)
+    return cleaned
 
 
 def _components(

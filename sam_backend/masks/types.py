@@ -20,3 +20,15 @@ def check_mask(mask: Mask) -> Mask:
             f"a mask must be bool with shape (H, W), not {mask.dtype} with shape {mask.shape}"
         )
     return mask
+
+
+def window(mask: Mask) -> tuple[slice, slice] | None:
+    """The smallest rows and columns that hold all pixels of a mask; None if it has none."""
+    rows = np.flatnonzero(check_mask(mask).any(axis=1))
+    if not len(rows):
+        return None
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
+    return (
+        slice(int(rows[0]), int(rows[-1]) + 1),
+        slice(int(columns[0]), int(columns[-1]) + 1),
+    )

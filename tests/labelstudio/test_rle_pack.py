@@ -4,30 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from label_studio_sdk.converter.brush import decode_rle, encode_rle
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.rle_pack import pack, unpack
 from sam_backend.masks.types import Mask
-
-masks = st.tuples(st.integers(1, 200), st.integers(1, 200)).flatmap(
-    lambda size: st.one_of(
-        hnp.arrays(bool, size),
-        st.integers(0, 2**32 - 1).map(lambda seed: blobs(seed, size)),
-    )
-)
-
-
-def blobs(seed: int, size: tuple[int, int]) -> Mask:
-    """Random boxes, some on and some off."""
-    rng = np.random.default_rng(seed)
-    mask = np.zeros(size, bool)
-    for _ in range(rng.integers(0, 8)):
-        y0, y1 = np.sort(rng.integers(0, size[0] + 1, 2))
-        x0, x1 = np.sort(rng.integers(0, size[1] + 1, 2))
-        mask[y0:y1, x0:x1] = rng.random() < 0.7
-    return mask
+from tests.masks.strategies import masks
 
 
 def rgba(mask: Mask, opacity: int = 255) -> np.ndarray:

@@ -1,0 +1,146 @@
+"""Masks as polygons along the pixels' edges.
+
+Coordinates are pixels with x before y; the top left pixel reaches from (0, 0) to (1, 1), its centre
+is (0.5, 0.5). A pixel belongs to a polygon if its centre does. Rings around the edges, not through
+the centres as OpenCV draws them, keep one-pixel lines and give the same mask back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sam_backend.masks.types import Mask, window
+
+Ring = npt.NDArray[np.float64]
+"""Corners of a closed line in pixels, shape (N, 2), x before y; the last joins the first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Polygon:
+    """One part of a mask.
+
+    Attributes:
+        exterior: Its outer ring, shape (N, 2).
+        holes: Its inner rings, each of shape (M, 2).
+    """
+
+    exterior: Ring
+    holes: tuple[Ring, ...] = ()
+
+
+def mask_to_polygons(mask: Mask, tolerance_px: float = 0.0) -> list[Polygon]:
+    """The parts of a mask; pixels that touch at a corner belong to one part.
+
+    Args:
+        mask: Shape (H, W) bool.
+        tolerance_px: How far a ring may leave the edge (Douglas-Peucker; OpenCV's clean-up after
+            it goes up to 1.5 times as far); at 0 the polygons give exactly the mask back. A ring
+            that would vanish is kept as it is.
+
+    Returns:
+        One polygon per part; none for a mask without pixels.
+    """
+    where = window(mask)
+    if where is None:
+        return []
+    y0, x0 = where[0].start, where[1].start
+    part = mask[where]
+    # OpenCV joins pixel centres. With every pixel doubled, and one pixel around, half of such a
+    # centre, rounded down, is the edge between on and off.
+    doubled = np.pad(part.repeat(2, axis=0).repeat(2, axis=1).astype(np.uint8), 1)
+    contours, tree = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    rings = [
+        simplify(_corners(contour[:, 0] // 2 + np.array([x0, y0])), tolerance_px)
+        for contour in contours
+    ]
+    parents = tree[0, :, 3].tolist()
+    holes: dict[int, list[Ring]] = {index: [] for index, parent in enumerate(parents) if parent < 0}
+    for ring, parent in zip(rings, parents, strict=True):
+        if parent >= 0:
+            holes[parent].append(ring)
+    return [Polygon(rings[index], tuple(inner)) for index, inner in holes.items()]
+
+
+def _corners(points: npt.NDArray[np.integer]) -> Ring:
+    """Without the points that lie on the straight line between their neighbours."""
+    points = points[(points != np.roll(points, 1, axis=0)).any(1)]
+    before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+    is_corner = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    corners: Ring = points[is_corner].astype(np.float64)
+    return corners
+
+
+def simplify(ring: Ring, tolerance_px: float) -> Ring:
+    """A ring with fewer corners, about the tolerance away at most; three corners at least."""
+    if tolerance_px <= 0:
+        return ring
+    points = ring.astype(np.float32)[:, None]
+    simple = cv2.approxPolyDP(points, tolerance_px, closed=True)[:, 0].astype(np.float64)
+    return ring if len(simple) < 3 or signed_area(simple) == 0 else simple
+
+
+def signed_area(ring: Ring) -> float:
+    """The area inside a ring in square pixels, negative if it runs counter-clockwise on screen."""
+    x, y = ring.T
+    return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2)
+
+
+def polygons_to_mask(polygons: Sequence[Polygon], size: tuple[int, int]) -> Mask:
+    """The pixels of any of the polygons, without their holes, shape (H, W) bool.
+
+    Args:
+        polygons: In pixels; parts outside of the image are cut off.
+        size: (height, width) in pixels.
+    """
+    mask = np.zeros(size, np.bool_)
+    for polygon in polygons:
+        part = fill_ring(polygon.exterior, size)
+        for hole in polygon.holes:
+            window, inside = _fill(hole, size)
+            part[window] &= ~inside
+        mask |= part
+    return mask
+
+
+def fill_ring(ring: Ring, size: tuple[int, int]) -> Mask:
+    """The pixels whose centre a ring goes around, shape (H, W) bool.
+
+    Counts the turns (the "nonzero" rule), as a browser's canvas and so Label Studio fills polygons;
+    for rings that do not cross themselves it equals the even-odd rule.
+
+    Args:
+        ring: Shape (N, 2) in pixels.
+        size: (height, width) in pixels.
+    """
+    mask = np.zeros(size, np.bool_)
+    window, inside = _fill(ring, size)
+    mask[window] = inside
+    return mask
+
+
+def _fill(ring: Ring, size: tuple[int, int]) -> tuple[tuple[slice, slice], Mask]:
+    """The window of the image that a ring lies in, and the ring's pixels there."""
+    limits = np.array([size[1], size[0]])
+    centres = np.clip(np.ceil(ring - 0.5), 0, limits).astype(np.int64)
+    (left, top), (right, bottom) = centres.min(axis=0), centres.max(axis=0)
+    height, width = bottom - top, right - left
+    start, end = ring - (left, top), np.roll(ring, -1, axis=0) - (left, top)
+    # One crossing for each edge and each row whose centre it passes.
+    y = centres[:, 1] - top
+    first, last = np.minimum(y, np.roll(y, -1)), np.maximum(y, np.roll(y, -1))
+    n_rows = last - first
+    edge = np.repeat(np.arange(len(ring)), n_rows)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows) + first[edge]
+    (x0, y0), (x1, y1) = start[edge].T, end[edge].T
+    x = x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+    column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
+    turns = np.bincount(
+        row * (width + 1) + column,
+        weights=np.where(y1 > y0, 1.0, -1.0),
+        minlength=height * (width + 1),
+    ).reshape(height, width + 1)
+    inside: Mask = np.cumsum(turns[:, :width], axis=1) != 0
+    return (slice(top, bottom), slice(left, right)), inside

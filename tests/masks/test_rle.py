@@ -1,0 +1,73 @@
+"""COCO run lengths against pycocotools."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pycocotools import mask as coco
+
+from sam_backend.errors import InvalidInputError
+from sam_backend.masks import rle
+from sam_backend.masks.types import Mask
+from tests.masks.strategies import masks
+
+
+@given(masks)
+@example(np.zeros((1, 1), bool))
+@example(np.ones((1, 1), bool))
+@example(np.zeros((700, 900), bool))
+@example(np.ones((700, 900), bool))
+def test_round_trips_and_pycocotools_agrees(mask: Mask) -> None:
+    runs = rle.encode(mask)
+    assert np.array_equal(rle.decode(runs), mask)
+    assert runs.area_px == mask.sum()
+    segmentation = rle.to_coco(runs)
+    theirs = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+    assert segmentation["counts"] == theirs["counts"].decode()
+    assert segmentation["size"] == theirs["size"]
+    for counts in (theirs["counts"], segmentation["counts"], runs.counts.tolist()):
+        read = rle.from_coco({"size": theirs["size"], "counts": counts})
+        assert np.array_equal(read.counts, runs.counts)
+
+
+@given(st.lists(st.integers(0, 2**27), min_size=1, max_size=30))
+def test_compressed_counts_of_any_length(counts: list[int]) -> None:
+    total = sum(counts)
+    if total == 0:
+        counts, total = [1], 1
+    runs = rle.RLE((1, total), np.array(counts, np.uint32))
+    text = rle.to_coco(runs)["counts"]
+    theirs = coco.frPyObjects({"size": [1, total], "counts": counts}, 1, total)
+    assert text == theirs["counts"].decode()
+    assert rle.from_coco({"size": [1, total], "counts": text}).counts.tolist() == counts
+
+
+@pytest.mark.parametrize(
+    ("segmentation", "reason"),
+    [
+        ({"counts": [4]}, "size must be"),
+        ({"size": [2], "counts": [4]}, "size must be"),
+        ({"size": [2, "2"], "counts": [4]}, "size must be"),
+        ({"size": [2, 2]}, "counts must be a text or a list, not NoneType"),
+        ({"size": [2, 2], "counts": [3]}, "runs of 3 pixels do not fill an image of 2x2"),
+        ({"size": [0, 2], "counts": []}, "do not fill"),
+        ({"size": [2, 2], "counts": [5, -1]}, "negative"),
+        ({"size": [2, 2], "counts": [2**40]}, "longer than"),
+        ({"size": [2, 2], "counts": ""}, "runs of 0 pixels"),
+        ({"size": [2, 2], "counts": "4é"}, "letters"),
+        ({"size": [2, 2], "counts": "\x01"}, "letters"),
+        ({"size": [2, 2], "counts": "T"}, "letters"),
+        ({"size": [2, 2], "counts": "TTTTTTTT0"}, "more than 32 bits"),
+    ],
+)
+def test_damaged_segmentations_are_refused(segmentation: dict[str, object], reason: str) -> None:
+    with pytest.raises(InvalidInputError, match=reason):
+        rle.from_coco(segmentation)
+
+
+@pytest.mark.parametrize(
+    "mask", [np.zeros((2, 2), np.uint8), np.zeros(4, bool), np.zeros((0, 4), bool)]
+)
+def test_only_masks_are_encoded(mask: np.ndarray) -> None:
+    with pytest.raises(InvalidInputError, match="a mask must be bool"):
+        rle.encode(mask)
