@@ -26,6 +26,8 @@ def is_public(address: IPAddress) -> bool:
             return False
         if address.ipv4_mapped is not None or address in _NAT64:
             return True  # Python calls these ranges reserved, whatever they carry
+        if address.is_site_local:
+            return False
     return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
