@@ -1,6 +1,5 @@
 """Reads a checkpoint into a network: Meta's `.pth` files and our `.safetensors`, strictly."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +10,8 @@ from safetensors.torch import load_file
 from segment_anything.modeling import Sam
 
 from sam_backend.errors import InvalidInputError, ModelStoreError
+from sam_backend.sam.checkpoint_files import CARD_NAME, sha256_of, weights_file
 from sam_backend.sam.families import FAMILIES, Family, family_named
-
-WEIGHTS_NAMES = ("weights.safetensors", "weights.pth")
-CARD_NAME = "card.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,31 +78,6 @@ def load(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
         version=card.get("version", path.stem),
         sha256=sha256,
     )
-
-
-def weights_file(folder: Path) -> Path:
-    """The weights inside a model-store folder.
-
-    Raises:
-        ModelStoreError: There are none.
-    """
-    for name in WEIGHTS_NAMES:
-        if (folder / name).is_file():
-            return folder / name
-    raise ModelStoreError(f"{folder} has no {' or '.join(WEIGHTS_NAMES)}")
-
-
-def sha256_of(path: Path) -> str:
-    """The file's sha256, lower-case hex.
-
-    Raises:
-        ModelStoreError: The file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ModelStoreError(f"cannot read {path}: {error.strerror}") from error
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -1,17 +1,20 @@
 """The model families: which network a checkpoint's weights belong to.
 
-A new family is one builder and one line in `FAMILIES`.
+A new family is one builder and one line in `FAMILIES`. Networks are imported where they are built,
+so that listing models does not wait for torch.
 """
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-
-import torch
-from segment_anything.build_sam import build_sam_vit_b, build_sam_vit_h, build_sam_vit_l
-from segment_anything.modeling import Sam
+from typing import TYPE_CHECKING
 
 from sam_backend.errors import ModelStoreError
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import Sam
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Family:
 
         The device context is local to the calling thread.
         """
+        import torch
+
         with torch.device("meta"):
             return self.build()
 
@@ -43,20 +48,38 @@ class Family:
         return {name: tuple(weight.shape) for name, weight in weights.items()}
 
 
-def _build_starter() -> Sam:
+def _starter() -> Sam:
     from sam_backend.sam.starter import build_starter
 
     return build_starter()
+
+
+def _vit_b() -> Sam:
+    from segment_anything.build_sam import build_sam_vit_b
+
+    return build_sam_vit_b()
+
+
+def _vit_l() -> Sam:
+    from segment_anything.build_sam import build_sam_vit_l
+
+    return build_sam_vit_l()
+
+
+def _vit_h() -> Sam:
+    from segment_anything.build_sam import build_sam_vit_h
+
+    return build_sam_vit_h()
 
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         family.name: family
         for family in (
-            Family("starter", _build_starter, rank=0),
-            Family("vit_b", build_sam_vit_b, rank=1),
-            Family("vit_l", build_sam_vit_l, rank=2),
-            Family("vit_h", build_sam_vit_h, rank=3),
+            Family("starter", _starter, rank=0),
+            Family("vit_b", _vit_b, rank=1),
+            Family("vit_l", _vit_l, rank=2),
+            Family("vit_h", _vit_h, rank=3),
         )
     }
 )

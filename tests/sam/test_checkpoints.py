@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from sam_backend.errors import InvalidInputError, ModelStoreError
-from sam_backend.sam.checkpoints import choose_device, detect_family, load, sha256_of
+from sam_backend.sam.checkpoint_files import sha256_of
+from sam_backend.sam.checkpoints import choose_device, detect_family, load
 from sam_backend.sam.families import FAMILIES, family_named
 from sam_backend.sam.segmenter import Segmenter
 from tests.sam.networks import random_starter

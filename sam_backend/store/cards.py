@@ -1,0 +1,83 @@
+"""The card that lies beside every checkpoint: what it is, where it is from, how good it is."""
+
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sam_backend.errors import ModelStoreError
+
+VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class ModelCard(BaseModel):
+    """`card.json` of one checkpoint. Unknown keys are kept: trainers may say more.
+
+    Attributes:
+        name: For people, such as "SAM ViT-B".
+        family: The network, a name in `sam_backend.sam.families.FAMILIES`.
+        version: Names the checkpoint everywhere; also its folder's name.
+        sha256: Of the weights file.
+        source: Where it comes from: an address, or how it was made.
+        licence: SPDX name, or "unknown".
+        training_data: What it was trained on, in words.
+        parameters: Number of weights.
+        measured_quality: What was measured, such as {"1-click mIoU, BSDS500": 0.61}; empty if
+            nothing was. Only our own measurements, no figures from papers.
+        parent: Version that the training began from.
+        trained_on: Data sets or revisions, for checkpoints that we retrained.
+        added_at: When it came into the store (UTC); None for what the package ships.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
+    family: str
+    version: str = Field(pattern=VERSION_PATTERN)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    source: str
+    licence: str
+    training_data: str
+    parameters: int | None = Field(None, ge=1)
+    measured_quality: dict[str, float] = Field(default_factory=dict)
+    parent: str | None = None
+    trained_on: list[str] | None = None
+    added_at: datetime | None = None
+
+
+def read_card(path: Path) -> ModelCard:
+    """Reads and checks a `card.json`.
+
+    Raises:
+        ModelStoreError: It is missing or wrong; names the file and the fields.
+    """
+    try:
+        return ModelCard.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ModelStoreError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise ModelStoreError(f"{path} is no model card: {_faults(error)}") from error
+
+
+def make_card(**fields: object) -> ModelCard:
+    """A checked card of these fields.
+
+    Raises:
+        ModelStoreError: A field is missing or wrong.
+    """
+    try:
+        return ModelCard.model_validate(fields)
+    except ValidationError as error:
+        raise ModelStoreError(f"no model card can be made: {_faults(error)}") from error
+
+
+def write_card(card: ModelCard, path: Path) -> None:
+    """Writes a card as indented JSON, without the fields that say nothing."""
+    path.write_text(card.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
+
+
+def _faults(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc']) or 'text'}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False)
+    )

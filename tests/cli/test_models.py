@@ -1,0 +1,91 @@
+"""`sam-backend models`: data on stdout, the rest on stderr."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from sam_backend.cli import models
+from sam_backend.errors import ModelStoreError
+from sam_backend.store.models import ModelStore, packaged_store
+from tests.sam.networks import random_starter
+from tests.store.file_server import public, serving
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "mine.pth"
+    torch.save(random_starter().state_dict(), path)
+    return path
+
+
+def run(store: Path, *arguments: str):
+    return CliRunner().invoke(models.app, ["--store", str(store), *arguments])
+
+
+def test_add_then_list(tmp_path: Path, weights: Path) -> None:
+    added = run(
+        tmp_path, "add", str(weights), "--version", "v-1", "--licence", "MIT", "--name", "Mine"
+    )
+    assert (added.exit_code, added.stdout) == (0, "v-1\n")
+    assert "Mine (starter) is in" in added.stderr
+
+    listed = run(tmp_path, "list")
+    assert listed.exit_code == 0
+    assert listed.stdout.splitlines()[0].split()[:3] == ["VERSION", "FAMILY", "WEIGHTS"]
+    (line,) = [line for line in listed.stdout.splitlines() if line.startswith("v-1 ")]
+    millions = sum(weight.numel() for weight in random_starter().parameters()) / 1e6
+    size = f"{weights.stat().st_size / 1e6:.1f} MB"
+    assert " ".join(line.split()[1:]) == f"starter {millions:.1f} M {size} MIT not measured"
+    assert "models pull vit_b | vit_l | vit_h" in listed.stderr
+
+    as_json = json.loads(run(tmp_path, "list", "--json").stdout)
+    (card,) = [card for card in as_json if card["version"] == "v-1"]
+    assert (card["family"], card["licence"], card["name"]) == ("starter", "MIT", "Mine")
+    assert Path(card["weights_path"]).stat().st_size == card["n_bytes"]
+
+
+def test_the_packaged_checkpoints_are_listed(tmp_path: Path) -> None:
+    packaged = [path.parent.name for path in packaged_store().glob("*/card.json")]
+    listed = [card["version"] for card in json.loads(run(tmp_path, "list", "--json").stdout)]
+    assert sorted(listed) == sorted(packaged)
+
+
+def test_errors_come_through_for_the_one_place_that_translates_them(
+    tmp_path: Path, weights: Path
+) -> None:
+    for arguments in (
+        ["pull", "vit_x"],
+        ["add", str(tmp_path / "absent.pth")],
+        ["add", str(weights), "--family", "vit_h"],
+        ["add", str(weights), "--sha256", "0" * 64],
+    ):
+        result = run(tmp_path, *arguments)
+        assert result.exit_code == 1
+        assert isinstance(result.exception, ModelStoreError), arguments
+        assert result.stdout == ""
+
+
+def test_pull_prints_the_version_and_shows_progress_elsewhere(
+    tmp_path: Path, weights: Path
+) -> None:
+    body = weights.read_bytes()
+    with serving(body) as server:
+        store = ModelStore([tmp_path], public(server.url, body))
+        result = CliRunner().invoke(models.app, ["pull", "tiny"], obj=store)
+    assert (result.exit_code, result.stdout) == (0, "tiny-1\n")
+    assert "100%" in result.stderr or "MB" in result.stderr
+    assert f"Tiny (starter) is in {tmp_path / 'tiny-1'}" in result.stderr
+
+
+def test_pull_of_a_checkpoint_that_is_here_fetches_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "vit_b-01ec64"
+    folder.mkdir()
+    (folder / "weights.pth").write_bytes(b"weights")
+    fields = ("name", "source", "licence", "training_data")
+    card = dict.fromkeys(fields, "x") | {"family": "vit_b", "sha256": "0" * 64}
+    (folder / "card.json").write_text(json.dumps(card | {"version": folder.name}))
+    result = run(tmp_path, "pull", "vit_b")
+    assert (result.exit_code, result.stdout) == (0, "vit_b-01ec64\n")
