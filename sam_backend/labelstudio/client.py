@@ -1,6 +1,7 @@
 """The few calls of Label Studio's REST API that this backend makes."""
 
 import base64
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -85,6 +86,28 @@ class LabelStudioClient:
         path = f"/api/tasks/{task_id}/"
         return _object(self._request("GET", path), path)
 
+    def tasks_after(self, project_id: int, task_id: int, limit: int) -> list[Json]:
+        """GET /api/tasks/: up to `limit` tasks with higher ids, in order, with their data."""
+        item = {
+            "filter": "filter:tasks:id",
+            "operator": "greater",
+            "type": "Number",
+            "value": task_id,
+        }
+        query = {"filters": {"conjunction": "and", "items": [item]}, "ordering": ["tasks:id"]}
+        answer = self._request(
+            "GET",
+            "/api/tasks/",
+            {
+                "project": str(project_id),
+                "query": json.dumps(query),
+                "fields": "task_only",
+                "page_size": str(limit),
+            },
+        )
+        found = answer.get("tasks") if isinstance(answer, dict) else answer
+        return _objects(found, "/api/tasks/")
+
     def presign(self, task_id: int, uri: str) -> str:
         """Address of a cloud file, signed for a short time; Label Studio's own if it proxies it.
 
@@ -108,12 +131,35 @@ class LabelStudioClient:
         header = self._authorization.header()
         return {} if header is None else {"Authorization": header}
 
-    def _request(self, method: str, path: str, query: Mapping[str, str] | None = None) -> Any:
-        response = self._send(method, path, query)
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> httpx.Response:
+        """Any call, whatever Label Studio answers; a token that it refuses is renewed once.
+
+        Args:
+            method: HTTP method.
+            path: For example "/api/ml".
+            query: Parameters of the address.
+            json: Body.
+            timeout_s: Limit of this call instead of the client's.
+
+        Raises:
+            LabelStudioError: Label Studio is out of reach, or refuses the personal access token.
+        """
+        response = self._send(method, path, query, json, timeout_s)
         if response.status_code == 401 and self._authorization.renew(
             response.request.headers.get("Authorization")
         ):
-            response = self._send(method, path, query)
+            response = self._send(method, path, query, json, timeout_s)
+        return response
+
+    def _request(self, method: str, path: str, query: Mapping[str, str] | None = None) -> Any:
+        response = self.call(method, path, query)
         if response.is_redirect:
             raise LabelStudioError(
                 f"{method} {path} at {self.host.url} answers {response.status_code} to "
@@ -122,7 +168,7 @@ class LabelStudioClient:
         if response.is_error:
             raise LabelStudioError(
                 f"{method} {path} at {self.host.url} answers {response.status_code}: "
-                f"{_reason(response)}"
+                f"{refusal(response)}"
             )
         try:
             return response.json()
@@ -131,10 +177,19 @@ class LabelStudioClient:
                 f"{method} {path} at {self.host.url} answers no JSON: is this a Label Studio?"
             ) from None
 
-    def _send(self, method: str, path: str, query: Mapping[str, str] | None) -> httpx.Response:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        json: Mapping[str, Any] | None,
+        timeout_s: float | None,
+    ) -> httpx.Response:
+        timeout = httpx.USE_CLIENT_DEFAULT if timeout_s is None else httpx.Timeout(timeout_s)
+        headers, url = self._headers(), self.host.absolute(path)
         try:
             return self._http.request(
-                method, self.host.absolute(path), params=query, headers=self._headers()
+                method, url, params=query, json=json, headers=headers, timeout=timeout
             )
         except httpx.HTTPError as error:
             reason = str(error) or type(error).__name__
@@ -150,7 +205,8 @@ def presign_path(task_id: int, uri: str) -> str:
     return f"/tasks/{task_id}/presign/?fileuri={encoded}"
 
 
-def _reason(response: httpx.Response) -> str:
+def refusal(response: httpx.Response) -> str:
+    """What an error answer says, in one short line without tokens."""
     try:
         body = response.json()
         text = str(body.get("detail") or body) if isinstance(body, dict) else str(body)

@@ -1,0 +1,87 @@
+"""`sam-backend check`: why does clicking in Label Studio bring no mask?"""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from sam_backend.labelstudio.checks import Finding
+
+_SIGNS = {
+    "ok": "[green]✓[/green]",
+    "warn": "[yellow]![/yellow]",
+    "fail": "[red]✗[/red]",
+    "skipped": "[dim]-[/dim]",
+}
+
+
+def check(
+    project: Annotated[int, typer.Option(help="Number in the address /projects/<number>/data.")],
+    url: Annotated[
+        str | None, typer.Option(help="Label Studio's address; LABEL_STUDIO_URL without.")
+    ] = None,
+    backend_url: Annotated[
+        str, typer.Option(help="This backend's address, as Label Studio reaches it.")
+    ] = "http://localhost:9090",
+    token: Annotated[
+        str | None,
+        typer.Option(help="Personal or legacy access token; LABEL_STUDIO_API_KEY without."),
+    ] = None,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Connect the backend to the project if it is not.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print findings as JSON.")] = False,
+) -> None:
+    """Test the way of a click: Label Studio, token, project, backend, image, one prediction.
+
+    Prints the fix for what fails; exit code 1 if anything does.
+    """
+    from sam_backend.labelstudio.checks import Backend, Checkup
+    from sam_backend.labelstudio.hosts import LabelStudioHost
+    from sam_backend.labelstudio.images import FetchLimits, ImageResolver
+
+    settings = Settings()
+    address = url or settings.label_studio_url
+    if address is None:
+        raise typer.BadParameter("give --url, or set LABEL_STUDIO_URL")
+    secret = settings.label_studio_api_key
+    key = token or (secret.get_secret_value() if secret else "")
+    password = settings.basic_auth_password
+    user = settings.basic_auth_user
+    credentials = (user, password.get_secret_value()) if user and password else None
+    checkup = Checkup(
+        host=LabelStudioHost(address, key),
+        project_id=project,
+        backend=Backend(backend_url.rstrip("/"), credentials),
+        resolver=ImageResolver(
+            FetchLimits(settings.max_image_mb * 1024 * 1024, settings.image_timeout_s),
+            settings.allow_private_addresses,
+        ),
+        connect=connect,
+    )
+    findings: list[Finding] = []
+    for finding in checkup.run():
+        findings.append(finding)
+        if not as_json:
+            _print(finding)
+    is_ok = all(finding.status != "fail" for finding in findings)
+    if as_json:
+        typer.echo(json.dumps({"ok": is_ok, "findings": [asdict(f) for f in findings]}, indent=2))
+    if not is_ok:
+        raise typer.Exit(1)
+
+
+def _print(finding: "Finding") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.padding import Padding
+
+    console = Console(highlight=False, soft_wrap=False)
+    sign = _SIGNS[finding.status]
+    console.print(f"{sign} [bold]{finding.name}[/bold]  {escape(finding.seen)}", soft_wrap=True)
+    if finding.fix:
+        console.print(Padding(f"→ {escape(finding.fix)}", (0, 0, 0, 4)))

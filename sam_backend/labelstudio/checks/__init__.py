@@ -1,0 +1,80 @@
+"""`sam-backend check`: everything between a click in Label Studio and its mask, step by step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from json import JSONDecodeError
+
+from sam_backend.errors import LabelStudioError
+from sam_backend.labelstudio.checks import backend as backends
+from sam_backend.labelstudio.checks import connection, prediction, project, server
+from sam_backend.labelstudio.checks.backend import Backend
+from sam_backend.labelstudio.checks.findings import Finding, Status
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.labelstudio.images import ImageResolver
+
+_HALF_WAY = "a call failed half-way: run this again, and see Label Studio's log"
+
+__all__ = ["Backend", "Checkup", "Finding", "Status"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What to check.
+
+    Attributes:
+        host: Label Studio and our token for it.
+        project_id: Its number in Label Studio's addresses.
+        backend: The backend, as both this machine and Label Studio reach it.
+        connect: Connect the backend to the project if it is not.
+        resolver: Fetches the image, as the backend would.
+        timeout_s: Limit of one ordinary call.
+    """
+
+    host: LabelStudioHost
+    project_id: int
+    backend: Backend
+    resolver: ImageResolver
+    connect: bool = False
+    timeout_s: float = 10.0
+
+    def run(self) -> Iterator[Finding]:
+        """Findings in the order of the way a click takes, each as soon as it is known."""
+        if (yield from server.reachable(self.host.url, self.timeout_s)) is None:
+            yield _skipped("token, project, connection", "Label Studio is not reached")
+            yield from backends.reachable(self.backend)
+            return
+        with LabelStudioClient(self.host, self.timeout_s) as client:
+            try:
+                yield from self._project(client)
+            except LabelStudioError as error:
+                yield Finding("Label Studio", "fail", str(error), _HALF_WAY)
+            except JSONDecodeError:
+                seen = "an answer is no JSON: something stands between it and us"
+                yield Finding("Label Studio", "fail", seen, _HALF_WAY)
+
+    def _project(self, client: LabelStudioClient) -> Iterator[Finding]:
+        record = None
+        if (yield from server.token(client)):
+            record = yield from project.exists(client, self.project_id)
+        config = None if record is None else (yield from project.label_config(record))
+        version = yield from backends.reachable(self.backend)
+        if record is None:
+            yield _skipped("connection, image access, one click", "there is no project to look at")
+            return
+        target = connection.Project(client, self.project_id, self.backend, version or "")
+        shown_version = str(record.get("model_version") or "")
+        row = yield from connection.connected(target, self.connect, shown_version)
+        if config is None:
+            yield _skipped("image access, one click", "the label config comes first")
+            return
+        sample = yield from prediction.image_access(client, self.project_id, config, self.resolver)
+        if sample is None or row is None:
+            missing = "an image" if sample is None else "an interactive connection"
+            yield _skipped("one click", f"it needs {missing}")
+            return
+        yield from prediction.one_click(client, row, sample, config, self.backend)
+
+
+def _skipped(name: str, why: str) -> Finding:
+    return Finding(name, "skipped", why)
