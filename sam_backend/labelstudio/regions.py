@@ -1,7 +1,6 @@
 """Regions: Label Studio's result items, whose coordinates are percent of the image."""
 
 import secrets
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,9 @@ Region = dict[str, Any]
 
 _MAX_SIDE_PX = 1 << 16
 _MAX_PIXELS = 1 << 28
+
+FURTHEST_PERCENT = 1e4
+"""Regions may reach over the image's edge, but not so far that arithmetic suffers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,10 @@ def _width_height(size: tuple[int, int]) -> npt.NDArray[np.float64]:
 
 
 def numbers(value: Mapping[str, Any], *names: str) -> list[float]:
-    """Finite numbers of a region's value.
+    """Numbers of a region's value: percent, or degrees.
 
     Raises:
-        InvalidInputError: One is missing or no finite number.
+        InvalidInputError: One is missing, no number or far too large.
     """
     found = []
     for name in names:
@@ -117,7 +119,7 @@ def numbers(value: Mapping[str, Any], *names: str) -> list[float]:
         if (
             not isinstance(number, int | float)
             or isinstance(number, bool)
-            or not abs(number) <= sys.float_info.max  # NaN too; isfinite overflows on 10**400
+            or not abs(number) <= FURTHEST_PERCENT  # catches NaN too
         ):
             raise InvalidInputError(f"the region's {name} must be a number, not {number!r}")
         found.append(float(number))

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.masks.opacity import mask_from_opacity
 from sam_backend.masks.types import Mask, check_mask
 
 _WORD_BITS = 8
@@ -68,8 +69,7 @@ def _join(tokens: npt.NDArray[np.int64], n_bits: npt.NDArray[np.int64]) -> npt.N
 def unpack(rle: Sequence[int], size: tuple[int, int]) -> Mask:
     """The mask of a brush region, drawn by us or by hand.
 
-    The strokes' soft edges count where they are at least half as opaque as the region's most opaque
-    pixel. Only the alpha channel is read, as Label Studio's exports do.
+    Only the alpha channel is read, as by Label Studio's editor and exports.
 
     Args:
         rle: Bytes, each 0 to 255.
@@ -98,8 +98,7 @@ def unpack(rle: Sequence[int], size: tuple[int, int]) -> Mask:
     if len(literals):
         where, opacity = bits.literal_alpha(literals)
         alpha[where] = opacity
-    opaque = alpha.max()
-    return (alpha.astype(np.int16) * 2 >= max(int(opaque), 1)).reshape(size)
+    return mask_from_opacity(alpha.reshape(size))
 
 
 def _bytes(rle: Sequence[int]) -> npt.NDArray[np.uint8]:

@@ -1,12 +1,28 @@
 """The tags that masks are answered with and read from: one file each, one line here."""
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.labelstudio.controls.base import Control
+from sam_backend.labelstudio.controls.base import Control, Shape
+from sam_backend.labelstudio.controls.bitmask import Bitmask
 from sam_backend.labelstudio.controls.brush import Brush
+from sam_backend.labelstudio.controls.ellipse import Ellipse
+from sam_backend.labelstudio.controls.polygon import Polygon
+from sam_backend.labelstudio.controls.rectangle import Rectangle
 from sam_backend.labelstudio.regions import Answer, Region
 from sam_backend.masks.types import Mask
 
-CONTROLS: dict[str, Control] = {control.kind: control for control in (Brush(),)}
+CONTROLS: dict[str, Control] = {
+    control.kind: control
+    for control in (
+        Bitmask(),
+        Brush(),
+        Polygon(),
+        Rectangle(),
+    )
+}
+"""Tags that masks are answered with, by kind; `tags.OUTPUT_KINDS` names the same."""
+
+SHAPES: dict[str, Shape] = {**CONTROLS, Ellipse.kind: Ellipse()}
+"""Tags whose regions have pixels, by kind."""
 
 
 def encode(mask: Mask, answer: Answer) -> list[Region]:
@@ -16,7 +32,7 @@ def encode(mask: Mask, answer: Answer) -> list[Region]:
 
 def can_decode(region: Region) -> bool:
     """True if the result item carries a shape that we can turn into a mask."""
-    return _kind(region) in CONTROLS
+    return _kind(region) in SHAPES
 
 
 def decode(region: Region) -> Mask:
@@ -26,9 +42,9 @@ def decode(region: Region) -> Mask:
         InvalidInputError: The region is damaged or of a type without pixels.
     """
     kind = _kind(region)
-    if kind not in CONTROLS:
+    if kind not in SHAPES:
         raise InvalidInputError(f"a region of type {region.get('type')!r} has no mask")
-    return CONTROLS[kind].decode(region)
+    return SHAPES[kind].decode(region)
 
 
 def _kind(region: Region) -> str:
