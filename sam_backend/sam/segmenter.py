@@ -46,10 +46,8 @@ class Segmenter:
         with torch.inference_mode():
             self._dense_pe = sam.prompt_encoder.get_dense_pe()
         self.mask_side = int(sam.prompt_encoder.mask_input_size[0])
-        mean, std = sam.pixel_mean.flatten().tolist(), sam.pixel_std.flatten().tolist()
-        self.preprocessing = self._resize.key + "-" + _fingerprint(f"{mean} {std}")
-        settings = f"{weights_sha256} {self.preprocessing} float32 threshold={sam.mask_threshold}"
-        self.model_version = f"{version}+{_fingerprint(settings)}"
+        self.preprocessing = self._resize.key
+        self.model_version = model_version(version, weights_sha256, self._resize.side)
 
     @classmethod
     def of(cls, model: LoadedModel) -> Self:
@@ -203,5 +201,15 @@ class Segmenter:
             raise PromptError(f"mask_logits must have shape ({side}, {side}), not {mask.shape}")
 
 
-def _fingerprint(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+def model_version(version: str, weights_sha256: str, image_side: int) -> str:
+    """What a segmenter of this checkpoint will call itself; known before its weights are read.
+
+    Pixel mean and deviation and the mask threshold are the same in every family (`Sam`'s own).
+
+    Args:
+        version: The checkpoint's.
+        weights_sha256: Of its weights file.
+        image_side: Side of the network's square input in pixels.
+    """
+    settings = f"{weights_sha256} {LongestSide(image_side).key} float32"
+    return f"{version}+{hashlib.sha256(settings.encode()).hexdigest()[:8]}"

@@ -72,7 +72,7 @@ class Embedding:
     """The image encoder's output for one image.
 
     Attributes:
-        features: Shape (C, h, w), float16 or float32, on the CPU: any thread or process may hold it.
+        features: Shape (C, h, w), float16 or float32, on the CPU: any thread may hold it.
         image_size: (height, width) of the original image in pixels.
         input_size: (height, width) of the resized image before padding to the model's square.
     """

@@ -1,0 +1,39 @@
+"""The `sam-backend` command: mounts the others and translates errors, here and only here."""
+
+import sys
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from sam_backend.cli import check, demo, models, serve, train
+from sam_backend.errors import InvalidInputError, SamBackendError
+
+app = typer.Typer(
+    help="The SAM data engine as a Label Studio ML backend.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("check")(check.check)
+app.command("demo")(demo.demo)
+app.add_typer(models.app, name="models", help="Checkpoints: list, pull, add.")
+app.add_typer(train.app, name="train", help="Training.")
+
+
+def main() -> None:
+    """Run the command line: exit code 2 for wrong input, 1 for other errors of ours."""
+    try:
+        app()
+    except SamBackendError as error:
+        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2 if isinstance(error, InvalidInputError) else 1)
+    except ValidationError as error:
+        for fault in error.errors(include_input=False, include_url=False):
+            name = ".".join(str(part) for part in fault["loc"])
+            Console(stderr=True).print(f"[red]error:[/red] setting {name}: {fault['msg']}")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Stage 1, assisted-manual: a person clicks, SAM answers (paper, section 4)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sam_backend.engine.served_model import ServedModel
+from sam_backend.engine.task_embeddings import TaskEmbeddings
+from sam_backend.engine.timing import StageClock
+from sam_backend.errors import InvalidInputError
+from sam_backend.labelstudio import controls
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.context import ContextReading, read_context
+from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.labelstudio.memory import Logits, MemoryKey, TaskMemory
+from sam_backend.labelstudio.placing import place_prompts
+from sam_backend.labelstudio.prompts import ContextPrompts, ObjectPrompt
+from sam_backend.labelstudio.regions import Answer, Region
+from sam_backend.labelstudio.tags import ControlTag
+from sam_backend.labelstudio.task_regions import TaskRegions
+from sam_backend.sam.device import Priority
+from sam_backend.sam.mask_prompt import mask_to_logits
+from sam_backend.sam.types import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class InteractiveRequest:
+    """One interactive call.
+
+    Attributes:
+        host: The Label Studio that it came from.
+        project: Its project, as /predict names it.
+        task: The task as sent: id, data, drafts, annotations.
+        config: The project's labelling configuration.
+        context: `params.context` as sent.
+    """
+
+    host: LabelStudioHost
+    project: str
+    task: Mapping[str, Any]
+    config: LabelConfig
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class InteractiveAnswer:
+    """Regions for the page.
+
+    Attributes:
+        regions: Result items; empty if there is nothing to show.
+        score: The lowest predicted IoU of the shown masks, 0 to 1; 0 without masks.
+        errors: Why a prompt got no mask, one sentence each.
+        warnings: What may make the answer surprising.
+    """
+
+    regions: tuple[Region, ...] = ()
+    score: float = 0.0
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Assisted:
+    """Answers clicks, boxes and drawn masks. Safe under threads.
+
+    Args:
+        model: Makes the masks.
+        embeddings: Of the tasks' images.
+        memory: What was asked a moment ago; Label Studio tells only half of it each time.
+        all_masks: Answer a lone click with whole, part and subpart instead of the best of three.
+    """
+
+    def __init__(
+        self,
+        model: ServedModel,
+        embeddings: TaskEmbeddings,
+        memory: TaskMemory,
+        all_masks: bool = False,
+    ) -> None:
+        self._model = model
+        self._embeddings = embeddings
+        self._memory = memory
+        self._limit = None if all_masks else 1
+
+    def answer(self, request: InteractiveRequest, clock: StageClock) -> InteractiveAnswer:
+        """Masks for all prompts of one context.
+
+        Args:
+            request: Task, configuration and prompts.
+            clock: Gets the stages fetch, encode, decode and rle.
+
+        Raises:
+            SamBackendError: There is no mask to be had; the message says why.
+        """
+        reading = read_context(request.context)
+        if reading is None or reading.is_empty:
+            return InteractiveAnswer()
+        image = request.config.image(reading.to_name)
+        address = image.address(_data(request.task))
+        embedding = self._embeddings.embed(
+            address, request.host, _task_id(request.task), Priority.CLICK, clock
+        )
+        key = MemoryKey(
+            origin=request.host.origin,
+            project=request.project,
+            task_id=request.task.get("id") or "",
+            label=reading.label,
+            image=address,
+            model_version=self._model.model_version,
+        )
+        on_task = TaskRegions.of(request.task)
+        recalled = self._memory.recall(key, reading, on_task)
+        placed = place_prompts(reading, embedding.image_size, request.config, on_task, recalled)
+        first_logits = [self._first_logits(key, one) for one in placed.objects]
+        prompts = [
+            one.prompt(logits) for one, logits in zip(placed.objects, first_logits, strict=True)
+        ]
+        with clock.span("decode"):
+            found = self._model.predict(embedding, prompts, self._limit)
+        with clock.span("rle"):
+            answering = _Answering(request.config, reading)
+            regions = [answering.regions(candidates) for candidates in found]
+        for one, candidates, shown, logits in zip(
+            placed.objects, found, regions, first_logits, strict=True
+        ):
+            ids = {str(region["id"]) for region in shown}
+            self._memory.remember(key, one, candidates[0].logits, ids, on_task, logits)
+        return answering.answer(regions, placed)
+
+    def _first_logits(self, key: MemoryKey, one: ObjectPrompt) -> Logits | None:
+        """Where the model starts from: its last answer, else a drawn mask, else nothing."""
+        previous = self._memory.previous_logits(key, one)
+        if previous is None and one.mask is not None:
+            return mask_to_logits(one.mask, self._model.segmenter().mask_side)
+        return previous
+
+
+class _Answering:
+    """Turns candidates into regions of the configuration's output tags."""
+
+    def __init__(self, config: LabelConfig, reading: ContextReading) -> None:
+        self._config = config
+        self._outputs = config.outputs(reading.to_name)
+        self._wanted = reading.label
+        self._prompt_tag = config.control(reading.from_name)
+        self._errors: list[str] = []
+        self._scores: list[float] = []
+
+    def regions(self, candidates: Sequence[Candidate]) -> list[Region]:
+        """Result items for the candidates of one prompt, on every output tag."""
+        return [
+            region
+            for candidate in candidates
+            for output in self._outputs
+            for region in self._shown(candidate, output)
+        ]
+
+    def answer(
+        self, regions: Sequence[Sequence[Region]], placed: ContextPrompts
+    ) -> InteractiveAnswer:
+        """The whole answer, with the reasons for what is not in it."""
+        bad = [f"{one.region_id}: {one.reason}" for one in placed.skipped if one.is_error]
+        return InteractiveAnswer(
+            regions=tuple(region for shown in regions for region in shown),
+            score=min(max(min(self._scores, default=0.0), 0.0), 1.0),
+            errors=(*dict.fromkeys(self._errors), *bad),
+            warnings=placed.warnings,
+        )
+
+    def _shown(self, candidate: Candidate, output: ControlTag) -> list[Region]:
+        threshold = output.parameters.score_threshold
+        # The IoU head is a regression: it may answer less than 0, which no threshold means.
+        if max(candidate.predicted_iou, 0.0) < threshold:
+            self._errors.append(
+                f"a mask of predicted IoU {candidate.predicted_iou:.2f} is under tag "
+                f"{output.name!r}'s sam_score_threshold {threshold:g}"
+            )
+            return []
+        label = None
+        if self._wanted is not None:
+            label = self._config.label_for(output, self._wanted, self._prompt_tag)
+            if label is None:
+                self._errors.append(
+                    f"tag {output.name!r} has no label {self._wanted!r} (nor an alias of it): "
+                    "the region is unlabelled"
+                )
+        answer = Answer(output, label, candidate.predicted_iou)
+        shown = controls.encode(candidate.mask, answer)
+        if shown:
+            self._scores.append(candidate.predicted_iou)
+        else:
+            self._errors.append("the model's mask has no pixel")
+        return shown
+
+
+def _data(task: Mapping[str, Any]) -> Mapping[str, Any]:
+    data = task.get("data")
+    if not isinstance(data, Mapping):
+        raise InvalidInputError(f"a task's data must be an object, not {type(data).__name__}")
+    return data
+
+
+def _task_id(task: Mapping[str, Any]) -> int | None:
+    number = task.get("id")
+    return number if isinstance(number, int) else None

@@ -1,0 +1,53 @@
+"""From a task's image field to its embedding: fetched, decoded and encoded only where needed."""
+
+from sam_backend.engine.served_model import ServedModel
+from sam_backend.engine.timing import StageClock
+from sam_backend.labelstudio.decoding import decode_image
+from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.labelstudio.images import ImageResolver
+from sam_backend.sam.device import Priority
+from sam_backend.sam.types import Embedding
+
+
+class TaskEmbeddings:
+    """Embeddings of the images that tasks name. Safe under threads.
+
+    Args:
+        resolver: Fetches image files.
+        model: Encodes them.
+        max_pixels: Images with more are refused.
+    """
+
+    def __init__(self, resolver: ImageResolver, model: ServedModel, max_pixels: int) -> None:
+        self._resolver = resolver
+        self._model = model
+        self._max_pixels = max_pixels
+
+    def embed(
+        self,
+        address: str,
+        host: LabelStudioHost,
+        task_id: int | None,
+        priority: Priority,
+        clock: StageClock,
+    ) -> Embedding:
+        """The embedding of one task's image.
+
+        Args:
+            address: The image field's value.
+            host: The Label Studio that the task came from.
+            task_id: The task's number there; cloud addresses are signed for it.
+            priority: Who waits.
+            clock: Gets the stages fetch and encode (with decoding the file).
+
+        Raises:
+            ImageFetchError: The file cannot be had.
+            ImageDecodeError: It is no image that we can read.
+            ModelStoreError: No model is loaded.
+        """
+        with clock.span("fetch"):
+            image = self._resolver.fetch(address, host, task_id)
+        with clock.span("encode"):
+            return self._model.embed(
+                image.digest, lambda: decode_image(image.data, self._max_pixels), priority
+            )

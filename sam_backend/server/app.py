@@ -1,0 +1,105 @@
+"""The HTTP application: Label Studio's ML-backend protocol, health, readiness and status."""
+
+import json
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from sam_backend.errors import InvalidInputError, SamBackendError
+from sam_backend.server.auth import BasicAuth
+from sam_backend.server.body_limit import BodyLimit
+from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest, parse
+from sam_backend.server.service import Service
+from sam_backend.server.status_page import render_status
+from sam_backend.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def create_app(service: Service, settings: Settings) -> FastAPI:
+    """Build the application over a service that may still be loading its model."""
+    app = FastAPI(title="sam_backend", docs_url=None, redoc_url=None, openapi_url=None)
+    if settings.basic_auth_user is not None and settings.basic_auth_password is not None:
+        app.add_middleware(
+            BasicAuth,
+            user=settings.basic_auth_user,
+            password=settings.basic_auth_password.get_secret_value(),
+        )
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_mb * 1024 * 1024)
+    _add_protocol(app, service)
+    _add_operations(app, service)
+    _add_error_handlers(app, service)
+    return app
+
+
+def _add_protocol(app: FastAPI, service: Service) -> None:
+    """What Label Studio calls; light calls stay on the event loop and answer while SAM works."""
+
+    @app.get("/health")
+    async def health() -> dict[str, Any]:
+        return {"status": "UP", "model_class": "sam_backend", "v2": True}
+
+    @app.post("/setup")
+    async def setup(request: Request) -> dict[str, str]:
+        message = parse(SetupRequest, await request.body())
+        return {"model_version": service.setup(message)}
+
+    @app.get("/versions")
+    async def versions() -> dict[str, list[str]]:
+        return {"versions": [service.model_version]}
+
+    @app.post("/predict")
+    async def predict(request: Request) -> Response:
+        body = await request.body()
+        return await run_in_threadpool(_predict, service, body)
+
+    @app.post("/webhook")
+    async def webhook(request: Request) -> dict[str, str]:
+        parse(WebhookRequest, await request.body())
+        return {"status": "ok"}
+
+
+def _predict(service: Service, body: bytes) -> Response:
+    reply = service.predict(parse(PredictRequest, body))
+    with reply.clock.span("json"):
+        content = json.dumps(reply.content, separators=(",", ":")).encode()
+    return Response(
+        content,
+        media_type="application/json",
+        headers={"Server-Timing": reply.clock.server_timing()},
+    )
+
+
+def _add_operations(app: FastAPI, service: Service) -> None:
+    @app.get("/ready")
+    async def ready() -> JSONResponse:
+        state = service.readiness()
+        return JSONResponse(state, status_code=200 if state["ready"] else 503)
+
+    @app.get("/status")
+    async def status(request: Request) -> Response:
+        report = service.status()
+        wants_html = "text/html" in request.headers.get("accept", "")
+        return HTMLResponse(render_status(report)) if wants_html else JSONResponse(report)
+
+    @app.get("/")
+    async def root() -> RedirectResponse:
+        return RedirectResponse("/status")
+
+
+def _add_error_handlers(app: FastAPI, service: Service) -> None:
+    @app.exception_handler(SamBackendError)
+    async def ours(request: Request, error: SamBackendError) -> JSONResponse:
+        service.journal.error(request.url.path, str(error))
+        status = 400 if isinstance(error, InvalidInputError) else 500
+        return JSONResponse({"error": str(error)}, status_code=status)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        # A foreign error's message may hold data: only its class leaves the log.
+        log.error("unexpected error in %s", request.url.path, exc_info=error)
+        service.journal.error(request.url.path, f"internal error: {type(error).__name__}")
+        return JSONResponse({"error": "internal error, see the backend's log"}, status_code=500)
