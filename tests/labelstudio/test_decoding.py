@@ -1,0 +1,151 @@
+"""Image files of every kind that browsers show, and those that are damaged."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sam_backend.errors import ImageDecodeError
+from sam_backend.labelstudio.images import decode_image
+
+ORIENTATION = 0x0112
+
+
+def picture(height: int = 20, width: int = 30) -> np.ndarray:
+    rows, columns = np.mgrid[:height, :width]
+    channels = [rows * 255 // height, columns * 255 // width, (rows + columns) % 256]
+    return np.stack(channels, axis=2).astype(np.uint8)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "GIF", "WEBP", "JPEG", "JPEG2000"])
+def test_formats(kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    pixels = decode_image(encoded(Image.fromarray(picture()), kind, **options))
+    assert pixels.shape == (20, 30, 3)
+    assert pixels.dtype == np.uint8
+    tolerance = {"GIF": 60, "JPEG": 30, "JPEG2000": 3}.get(kind, 0)
+    assert np.abs(pixels.astype(int) - picture()).max() <= tolerance
+
+
+# How each orientation stores an upright picture (EXIF 2.32, table 6).
+STORED = {
+    1: lambda upright: upright,
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: lambda upright: np.swapaxes(upright, 0, 1),
+    6: np.rot90,
+    7: lambda upright: np.rot90(np.swapaxes(upright, 0, 1), 2),
+    8: lambda upright: np.rot90(upright, -1),
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_orientation_is_applied(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](picture())))
+    assert np.array_equal(decode_image(encoded(stored, exif=exif)), picture())
+
+
+def test_damaged_exif_is_no_reason_to_refuse() -> None:
+    data = encoded(Image.fromarray(picture()), exif=b"Exif\0\0II*\0\xff\xff\xff\xff broken")
+    assert np.array_equal(decode_image(data), picture())
+
+
+def test_grey_of_sixteen_bits_keeps_its_high_byte() -> None:
+    deep = (np.arange(600, dtype=np.uint16) * 109).reshape(20, 30)
+    pixels = decode_image(encoded(Image.fromarray(deep)))
+    assert np.array_equal(pixels, np.repeat((deep >> 8).astype(np.uint8)[:, :, None], 3, axis=2))
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_deep_tiff_is_stretched(dtype: type) -> None:
+    deep = (np.arange(600).reshape(20, 30) + 1000).astype(dtype)
+    pixels = decode_image(encoded(Image.fromarray(deep), "TIFF"))
+    assert (pixels.min(), pixels.max()) == (0, 255)
+    assert (np.diff(pixels[:, :, 0].ravel().astype(int)) >= 0).all()
+
+
+def test_flat_deep_tiff_is_black() -> None:
+    flat = np.full((4, 5), 7.0, np.float32)
+    assert not decode_image(encoded(Image.fromarray(flat), "TIFF")).any()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "CMYK", "YCbCr"])
+def test_colour_modes(mode: str) -> None:
+    image = Image.fromarray(picture()).convert(mode)
+    expected = np.asarray(image.convert("RGB"))
+    assert np.array_equal(decode_image(encoded(image, "TIFF")), expected)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_pixels_are_white(mode: str) -> None:
+    rgba = np.dstack([np.full((4, 6, 3), 40, np.uint8), np.full((4, 6), 255, np.uint8)])
+    rgba[:, :3, 3] = 0
+    image = Image.fromarray(rgba)
+    image = image.quantize(8) if mode == "P" else image.convert(mode)
+    pixels = decode_image(encoded(image))
+    assert (pixels[:, :3] == 255).all()
+    assert (pixels[:, 3:] == 40).all()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP"])
+def test_the_first_frame_counts(kind: str) -> None:
+    frames = [Image.new("RGB", (6, 4), color) for color in ("black", "white")]
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    assert not decode_image(data).any()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "GIF"])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.9])
+def test_truncated_files_are_errors(kind: str, share: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), kind)
+    with pytest.raises(ImageDecodeError):
+        decode_image(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<html>Login</html>",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        b"\x89PNG\r\n\x1a\n" + bytes(100),
+    ],
+)
+def test_other_bytes_are_errors(data: bytes) -> None:
+    with pytest.raises(ImageDecodeError, match=f"{len(data)} bytes"):
+        decode_image(data)
+
+
+def empty_png(width: int, height: int) -> bytes:
+    """A PNG whose header promises pixels that it does not hold."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("width", "height"), [(101, 100), (60_000, 60_000)])
+def test_too_many_pixels_are_refused_by_the_header(width: int, height: int) -> None:
+    with pytest.raises(ImageDecodeError, match=r"over the limit|too large"):
+        decode_image(empty_png(width, height), max_pixels=10_000)
+
+
+def test_the_limit_itself_is_allowed() -> None:
+    assert decode_image(encoded(Image.new("RGB", (100, 100))), 10_000).shape == (100, 100, 3)
