@@ -128,6 +128,10 @@ def _as_json(entry: ModelEntry) -> dict[str, object]:
 def _row(entry: ModelEntry) -> tuple[str, str, str, str, str, str]:
     card = entry.card
     weights = "?" if card.parameters is None else f"{card.parameters / 1e6:.1f} M"
-    quality = ", ".join(f"{what} {value:g}" for what, value in card.measured_quality.items())
+    quality = "; ".join(
+        f"{measure} {value:g} ({data_set})"
+        for data_set, measures in card.measured_quality.items()
+        for measure, value in list(measures.items())[:1]
+    )
     size = f"{entry.n_bytes / 1e6:.1f} MB"
     return card.version, card.family, weights, size, card.licence, quality or "not measured"

@@ -80,6 +80,13 @@ def test_pull_prints_the_version_and_shows_progress_elsewhere(
     assert f"Tiny (starter) is in {tmp_path / 'tiny-1'}" in result.stderr
 
 
+def test_a_list_shows_the_first_measure_of_each_data_set(tmp_path: Path, weights: Path) -> None:
+    quality = {"scenes": {"1-click mIoU": 0.8125, "masks": 70}, "photos": {"1-click mIoU": 0.5}}
+    ModelStore([tmp_path]).add(weights, measured_quality=quality)
+    shown = "1-click mIoU 0.8125 (scenes); 1-click mIoU 0.5 (photos)"
+    assert shown in run(tmp_path, "list").stdout
+
+
 def test_pull_of_a_checkpoint_that_is_here_fetches_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "vit_b-01ec64"
     folder.mkdir()

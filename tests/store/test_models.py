@@ -256,8 +256,8 @@ def test_a_card_survives_the_file(tmp_path: Path) -> None:
         source="s",
         licence="MIT",
         training_data="d",
-        measured_quality={"IoU": 0.81},
-        trained_on=["a", "b"],
+        measured_quality={"scenes": {"1-click mIoU": 0.81, "masks": 70}},
+        trained_on="2026-11-23",
         parent="v-0",
         seed=7,
     )
