@@ -1,0 +1,271 @@
+"""Clicking sessions, context by context, as Label Studio tells them."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.context import read_context
+from sam_backend.labelstudio.hosts import Origin
+from sam_backend.labelstudio.memory import MemoryKey, TaskMemory
+from sam_backend.labelstudio.placing import place_prompts
+from sam_backend.labelstudio.task_regions import TaskRegions
+
+SIZE = (100, 100)  # so that percent are pixels
+
+CONFIG = LabelConfig.parse("""<View>
+  <Image name="image" value="$image"/>
+  <BrushLabels name="brush" toName="image" smart="false"><Label value="Car"/></BrushLabels>
+  <KeyPointLabels name="kp" toName="image" smart="true"><Label value="Car"/></KeyPointLabels>
+  <RectangleLabels name="rect" toName="image" smart="true"><Label value="Car"/></RectangleLabels>
+</View>""")
+
+KEY = MemoryKey(Origin("http", "ls", 8080), "1.2", 7, "Car", "/data/upload/1/a.png")
+
+
+def click(region_id: str, x: float, y: float, is_positive: bool = True) -> dict[str, Any]:
+    value = {"x": x, "y": y, "width": 0.2, "keypointlabels": ["Car"]}
+    found = {"id": region_id, "from_name": "kp", "to_name": "image", "type": "keypointlabels"}
+    return {**found, "value": value, "is_positive": is_positive}
+
+
+def box(region_id: str, x: float, y: float, width: float, height: float) -> dict[str, Any]:
+    value = {"x": x, "y": y, "width": width, "height": height, "rectanglelabels": ["Car"]}
+    found = {"id": region_id, "from_name": "rect", "to_name": "image", "type": "rectanglelabels"}
+    return {**found, "value": value}
+
+
+def mask(region_id: str) -> dict[str, Any]:
+    found = {"id": region_id, "from_name": "brush", "to_name": "image", "type": "brushlabels"}
+    return {**found, "value": {"format": "rle", "brushlabels": ["Car"]}}
+
+
+class Session:
+    """Does with each context what the engine does; a "model" numbers its answers."""
+
+    def __init__(self, memory: TaskMemory, key: MemoryKey = KEY) -> None:
+        self.memory = memory
+        self.key = key
+        self.drafts: list[dict[str, Any]] = []
+        self.n_saves = 0
+        self.n_answers = 0
+
+    def autosave(self, *regions: dict[str, Any]) -> None:
+        self.n_saves += 1
+        self.drafts = [{"result": list(regions), "updated_at": f"2026-11-23T14:{self.n_saves:02}"}]
+
+    def ask(self, *regions: dict[str, Any]) -> list[tuple[tuple[str, ...], float | None, float]]:
+        """Ids of each object, the answer that its refinement starts from, and its own answer."""
+        reading = read_context({"result": list(regions)})
+        assert reading is not None
+        on_task = TaskRegions.of({"drafts": self.drafts})
+        recalled = self.memory.recall(self.key, reading, on_task)
+        answered = []
+        for one in place_prompts(reading, SIZE, CONFIG, on_task, recalled).objects:
+            start = self.memory.previous_logits(self.key, one)
+            self.n_answers += 1
+            logits = np.full((2, 2), self.n_answers, np.float32)
+            answer_ids = [f"mask{self.n_answers}"]
+            self.memory.remember(self.key, one, logits, answer_ids, on_task, start)
+            ids = tuple(item.region_id for item in one.items)
+            answered.append((ids, None if start is None else float(start[0, 0]), self.n_answers))
+        return answered
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session(TaskMemory())
+
+
+A, B = box("a", 10, 10, 40, 40), box("b", 60, 60, 30, 30)
+K, L, M = click("k", 20, 20), click("l", 30, 30), click("m", 40, 40, False)
+
+
+def test_clicks_refine_the_last_answer(session: Session) -> None:
+    assert session.ask(K) == [(("k",), None, 1)]
+    assert session.ask(K, L) == [(("k", "l"), 1, 2)]
+    assert session.ask(K, L, M) == [(("k", "l", "m"), 2, 3)]
+
+
+def test_clicks_join_the_pending_box_and_refine_its_answer(session: Session) -> None:
+    assert session.ask(A) == [(("a",), None, 1)]
+    assert session.ask(K) == [(("a", "k"), 1, 2)]
+    assert session.ask(K, M) == [(("a", "k", "m"), 2, 3)]
+
+
+def test_the_same_list_again_starts_from_where_it_started(session: Session) -> None:
+    session.ask(K)
+    session.ask(K, L)
+    assert session.ask(K, L) == [(("k", "l"), 1, 3)]
+    assert session.ask(K, L) == [(("k", "l"), 1, 4)]
+
+
+def test_a_list_that_does_not_extend_the_last_starts_anew(session: Session) -> None:
+    session.ask(K, L)
+    assert session.ask(K, M) == [(("k", "m"), None, 2)]  # l was undone
+    assert session.ask(click("k", 21, 20), M) == [(("k", "m"), None, 3)]  # k was moved
+    assert session.ask(click("k", 21, 20, False), L)[0][1] is None  # and turned
+
+
+def test_a_moved_box_starts_anew(session: Session) -> None:
+    session.ask(A)
+    moved = box("a", 12, 10, 40, 40)
+    assert session.ask(moved) == [(("a",), None, 2)]
+    assert session.ask(K) == [(("a", "k"), 2, 3)]
+
+
+def test_a_click_outside_the_box_is_an_object_of_its_own(session: Session) -> None:
+    session.ask(A)
+    assert session.ask(click("k", 90, 90)) == [(("k",), None, 2)]
+
+
+def test_clicks_join_the_box_they_are_in(session: Session) -> None:
+    session.ask(A)
+    session.ask(A, B)
+    assert session.ask(click("k", 70, 70)) == [(("b", "k"), 3, 4)]
+
+
+def test_a_second_box_leaves_the_refined_first_as_it_is(session: Session) -> None:
+    session.ask(A)
+    session.ask(K)
+    assert session.ask(A, B) == [(("a", "k"), 1, 3), (("b",), None, 4)]
+
+
+def test_a_refined_box_stays_even_if_the_first_click_is_undone(session: Session) -> None:
+    session.ask(A)
+    session.ask(K, L)
+    assert session.ask(L) == [(("a", "l"), None, 3)]
+
+
+def test_a_box_that_a_later_context_lacks_is_gone(session: Session) -> None:
+    session.ask(A)
+    session.ask(B)  # a was accepted or removed
+    assert session.ask(K) == [(("k",), None, 3)]
+
+
+def test_clicks_that_a_later_context_lacks_take_their_box_along(session: Session) -> None:
+    session.ask(A)
+    session.ask(K)
+    assert session.ask(L) == [(("l",), None, 3)]
+
+
+def test_an_accepted_mask_ends_its_box(session: Session) -> None:
+    session.ask(A)
+    session.autosave(mask("mask1"))
+    assert session.ask(K) == [(("k",), None, 2)]
+
+
+def test_an_accepted_mask_makes_a_box_that_stays_a_leak(session: Session) -> None:
+    session.ask(A)
+    session.autosave(A, mask("mask1"))
+    assert session.ask(A, B) == [(("b",), None, 2)]
+    assert session.ask(A, B) == [(("b",), None, 3)]  # and it is not forgotten
+
+
+def test_a_draft_saved_without_the_box_ends_it(session: Session) -> None:
+    session.autosave()
+    session.ask(A)
+    session.autosave(mask("somebody else's"))
+    assert session.ask(K) == [(("k",), None, 2)]
+
+
+def test_a_draft_saved_with_the_box_keeps_it(session: Session) -> None:
+    session.ask(A)
+    session.autosave(A)
+    assert session.ask(K) == [(("a", "k"), 1, 2)]
+
+
+def test_a_draft_from_before_the_box_says_nothing(session: Session) -> None:
+    session.autosave(mask("old"))
+    session.ask(A)
+    assert session.ask(K) == [(("a", "k"), 1, 2)]
+
+
+def test_a_pending_box_in_the_draft_stays_a_prompt(session: Session) -> None:
+    """Its tag can draw by hand too, so only memory tells it from a drawn one."""
+    session.ask(A)
+    session.autosave(A)
+    assert [ids for ids, _, _ in session.ask(A, B)] == [("a",), ("b",)]
+    restarted = Session(TaskMemory())
+    restarted.autosave(A)
+    assert [ids for ids, _, _ in restarted.ask(A, B)] == [("b",)]
+
+
+def test_a_leaked_box_is_not_taken_for_pending_later(session: Session) -> None:
+    """Drawn by hand just before, so not yet in the draft, `a` counts as a prompt: once."""
+    assert [ids for ids, _, _ in session.ask(A, B)] == [("a",), ("b",)]
+    session.autosave(A, B)
+    assert [ids for ids, _, _ in session.ask(A, B, box("c", 0, 80, 10, 10))] == [("b",), ("c",)]
+
+
+def test_memory_ends_with_time() -> None:
+    now = [0.0]
+    session = Session(TaskMemory(keep_s=60, clock=lambda: now[0]))
+    session.ask(A)
+    now[0] = 60
+    assert session.ask(K) == [(("a", "k"), 1, 2)]
+    now[0] = 121
+    assert session.ask(K, L) == [(("k", "l"), None, 3)]
+
+
+OTHERS = {
+    "server": MemoryKey(Origin("http", "ls", 8081), "1.2", 7, "Car", KEY.image),
+    "project": MemoryKey(KEY.origin, "2.2", 7, "Car", KEY.image),
+    "task": MemoryKey(KEY.origin, "1.2", 8, "Car", KEY.image),
+    "label": MemoryKey(KEY.origin, "1.2", 7, "Bus", KEY.image),
+    "image": MemoryKey(KEY.origin, "1.2", 7, "Car", "/data/upload/1/b.png"),
+    "model": MemoryKey(KEY.origin, "1.2", 7, "Car", KEY.image, "vit_b"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_nothing_is_shared_with_another(name: str) -> None:
+    memory = TaskMemory()
+    Session(memory).ask(A)
+    Session(memory).ask(K)
+    assert Session(memory, OTHERS[name]).ask(K, L) == [(("k", "l"), None, 1)]
+    assert Session(memory).ask(K, L)[0][0] == ("a", "k", "l")
+
+
+def test_memory_is_bounded() -> None:
+    memory = TaskMemory(capacity=2, per_key=3)
+    keys = [MemoryKey(KEY.origin, "1.2", task, "Car", KEY.image) for task in range(3)]
+    for key in keys:
+        Session(memory, key).ask(A)
+    assert len(memory) == 2
+    assert Session(memory, keys[0]).ask(K)[0][0] == ("k",)
+    boxes = [box(f"b{number}", number * 10, 0, 9, 9) for number in range(5)]
+    Session(memory, keys[2]).ask(*boxes)
+    reading = read_context({"result": [K]})
+    assert reading is not None
+    recalled = memory.recall(keys[2], reading, TaskRegions())
+    assert [one.region_id for one in recalled.boxes] == ["b2", "b3", "b4"]
+
+
+def test_forget() -> None:
+    memory = TaskMemory()
+    Session(memory).ask(A)
+    memory.forget(KEY)
+    assert Session(memory).ask(K)[0][0] == ("k",)
+
+
+def test_threads_on_many_tasks_never_mix() -> None:
+    memory = TaskMemory()
+    wrong: list[Any] = []
+
+    def annotate(task: int) -> None:
+        for round_ in range(50):
+            session = Session(memory, MemoryKey(KEY.origin, "1.2", task, "Car", KEY.image))
+            first, second = click(f"{task}.{round_}", 20, 20), click(f"{task}.{round_}'", 30, 30)
+            session.ask(first)
+            if session.ask(first, second)[0][1] != 1:
+                wrong.append((task, round_))
+
+    threads = [threading.Thread(target=annotate, args=(task,)) for task in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
