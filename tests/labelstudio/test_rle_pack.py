@@ -1,5 +1,8 @@
 """Label Studio's brush format against its own SDK."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -10,6 +13,8 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.rle_pack import pack, unpack
 from sam_backend.masks.types import Mask
 from tests.masks.strategies import masks
+
+DATA = Path(__file__).parents[1] / "data" / "labelstudio"
 
 
 def rgba(mask: Mask, opacity: int = 255) -> np.ndarray:
@@ -68,6 +73,13 @@ def test_literals_and_other_widths_as_the_editor_writes_them(data: st.DataObject
     alpha = np.array(expected)[3::4]
     on = (alpha * 2 >= alpha.max()) & (alpha > 0)
     assert np.array_equal(unpack(rle, (1, n_pixels)), on[None])
+
+
+def test_reads_soft_edges_of_the_editors_own_encoder() -> None:
+    recorded = json.loads((DATA / "brush_of_the_editor.json").read_text())
+    opacity = np.array(recorded["opacity"])
+    assert len(np.unique(opacity)) > 5
+    assert np.array_equal(unpack(recorded["rle"], opacity.shape), opacity >= 128)
 
 
 @pytest.mark.parametrize(
