@@ -49,7 +49,7 @@ class Connections:
         Raises:
             LabelStudioError: `url` is no http(s) address.
         """
-        host = LabelStudioHost(self._url or url, token)
+        host = LabelStudioHost(url, token)
         with self._lock:
             if self._read().get(project, {}).get(host.url) == token:
                 return
@@ -67,7 +67,8 @@ class Connections:
         with self._lock:
             claims = dict(self._read().get(project, {}))
         if self._url is not None:
-            return LabelStudioHost(self._url, self._token or next(iter(claims.values()), ""))
+            public_url, token = next(iter(claims.items()), ("", ""))
+            return LabelStudioHost(self._url, self._token or token, public_url)
         if not claims:
             raise LabelStudioError(
                 f"project {project!r} is unknown: open the project's model page in Label Studio "

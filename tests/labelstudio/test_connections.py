@@ -76,6 +76,7 @@ def test_settings_override_what_label_studio_sends(file: Path) -> None:
     connections.remember(PROJECT, "http://outside:80", "theirs")
     host = connections.host(PROJECT)
     assert (host.url, host.token) == ("http://inside:8080", "own")
+    assert host.public_url == "http://outside:80"
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8080", "ftp://x"])
