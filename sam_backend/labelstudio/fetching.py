@@ -113,7 +113,7 @@ class Fetcher:
                 asked_anew = True
                 continue
             if answer.status not in _REDIRECTS:
-                return _body(answer, hop, is_home_so_far)
+                return _body(answer, hop, header, is_home_so_far)
             n_redirects += 1
             if n_redirects > self.limits.max_redirects:
                 raise ImageFetchError(
@@ -197,12 +197,16 @@ def _next(url: httpx.URL, answer: Answer) -> str:
     )
 
 
-def _body(answer: Answer, url: str, is_home: bool) -> bytes:
+def _body(answer: Answer, url: str, authorization: str | None, is_home: bool) -> bytes:
     if answer.status == 200:
         return answer.body
     hint = ""
     if answer.status in (401, 403) and is_home:
         hint = ": Label Studio does not accept our token for it"
+        if authorization is None:
+            hint = ": we have no token for this Label Studio"
+        elif authorization.startswith("Token ") and answer.status == 401:
+            hint += " (legacy tokens are off by default: give a personal access token)"
     elif answer.status == 404 and is_home:
         hint = ": no such file, or no storage of the project covers it"
     raise ImageFetchError(f"{readable(url)} answers {answer.status}{hint}")

@@ -62,10 +62,11 @@ class GuardedBackend(httpcore.NetworkBackend):
                 "(SAM_BACKEND_ALLOW_PRIVATE_ADDRESSES=true allows it)"
             )
         failure: Exception = OSError(f"{host!r} has no address")
-        for address in addresses:
+        for n_left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            share_s = self._left() / n_left  # a silent address must not use up all the time
             try:
                 stream = self._sockets.connect_tcp(
-                    str(address), port, self._left(), local_address, socket_options
+                    str(address), port, share_s, local_address, socket_options
                 )
             except _CONNECT_FAILURES as error:
                 failure = error

@@ -101,6 +101,10 @@ class ImageResolver:
             data = self._fetcher.get(url, host.origin, authorization.header, authorization.renew)
         except LabelStudioError as error:
             raise ImageFetchError(f"{readable(value)} cannot be fetched: {error}") from None
+        except ImageFetchError as error:
+            if _scheme(value) not in CLOUD_SCHEMES:
+                raise
+            raise ImageFetchError(f"{readable(value)}: {error}") from None
         image = _image(data, value)
         self._kept.put(key, image)
         return image
@@ -114,11 +118,10 @@ def absolute_address(value: str, host: LabelStudioHost, task_id: int | None) -> 
     """
     if not value:
         raise ImageFetchError("the task's image field is empty")
-    scheme, separator, _ = value.partition("://")
-    scheme = scheme.lower()
-    if separator and scheme in ("http", "https"):
+    scheme = _scheme(value)
+    if scheme in ("http", "https"):
         return _reachable(value, host)
-    if separator and scheme in CLOUD_SCHEMES:
+    if scheme in CLOUD_SCHEMES:
         if task_id is None:
             raise ImageFetchError(f"{readable(value)} can only be signed for a task with a number")
         return host.absolute(presign_path(task_id, value))
@@ -130,6 +133,11 @@ def absolute_address(value: str, host: LabelStudioHost, task_id: int | None) -> 
         f"{readable(value)} is no address that we fetch: http(s)://, {'://, '.join(CLOUD_SCHEMES)}"
         "://, data: or a path of Label Studio"
     )
+
+
+def _scheme(value: str) -> str:
+    scheme, separator, _ = value.partition("://")
+    return scheme.lower() if separator else ""
 
 
 def _reachable(address: str, host: LabelStudioHost) -> str:

@@ -1,6 +1,6 @@
 """Addresses as they may stand in logs and answers: no query secrets, no credentials, short."""
 
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 _MAX_LENGTH = 200
 # Label Studio's own parameter that names a file and opens nothing.
@@ -25,7 +25,7 @@ def readable(address: str) -> str:
     if query:
         is_local_file = parts.path.endswith("/data/local-files/")
         kept = [pair for pair in parse_qsl(query) if pair[0] in _HARMLESS] if is_local_file else []
-        query = urlencode(kept, safe="/") or "…"
+        query = urlencode(kept, safe="/", quote_via=quote) or "…"
     start = f"{parts.scheme}://{netloc}" if netloc else (parts.scheme and f"{parts.scheme}:")
     text = f"{start}{parts.path}" + (f"?{query}" if query else "")
     text = "".join(char if char.isprintable() else "�" for char in text)

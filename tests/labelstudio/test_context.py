@@ -1,5 +1,6 @@
 """Contexts as Label Studio sends them: the recorded ones, and those that go wrong."""
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sam_backend.errors import PromptError
 from sam_backend.labelstudio.config import LabelConfig
@@ -504,3 +507,51 @@ def test_a_malformed_task_is_passed_over(task: Any) -> None:
     reading = read_context({"result": [GOOD]})
     assert reading is not None
     assert asked(place_prompts(reading, SIZE, CONFIG, TaskRegions.of(task))) == [("good",)]
+
+
+# Regions as they should be, with some fields replaced by any JSON.
+SCALARS = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5)
+ODD = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3), max_leaves=5)
+SOUND = [
+    click("a", 10, 10),
+    click("b", 20, 20, False),
+    click("c", 30, 30, None),
+    box("d", 5, 5, 50, 50),
+    box("e", 5, 5, 50, 50, 30, from_name="both"),
+    *HINTS.values(),
+    mask_region((20, 10, 20, 40)),
+]
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> Any:
+    found = copy.deepcopy(draw(st.sampled_from(SOUND)))
+    for _ in range(draw(st.integers(0, 2))):
+        part = found if draw(st.booleans()) else found["value"]
+        part[draw(st.sampled_from(sorted(part)))] = draw(ODD | st.floats(-20, 120))
+        if not isinstance(found["value"], dict):
+            break
+    return found
+
+
+REGIONS = st.lists(damaged() | ODD, max_size=4)
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(REGIONS, REGIONS, REGIONS)
+def test_no_context_makes_anything_but_prompts_or_a_prompt_error(
+    result: Any, draft: Any, annotation: Any
+) -> None:
+    task = {"drafts": [{"result": draft}], "annotations": [{"result": annotation}]}
+    with np.errstate(all="ignore"):
+        try:
+            reading = read_context({"result": result})
+            assert reading is not None
+            placed = place_prompts(reading, SIZE, CONFIG, TaskRegions.of(task))
+        except PromptError:
+            return
+    assert placed.objects
+    for one in placed.objects:
+        prompt = one.prompt()
+        assert (prompt.xy >= 0).all()
+        assert (prompt.xy < (SIZE[1], SIZE[0])).all()

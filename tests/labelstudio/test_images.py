@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sam_backend.errors import ImageFetchError, LabelStudioError
-from sam_backend.labelstudio.addresses import is_public, resolve
+from sam_backend.labelstudio.addresses import IPAddress, is_public, resolve
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import (
     FetchLimits,
@@ -142,6 +142,11 @@ def test_cloud_file_is_fetched_where_label_studio_redirects(studio: Web, elsewhe
     assert base64.urlsafe_b64decode(query) == b"s3://bucket/k.png"
     assert studio.authorizations() == [f"Token {TOKEN}"]
     assert elsewhere.authorizations() == [None]
+
+
+def test_cloud_file_that_cannot_be_signed(studio: Web) -> None:
+    with pytest.raises(ImageFetchError, match=r"s3://bucket/k\.png.*404: .*no storage"):
+        ImageResolver().fetch("s3://bucket/k.png?SECRET", host(studio), 7)
 
 
 def test_other_origins_never_see_the_token(studio: Web, elsewhere: Web) -> None:
@@ -286,7 +291,7 @@ def test_the_checked_address_is_the_one_connected_to(elsewhere: Web) -> None:
     """A name server that answers otherwise the second time (rebinding) is asked only once."""
     answers = [["127.0.0.1"], ["8.8.8.8"]]
 
-    def rebinding(name: str, port: int, timeout_s: float) -> list[ipaddress.IPv4Address]:
+    def rebinding(name: str, port: int, timeout_s: float) -> list[IPAddress]:
         return [ipaddress.IPv4Address(address) for address in answers.pop(0)]
 
     resolver = ImageResolver(allow_private=True, resolver=rebinding)
@@ -297,11 +302,21 @@ def test_the_checked_address_is_the_one_connected_to(elsewhere: Web) -> None:
 
 
 def test_one_private_address_among_public_ones_refuses_the_name(elsewhere: Web) -> None:
-    def mixed(name: str, port: int, timeout_s: float) -> list[ipaddress.IPv4Address]:
+    def mixed(name: str, port: int, timeout_s: float) -> list[IPAddress]:
         return [ipaddress.IPv4Address("8.8.8.8"), ipaddress.IPv4Address("127.0.0.1")]
 
     with pytest.raises(ImageFetchError, match=r"127\.0\.0\.1"):
         ImageResolver(resolver=mixed).fetch(f"http://h.example:{elsewhere.port}/a.png", HOST)
+
+
+def test_the_next_address_is_tried(elsewhere: Web) -> None:
+    """Of "localhost", say, whose ::1 nobody listens on."""
+
+    def two(name: str, port: int, timeout_s: float) -> list[IPAddress]:
+        return [ipaddress.ip_address("::1"), ipaddress.ip_address("127.0.0.1")]
+
+    resolver = ImageResolver(allow_private=True, resolver=two)
+    assert resolver.fetch(f"http://h.example:{elsewhere.port}/a.png", HOST).data == FILE
 
 
 def test_unknown_names_are_errors() -> None:
@@ -457,7 +472,7 @@ def test_tls_is_checked_against_the_name(tmp_path: Path, monkeypatch: pytest.Mon
     context.load_cert_chain(certificate, key)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
-    def here(name: str, port: int, timeout_s: float) -> list[ipaddress.IPv4Address]:
+    def here(name: str, port: int, timeout_s: float) -> list[IPAddress]:
         return [ipaddress.IPv4Address("127.0.0.1")]
 
     resolver = ImageResolver(allow_private=True, resolver=here)
