@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.sam.checkpoint_files import sha256_of
-from sam_backend.sam.checkpoints import choose_device, detect_family, load
-from sam_backend.sam.families import FAMILIES, family_named
+from sam_backend.sam.checkpoints import build_with_weights, choose_device, detect_family, load
+from sam_backend.sam.families import FAMILIES, Family, family_named
 from sam_backend.sam.segmenter import Segmenter
 from tests.sam.networks import random_starter
 
@@ -195,3 +195,17 @@ def test_unknown_devices_are_named(name: str) -> None:
 def test_a_missing_cuda_device_is_named() -> None:
     with pytest.raises(InvalidInputError, match="'cuda:63' is not here: torch sees"):
         choose_device("cuda:63")
+
+
+def test_constants_that_no_state_dict_holds_are_computed(
+    tmp_path: Path, state: dict[str, torch.Tensor]
+) -> None:
+    def build() -> Any:
+        sam = random_starter()
+        sam.register_buffer("steps", torch.arange(3.0), persistent=False)
+        return sam
+
+    sam = build_with_weights(Family("mine", build, rank=0), state, tmp_path)
+    assert sam.steps.tolist() == [0, 1, 2]
+    for name, weight in sam.state_dict().items():
+        assert torch.equal(weight, state[name]), name

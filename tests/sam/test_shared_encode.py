@@ -192,3 +192,34 @@ def test_a_click_that_comes_while_the_cache_is_asked_counts_afterwards(
         click.result(10)
         other.result(10)
     assert order == ["slow", "other"]
+
+
+def test_a_click_does_not_restart_an_encode_that_runs(device: DeviceOwner) -> None:
+    encodes = SharedEncodes(MemoryEmbeddings(10**6), device)
+    running, finish = threading.Event(), threading.Event()
+    made: list[int] = []
+
+    def encode() -> Embedding:
+        made.append(1)
+        running.set()
+        assert finish.wait(10)
+        return embedding()
+
+    first = encodes.start(key(), encode, Priority.BACKGROUND)
+    assert running.wait(10)
+    click = encodes.start(key(), encode, Priority.CLICK)
+    finish.set()
+    assert click.result(10) is first.result(10)
+    assert device.submit(lambda: len(made)).result(10) == 1
+
+
+def test_a_cache_that_breaks_its_promise_leaves_nobody_waiting(device: DeviceOwner) -> None:
+    class Broken(MemoryEmbeddings):
+        def get(self, key: EmbeddingKey) -> Embedding | None:
+            raise OSError("gone")
+
+    encodes = SharedEncodes(Broken(10**6), device)
+    for _ in range(2):
+        with pytest.raises(OSError, match="gone"):
+            encodes.start(key(), embedding)
+    assert encodes.counts.failed == 2

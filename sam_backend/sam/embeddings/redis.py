@@ -19,7 +19,9 @@ from sam_backend.sam.types import Embedding
 logger = logging.getLogger(__name__)
 
 _PREFIX = "sam_backend:embedding:"
-_TIMEOUT_S = 0.25  # a click must never wait longer than this for a Redis that is gone
+_CONNECT_TIMEOUT_S = 0.25
+_GET_TIMEOUT_S = 0.25  # a click must never wait longer than this for a Redis that is gone
+_PUT_TIMEOUT_S = 2.0  # nobody waits for a put (see WriteBehind): time for 4 MB at 16 Mbit/s
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 
@@ -44,18 +46,9 @@ class RedisEmbeddings:
         Raises:
             InvalidInputError: The URL cannot be read. It is not repeated: it may hold a password.
         """
-        try:
-            pool = ConnectionPool.from_url(
-                url,
-                socket_timeout=_TIMEOUT_S,
-                socket_connect_timeout=_TIMEOUT_S,
-                protocol=2,  # every server speaks it, and nothing here needs a newer one
-                retry=Retry(NoBackoff(), 0),  # redis-py retries with pauses of its own otherwise
-            )
-        except (ValueError, TypeError):
-            raise InvalidInputError("the Redis URL must look like redis://host:6379/0") from None
-        self._redis = Redis(connection_pool=pool)
-        options = pool.connection_kwargs
+        self._reader = _client(url, _GET_TIMEOUT_S)
+        self._writer = _client(url, _PUT_TIMEOUT_S)
+        options = self._reader.connection_pool.connection_kwargs
         self._place = str(
             options.get("path") or f"{options.get('host')}:{options.get('port', 6379)}"
         )
@@ -76,7 +69,7 @@ class RedisEmbeddings:
         if not self._may_try():
             return None
         try:
-            data = self._redis.get(_PREFIX + str(key))
+            data = self._reader.get(_PREFIX + str(key))
         except RedisError as error:
             self._failed(error)
             return None
@@ -94,7 +87,7 @@ class RedisEmbeddings:
         if not self._may_try():
             return
         try:
-            self._redis.set(_PREFIX + str(key), pack(key, embedding), ex=self._ttl_s)
+            self._writer.set(_PREFIX + str(key), pack(key, embedding), ex=self._ttl_s)
         except RedisError as error:
             self._failed(error)
             return
@@ -103,7 +96,8 @@ class RedisEmbeddings:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._redis.connection_pool.disconnect()
+        self._reader.connection_pool.disconnect()
+        self._writer.connection_pool.disconnect()
 
     def _may_try(self) -> bool:
         """True if Redis is well, or if this call is the one that tries again after a pause."""
@@ -141,3 +135,17 @@ class RedisEmbeddings:
             was_away, self._pause_s = self._pause_s > 0, 0.0
         if was_away:
             logger.warning("Redis at %s is back", self._place)
+
+
+def _client(url: str, timeout_s: float) -> "Redis[bytes]":
+    try:
+        pool = ConnectionPool.from_url(
+            url,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=_CONNECT_TIMEOUT_S,
+            protocol=2,  # every server speaks it, and nothing here needs a newer one
+            retry=Retry(NoBackoff(), 0),  # redis-py retries with pauses of its own otherwise
+        )
+    except (ValueError, TypeError):
+        raise InvalidInputError("the Redis URL must look like redis://host:6379/0") from None
+    return Redis(connection_pool=pool)

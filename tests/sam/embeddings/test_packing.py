@@ -1,5 +1,9 @@
 """Embeddings survive the way to bytes and back, and damage is always seen."""
 
+import hashlib
+import json
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -49,3 +53,23 @@ def test_every_cut_is_seen(length: int) -> None:
 def test_bytes_of_another_key_are_refused() -> None:
     with pytest.raises(DamagedEmbeddingError, match="belongs to key"):
         unpack(key("b"), pack(key("a"), embedding()))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"dtype": "object"}, "features are object"),
+        ({"shape": [5, 5, 5]}, "header is broken"),
+        ({"image_size": [1]}, "header is broken"),
+        ({"key": None}, "belongs to key None"),
+    ],
+)
+def test_a_whole_entry_that_says_nonsense_is_refused(change: dict, why: str) -> None:
+    """As another release, or somebody else's program, might have written it."""
+    packed = pack(key(), embedding(n_values=16))
+    (length,) = struct.unpack_from("<I", packed, 21)
+    header = json.dumps(json.loads(packed[25 : 25 + length]) | change).encode()
+    body = struct.pack("<I", len(header)) + header + packed[25 + length :]
+    forged = packed[:5] + hashlib.blake2b(body, digest_size=16).digest() + body
+    with pytest.raises(DamagedEmbeddingError, match=why):
+        unpack(key(), forged)

@@ -39,6 +39,18 @@ def test_two_processes_share_embeddings_and_they_expire(server: RedisServer) -> 
         assert 0 < client.ttl(name) <= 100
 
 
+def test_close_leaves_no_connection_and_a_later_call_opens_one(server: RedisServer) -> None:
+    with Redis.from_url(server.url) as client:
+        cache = RedisEmbeddings(server.url)
+        cache.put(key(), embedding())
+        assert same(cache.get(key()), embedding())
+        assert len(client.client_list()) == 3
+        cache.close()
+        assert len(client.client_list()) == 1
+        assert same(cache.get(key()), embedding())
+        cache.close()
+
+
 def test_damaged_bytes_are_a_miss(server: RedisServer) -> None:
     cache = RedisEmbeddings(server.url)
     cache.put(key(), embedding())
