@@ -1,0 +1,14 @@
+"""What holds for all tests: own settings and tokens stay outside, no test depends on speed."""
+
+import os
+
+from hypothesis import settings
+
+SETTINGS = ("SAM_BACKEND_", "LABEL_STUDIO_", "REDIS_URL")
+
+for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+    del os.environ[name]
+
+# A busy machine must not fail a property: time limits belong to benchmarks.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
