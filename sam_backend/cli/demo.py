@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, Self
 
 import httpx
 import typer
@@ -87,6 +87,35 @@ def demo(
     console.print("Stopped.")
 
 
+class _Progress:
+    """A spinner whose text changes on a terminal; elsewhere plain lines, and not too many."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status = console.status("…")
+        self._next_s = 0.0
+
+    def line(self, text: str) -> None:
+        """A step."""
+        if self._console.is_terminal:
+            self._status.update(escape(text))
+        else:
+            self._console.print("  " + escape(text))
+
+    def wait(self, what: str, seconds: float) -> None:
+        """Still waiting: a line every 15 s where there is no spinner."""
+        if self._console.is_terminal or seconds >= self._next_s:
+            self._next_s = seconds + 15
+            self.line(f"{what}, {seconds:.0f} s")
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._status.stop()
+
+
 def _run(
     folder: Path, env_dir: Path, port: int, output: str, console: Console, stack: ExitStack
 ) -> NoReturn:
@@ -95,26 +124,19 @@ def _run(
     images = demo_images()
     label_config = template(output)
     console.print(f"Label Studio's environment: {env_dir} (the first time takes a few minutes)")
-    with console.status("looking") as status:
-        program = ensure_label_studio_env(
-            env_dir,
-            # A spinner's line on a terminal, plain lines elsewhere.
-            (lambda line: status.update(escape(line)))
-            if console.is_terminal
-            else (lambda line: console.print("  " + escape(line))),
-        )
+    with _Progress(console) as progress:
+        program = ensure_label_studio_env(env_dir, progress.line)
     label_studio = LocalLabelStudio(program, folder / "label-studio", port)
     backend = _backend(folder)
     stack.callback(label_studio.stop)
     stack.callback(backend.stop)
     console.print("Starting the backend and Label Studio (the first time takes half a minute) …")
     backend.start()
-    with console.status("starting") as status:
-        label_studio.start(on_wait=lambda s: status.update(f"Label Studio starts, {s:.0f} s"))
-        backend.wait_until_healthy(on_wait=lambda s: status.update(f"the model loads, {s:.0f} s"))
+    with _Progress(console) as progress:
+        label_studio.start(on_wait=lambda s: progress.wait("Label Studio starts", s))
+        backend.wait_until_healthy(on_wait=lambda s: progress.wait("the model loads", s))
         backend_url = backend.health_url.removesuffix("/ready")
         model = str(httpx.get(f"{backend_url}/versions", trust_env=False).json()["versions"][0])
-        status.update("making the project")
         project = _make_project(label_studio, output, label_config, images, backend_url, model)
     values = {
         "url": f"{label_studio.url}/projects/{project}/data",

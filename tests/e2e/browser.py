@@ -161,8 +161,9 @@ class LabellingPage:
     def suggestions(self) -> list[dict[str, Any]]:
         """The suggestions on the page as result items."""
         return self.page.evaluate(
-            "() => [...Htx.annotationStore.selected.suggestions.values()]"
-            ".flatMap(region => region.serialize ? [region.serialize()] : [])"
+            "() => JSON.parse(JSON.stringify("
+            "[...Htx.annotationStore.selected.suggestions.values()]"
+            ".flatMap(region => region.results.map(result => result.serialize()))))"
         )
 
     def regions(self) -> list[dict[str, Any]]:

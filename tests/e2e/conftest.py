@@ -1,0 +1,147 @@
+"""The real parts, each started once: Label Studio, this backend, Redis, Chromium."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser
+
+from sam_backend.labelstudio.local_server import LABEL_STUDIO_VERSION, LocalLabelStudio
+from sam_backend.labelstudio.projects import Projects
+from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.labelstudio.templates import template
+from tests.e2e.browser import LabellingPage, chromium
+from tests.e2e.scene import Scene, draw_scene
+from tests.system_packages import CHROMIUM, in_ci
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def artifacts() -> Path:
+    """Folder of pictures that CI keeps."""
+    folder = REPOSITORY / "artifacts"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def label_studio_program() -> Path:
+    """The executable in the environment that `make test` makes."""
+    folder = REPOSITORY / os.environ.get("LS_VENV", ".venv-label-studio")
+    program = folder / "bin" / "label-studio"
+    if not program.exists():
+        reason = f"Label Studio {LABEL_STUDIO_VERSION} is not in {folder}: run `make test`"
+        if in_ci():
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return program
+
+
+@pytest.fixture(scope="session")
+def label_studio(
+    label_studio_program: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalLabelStudio]:
+    """Label Studio with an empty data folder."""
+    with LocalLabelStudio(label_studio_program, tmp_path_factory.mktemp("label-studio")) as server:
+        yield server
+
+
+@contextmanager
+def running_backend(folder: Path, **settings: str) -> Iterator[str]:
+    """`sam-backend serve` with the starter, ready; yields its address."""
+    port = free_port()
+    server = ServerProcess(
+        "the backend",
+        [sys.executable, "-m", "sam_backend.cli.main", "serve", "--port", str(port)],
+        f"http://127.0.0.1:{port}/ready",
+        folder / "backend.log",
+        {"SAM_BACKEND_DATA_DIR": str(folder)} | settings,
+        cwd=folder,
+    )
+    with server:
+        yield server.health_url.removesuffix("/ready")
+
+
+@pytest.fixture(scope="session")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a backend with default settings."""
+    with running_backend(tmp_path_factory.mktemp("backend")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def model_version(backend: str) -> str:
+    """The backend's model version, which names it in Label Studio."""
+    return str(httpx.get(f"{backend}/versions").json()["versions"][0])
+
+
+@pytest.fixture(scope="session")
+def projects(label_studio: LocalLabelStudio) -> Iterator[Projects]:
+    """Label Studio's project-making calls."""
+    with Projects(label_studio.url, label_studio.account.token) as calls:
+        yield calls
+
+
+@pytest.fixture(scope="session")
+def scene() -> Scene:
+    """The image that the tests click on."""
+    return draw_scene()
+
+
+class OpenTask:
+    """A task of a fresh project, open on the page."""
+
+    def __init__(self, page: LabellingPage, projects: Projects, project: int, task: int) -> None:
+        self.page, self.project, self.task = page, project, task
+        self._projects = projects
+
+    def saved_result(self) -> list[dict]:
+        """The one annotation of the task as Label Studio's API gives it back."""
+        (annotation,) = self._projects.task(self.task)["annotations"]
+        return annotation["result"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium."""
+    with chromium(CHROMIUM.require()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cookies(browser: Browser, label_studio: LocalLabelStudio) -> list[dict]:
+    """A session that has logged in through the form."""
+    page = LabellingPage(browser, label_studio.url)
+    page.login(label_studio.account.email, label_studio.account.password)
+    cookies = page.context.cookies()
+    page.close()
+    return cookies
+
+
+@pytest.fixture
+def open_task(
+    request: pytest.FixtureRequest,
+    browser: Browser,
+    cookies: list[dict],
+    label_studio: LocalLabelStudio,
+    projects: Projects,
+    backend: str,
+    model_version: str,
+    scene: Scene,
+) -> Iterator[OpenTask]:
+    """The scene in a new project of the template that the test names (default brush)."""
+    output = getattr(request, "param", "brush")
+    project = projects.create(f"e2e {request.node.name}"[:50], template(output))
+    (task,) = projects.upload(project, {"scene.png": scene.png})
+    projects.connect_backend(project, backend, model_version)
+    page = LabellingPage(browser, label_studio.url)
+    page.context.add_cookies(cookies)
+    page.open_task(project, task)
+    page.turn_on_auto_annotation()
+    yield OpenTask(page, projects, project, task)
+    page.close()
