@@ -2,6 +2,8 @@
 
 import logging
 import os
+import random
+import threading
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,30 @@ def test_a_disk_that_cannot_be_written_warns_once_and_is_a_miss(
             assert cache.get(key()) is None
     assert len(caplog.records) == 1
     assert "not kept on disk" in caplog.text
+
+
+def test_two_owners_of_one_folder_never_see_half_a_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caches = [DiskEmbeddings(tmp_path, 4 * FILE_BYTES) for _ in range(2)]
+    wrong: list[int] = []
+
+    def work(cache: DiskEmbeddings, seed: int) -> None:
+        rng = random.Random(seed)
+        for _ in range(300):
+            value = rng.randrange(8)
+            cache.put(key(str(value)), embedding(value))
+            value = rng.randrange(8)
+            found = cache.get(key(str(value)))
+            if found is not None and not same(found, embedding(value)):
+                wrong.append(value)
+
+    threads = [threading.Thread(target=work, args=(caches[n % 2], n)) for n in range(4)]
+    with caplog.at_level(logging.WARNING):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+    assert caplog.records == []
+    assert all(path.suffix == ".embedding" for path in files(tmp_path))
