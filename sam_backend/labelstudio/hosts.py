@@ -47,7 +47,8 @@ class LabelStudioHost:
             is another way to the same server (say, a name inside a container network).
 
     Raises:
-        LabelStudioError: `url` is no http(s) address, or holds a user name or password.
+        LabelStudioError: `url` is no http(s) address or holds more than one, or the token cannot
+            be one.
     """
 
     url: str
@@ -66,6 +67,11 @@ class LabelStudioHost:
             raise LabelStudioError(f"Label Studio's address must be http(s)://…, not {self.url!r}")
         if url.userinfo:
             raise LabelStudioError(f"Label Studio's address {origin} must not hold credentials")
+        if not all("!" <= char <= "~" for char in self.token):
+            # An HTTP library would refuse such a header, and quote it in its message.
+            raise LabelStudioError(
+                f"the token for {origin} holds spaces or characters beyond ASCII"
+            )
         if url.query or url.fragment:
             raise LabelStudioError(f"Label Studio's address {origin} must end before '?' and '#'")
 

@@ -103,6 +103,28 @@ def test_label_studio_needs_a_web_address(url: str) -> None:
     assert "u:p" not in str(caught.value)
 
 
+@pytest.mark.parametrize("token", ["a\nb", "a b", "tokén", "a\x00"])
+def test_a_token_that_no_header_can_hold_is_refused_unquoted(token: str) -> None:
+    with pytest.raises(LabelStudioError) as caught:
+        LabelStudioHost("http://ls", token)
+    assert token not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("http://ls", "HTTP://LS:80/", True),
+        ("https://ls:443", "https://ls./sub", True),
+        ("http://ls:8080", "http://ls:8081", False),
+        ("http://ls", "https://ls", False),
+        ("http://ls", "http://ls.example", False),
+        ("http://[::1]:80", "http://[::1]", True),
+    ],
+)
+def test_origin(one: str, other: str, same: bool) -> None:
+    assert (LabelStudioHost(one).origin == LabelStudioHost(other).origin) is same
+
+
 def test_token_is_not_shown() -> None:
     assert TOKEN not in repr(HOST)
     assert TOKEN not in HOST.identity
