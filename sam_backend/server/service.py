@@ -17,6 +17,7 @@ from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.connections import Connections
 from sam_backend.labelstudio.images import FetchLimits, ImageResolver
 from sam_backend.labelstudio.memory import TaskMemory
+from sam_backend.sam.segmenter import Segmenter
 from sam_backend.server.journal import Journal
 from sam_backend.server.protocol import PredictRequest, SetupRequest
 from sam_backend.settings import Settings
@@ -103,6 +104,14 @@ class Service:
     def model_version(self) -> str:
         """Names checkpoint and settings; known before the model is loaded."""
         return self._model.model_version
+
+    def wait_until_loaded(self) -> Segmenter:
+        """Wait for the model.
+
+        Raises:
+            ModelStoreError: It cannot be loaded.
+        """
+        return self._model.segmenter()
 
     def setup(self, message: SetupRequest) -> str:
         """Remember who calls; returns the model version."""

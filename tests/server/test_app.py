@@ -1,0 +1,150 @@
+"""The HTTP application: who is answered what, also while the model loads."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from sam_backend.engine.served_model import ServedModel
+from sam_backend.engine.serving import open_caches, serve_checkpoint
+from sam_backend.errors import ModelStoreError
+from sam_backend.sam.segmenter import Segmenter
+from sam_backend.server.app import create_app
+from sam_backend.server.service import Service
+from sam_backend.settings import Settings
+from tests.server.playing import CONFIG, PROJECT, running_service
+
+SETUP = {
+    "project": PROJECT,
+    "schema": CONFIG,
+    "hostname": "http://ls:8080",
+    "access_token": "t0ken",
+}
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    with running_service(tmp_path) as service:
+        service.wait_until_loaded()
+        yield TestClient(create_app(service, Settings(data_dir=tmp_path, max_body_mb=1)))
+
+
+class StuckLoad:
+    """A model whose weights never finish loading until the test lets them, or fail."""
+
+    def __init__(self, folder: Path) -> None:
+        self.may_end = threading.Event()
+        self.error: Exception | None = None
+        settings = Settings(data_dir=folder)
+        self.caches = open_caches(settings)
+        self.entry, self.real = serve_checkpoint(settings, self.caches.all)
+        self.model = ServedModel(self.real.model_version, self._load, self.caches.all)
+        self.service = Service(settings, self.caches, self.entry, self.model)
+        self.client = TestClient(create_app(self.service, settings))
+
+    def _load(self) -> Segmenter:
+        self.may_end.wait()
+        if self.error is not None:
+            raise self.error
+        return self.real.segmenter()
+
+
+@pytest.fixture
+def stuck(tmp_path: Path) -> Iterator[StuckLoad]:
+    load = StuckLoad(tmp_path)
+    yield load
+    load.may_end.set()
+    load.service.close()
+    load.real.close()
+
+
+def test_light_calls_are_answered_while_the_model_loads(stuck: StuckLoad) -> None:
+    assert stuck.client.get("/health").json()["status"] == "UP"
+    version = stuck.client.post("/setup", json=SETUP).json()["model_version"]
+    assert version.startswith(stuck.entry.version + "+")
+    assert stuck.client.get("/versions").json() == {"versions": [version]}
+    assert stuck.client.get("/status").json()["model"]["state"] == "loading"
+    assert stuck.client.get("/ready").status_code == 503
+    stuck.may_end.set()
+    stuck.service.wait_until_loaded()
+    ready = stuck.client.get("/ready")
+    assert (ready.status_code, ready.json()["model_version"]) == (200, version)
+
+
+def test_the_version_is_the_one_that_the_loaded_model_has(
+    client: TestClient, tmp_path: Path
+) -> None:
+    with running_service(tmp_path) as service:
+        assert service.wait_until_loaded().model_version == service.model_version
+
+
+def test_a_model_that_cannot_be_loaded_is_said(stuck: StuckLoad) -> None:
+    stuck.error = ModelStoreError("weights.pth is damaged")
+    stuck.may_end.set()
+    with pytest.raises(ModelStoreError):
+        stuck.service.wait_until_loaded()
+    assert stuck.client.get("/health").status_code == 200
+    assert stuck.client.get("/ready").status_code == 503
+    model = stuck.client.get("/status").json()["model"]
+    assert (model["state"], model["failure"]) == ("failed", "weights.pth is damaged")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/predict", b"{broken", 400),
+        ("/predict", b"", 400),
+        ("/predict", b"[]", 400),
+        ("/predict", b'{"tasks": 3}', 400),
+        ("/predict", b'{"tasks": [], "params": {"context": {"result": []}}}', 400),
+        ("/predict", b"x" * (1024 * 1024 + 1), 413),
+        ("/setup", b"{}", 400),
+        ("/webhook", b"{}", 400),
+        ("/predict", b'{"tasks": []}', 200),
+        ("/webhook", b'{"action": "ANNOTATION_CREATED"}', 200),
+    ],
+)
+def test_bad_bodies_are_4xx_and_in_the_journal(
+    client: TestClient, path: str, body: bytes, status: int
+) -> None:
+    response = client.post(path, content=body)
+    assert response.status_code == status
+    if status == 400:
+        (entry,) = client.get("/status").json()["journal"]
+        assert entry["subject"] == path
+        assert entry["reason"] == response.json()["error"]
+
+
+def test_the_status_page_is_for_people_and_for_scripts(client: TestClient) -> None:
+    client.post("/setup", json=SETUP)
+    client.post("/predict", content=b"{<script>alert(1)</script>")
+    page = client.get("/status", headers={"Accept": "text/html"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert "http://ls:8080" in page.text
+    assert "Invalid JSON" in page.text
+    assert "<script" not in page.text
+    assert "t0ken" not in page.text + client.get("/status").text
+    assert client.get("/", follow_redirects=False).headers["location"] == "/status"
+
+
+def test_the_starter_says_that_it_is_one(client: TestClient) -> None:
+    note = client.get("/status").json()["model"]["note"]
+    assert "starter" in note
+    assert "sam-backend models pull vit_b" in note
+
+
+def test_basic_auth_by_setting(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, basic_auth_user="ann", basic_auth_password="secret")
+    with running_service(tmp_path) as service:
+        client = TestClient(create_app(service, settings))
+        assert client.get("/health").status_code == 200
+        assert client.post("/setup", json=SETUP).status_code == 401
+        assert client.post("/setup", json=SETUP, auth=("ann", "secret")).status_code == 200
+
+
+def test_a_predict_says_where_its_time_went(client: TestClient) -> None:
+    response = client.post("/predict", json={"tasks": []})
+    assert response.json() == {"results": []}
+    assert response.headers["server-timing"].startswith("json;dur=")
