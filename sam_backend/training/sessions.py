@@ -1,0 +1,182 @@
+"""A simulated annotator during training: a first click or box, then clicks where the mask is wrong.
+
+After appendix A of the SAM paper (arXiv 2304.02643), with fewer corrections: each pass gives the
+decoder all prompts so far and the previous logits; a lone click gets three masks of which only the
+best one learns, everything else gets one mask.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from segment_anything.modeling import Sam
+from torch.nn import functional as F
+
+from sam_backend.masks.clicks import MAX_BOX_SHIFT_PX, noisy_box, random_point
+from sam_backend.training.decoder import predict_masks
+from sam_backend.training.losses import mask_iou, mask_loss
+
+CLICK_SHARE = 0.6
+"""Share of the sessions that start with a click; the others start with a box."""
+_CELL_PX = 4
+_PAPER_SIDE_PX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResult:
+    """What one image's sessions cost and reached.
+
+    Attributes:
+        loss: Scalar with gradient: mask and IoU losses, summed over passes, mean over targets.
+        click_iou: Mean IoU of the masks chosen for lone clicks.
+        box_iou: Mean IoU of the masks for lone boxes.
+        last_iou: Mean IoU after the last pass.
+    """
+
+    loss: torch.Tensor
+    click_iou: float
+    box_iou: float
+    last_iou: float
+
+
+class Session:
+    """The prompts of a batch of targets as they grow: some start with a click, some with a box.
+
+    Args:
+        truth: Covered share of each low-resolution cell, shape (N, L, L) float32.
+        rng: Source of all chance.
+
+    Attributes:
+        is_click: True where the session started with a click, shape (N,).
+    """
+
+    def __init__(self, truth: npt.NDArray[np.float32], rng: np.random.Generator) -> None:
+        self._wanted = truth >= 0.5
+        self._rng = rng
+        self.is_click = rng.random(len(truth)) < CLICK_SHARE
+        self.is_click[0], self.is_click[-1] = True, False
+        self._xy = np.array([self._click(wanted) for wanted in self._wanted], np.float32)[:, None]
+        self._label = np.ones((len(truth), 1), np.float32)
+        shift = MAX_BOX_SHIFT_PX / _PAPER_SIDE_PX * truth.shape[1]
+        boxes = [noisy_box(wanted, rng, shift) for wanted in self._wanted[~self.is_click]]
+        self._boxes = torch.from_numpy(np.stack(boxes) * _CELL_PX)
+
+    def _click(self, region: npt.NDArray[np.bool_]) -> tuple[float, float]:
+        """A click somewhere in a random cell of `region`, x and y in pixels of the input."""
+        x, y = random_point(region, self._rng)
+        dx, dy = self._rng.random(2)
+        return (x + dx) * _CELL_PX - 0.5, (y + dy) * _CELL_PX - 0.5
+
+    def correct(self, predicted: npt.NDArray[np.bool_]) -> None:
+        """Add one click to each target, in the error of `predicted`, shape (N, L, L) bool.
+
+        A mask without error gets one more click inside, as from an annotator who agrees.
+        """
+        error = self._wanted ^ predicted
+        regions = [e if e.any() else wanted for e, wanted in zip(error, self._wanted, strict=True)]
+        xy = np.array([self._click(region) for region in regions], np.float32)
+        column, row = ((xy + 0.5) // _CELL_PX).astype(int).T
+        label = self._wanted[np.arange(len(xy)), row, column].astype(np.float32)
+        self._xy = np.concatenate([self._xy, xy[:, None]], axis=1)
+        self._label = np.concatenate([self._label, label[:, None]], axis=1)
+
+    def encode(self, sam: Sam, logits: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sparse (N, T, C) and dense (N, C, h, w) prompts for `logits` (N, 1, L, L).
+
+        Without logits the dense prompt is the same for all, (1, C, h, w). SAM pads clicks without
+        a box by one "no point"; sessions with a box skip their first click: all have T tokens.
+        """
+        encoder, n_clicks = sam.prompt_encoder, self._xy.shape[1]
+        points = torch.from_numpy(self._xy), torch.from_numpy(self._label)
+        lone = torch.from_numpy(self.is_click)
+        clicks = points[0][lone], points[1][lone]
+        later = points[0][~lone, 1:], points[1][~lone, 1:]
+        clicked, dense = encoder(points=clicks, boxes=None, masks=None)
+        boxed, _ = encoder(points=later if n_clicks > 1 else None, boxes=self._boxes, masks=None)
+        sparse = clicked.new_empty(len(lone), *clicked.shape[1:])
+        sparse = sparse.index_put((lone,), clicked).index_put((~lone,), boxed)
+        if logits is None:
+            return sparse, dense[:1]
+        return sparse, encoder(points=None, boxes=None, masks=logits)[1]
+
+
+def run_sessions(
+    sam: Sam,
+    embeddings: torch.Tensor,
+    truth: npt.NDArray[np.float32],
+    n_corrections: int,
+    rng: np.random.Generator,
+    autocast: bool,
+) -> SessionResult:
+    """Annotate all targets of a batch of images and return the loss.
+
+    Args:
+        sam: The network; its prompt encoder must be set to the input's size.
+        embeddings: The image encoder's output, shape (B, C, h, w).
+        truth: Covered share of each low-resolution cell, shape (B * P, L, L) float32, the first P
+            on the first image.
+        n_corrections: Passes after the first.
+        rng: Source of all chance.
+        autocast: Run the decoder in bfloat16.
+    """
+    session = Session(truth, rng)
+    wanted = torch.from_numpy(truth)[:, None]
+    lone = torch.from_numpy(session.is_click)
+    position = sam.prompt_encoder.get_dense_pe()
+    total = embeddings.new_zeros(())
+    previous: torch.Tensor | None = None
+    first_iou = last_iou = torch.zeros(len(truth))
+    for turn in range(n_corrections + 1):
+        sparse, dense = session.encode(sam, previous)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            logits, predicted_iou = predict_masks(
+                sam.mask_decoder, embeddings, position, sparse, dense
+            )
+        judged = _judge(logits.float(), predicted_iou.float(), wanted)
+        is_ambiguous = lone if turn == 0 else torch.zeros_like(lone)
+        total = total + torch.where(is_ambiguous, judged.loss_of_three, judged.loss_of_one).mean()
+        best = torch.where(is_ambiguous, judged.best_of_three, 0)
+        rows = torch.arange(len(truth))
+        previous = logits.detach().float()[rows, best][:, None]
+        last_iou = judged.iou[rows, best]
+        if turn == 0:
+            first_iou = last_iou
+        if turn < n_corrections:
+            session.correct((previous[:, 0] > 0).numpy())
+    return SessionResult(
+        total,
+        click_iou=float(first_iou[lone].mean()),
+        box_iou=float(first_iou[~lone].mean()),
+        last_iou=float(last_iou.mean()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Losses and IoUs of a pass.
+
+    Attributes:
+        loss_of_one: Loss if output 0 is the answer, shape (N,).
+        loss_of_three: Loss if the best of outputs 1..3 is, shape (N,).
+        best_of_three: Output 1..3 of the highest predicted IoU, shape (N,).
+        iou: True IoU of each output, shape (N, 4), without gradient.
+    """
+
+    loss_of_one: torch.Tensor
+    loss_of_three: torch.Tensor
+    best_of_three: torch.Tensor
+    iou: torch.Tensor
+
+
+def _judge(logits: torch.Tensor, predicted_iou: torch.Tensor, wanted: torch.Tensor) -> _Judged:
+    """Compare logits (N, 4, L, L) and predicted IoUs (N, 4) with the truth (N, 1, L, L)."""
+    iou = mask_iou(logits, wanted)
+    mask_losses = mask_loss(logits, wanted)
+    iou_losses = F.mse_loss(predicted_iou, iou, reduction="none")
+    return _Judged(
+        loss_of_one=mask_losses[:, 0] + iou_losses[:, 0],
+        loss_of_three=mask_losses[:, 1:].amin(1) + iou_losses[:, 1:].mean(1),
+        best_of_three=1 + predicted_iou.detach()[:, 1:].argmax(1),
+        iou=iou,
+    )
