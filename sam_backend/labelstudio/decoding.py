@@ -1,17 +1,30 @@
 """Image files to pixels, as the annotator's browser shows them."""
 
 import io
+import struct
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 from sam_backend.errors import ImageDecodeError
 
 # Raster formats that browsers or storages hold. A closed list keeps hostile files away from
 # Pillow's rarer readers (EPS starts Ghostscript).
 FORMATS: Final = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+
+# What makes an image upright, by its EXIF orientation (EXIF 2.32, tag 0x0112). Not Pillow's
+# exif_transpose: it also writes the EXIF data anew, and fails if any of it is damaged.
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode_image(data: bytes, max_pixels: int = 200_000_000) -> npt.NDArray[np.uint8]:
@@ -61,9 +74,11 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF data: browsers show such an image as it is stored
-        return image
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except (OSError, ValueError, SyntaxError, struct.error):
+        return image  # damaged EXIF data: browsers show such an image as it is stored
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _rgb(image: Image.Image, is_png: bool) -> npt.NDArray[np.uint8]:

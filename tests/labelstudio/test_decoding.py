@@ -57,8 +57,32 @@ def test_orientation_is_applied(orientation: int) -> None:
     assert np.array_equal(decode_image(encoded(stored, exif=exif)), picture())
 
 
-def test_damaged_exif_is_no_reason_to_refuse() -> None:
-    data = encoded(Image.fromarray(picture()), exif=b"Exif\0\0II*\0\xff\xff\xff\xff broken")
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "WEBP"])
+def test_orientation_is_applied_once_in_every_format(kind: str) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}
+    stored = Image.fromarray(np.ascontiguousarray(STORED[6](picture())))
+    pixels = decode_image(encoded(stored, kind, exif=exif, **options.get(kind, {})))
+    assert pixels.shape == (20, 30, 3)
+    assert np.abs(pixels.astype(int) - picture()).max() <= 4
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize(
+    "exif",
+    [b"Exif\0\0II*\0\xff\xff\xff\xff broken", b"Exif\0\0", b"Exif\0\0XX", b"\xff" * 40],
+)
+def test_damaged_exif_is_no_reason_to_refuse(exif: bytes) -> None:
+    for kind in ("PNG", "WEBP"):
+        data = encoded(Image.fromarray(picture()), kind, exif=exif, lossless=True)
+        assert np.array_equal(decode_image(data), picture())
+
+
+def test_a_senseless_orientation_is_passed_over() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 77
+    data = encoded(Image.fromarray(picture()), exif=exif)
     assert np.array_equal(decode_image(data), picture())
 
 
