@@ -37,6 +37,11 @@ def mask_of(region: dict[str, Any]) -> Mask:
     return canvas > 0
 
 
+def union_of(regions: list[dict[str, Any]]) -> Mask:
+    """The pixels of all regions together: a polygon region holds one part of a mask."""
+    return np.logical_or.reduce([mask_of(region) for region in regions])
+
+
 def iou(a: Mask, b: Mask) -> float:
     """Intersection over union of two masks; 1 for two empty ones."""
     union = np.logical_or(a, b).sum()

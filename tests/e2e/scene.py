@@ -29,11 +29,12 @@ class Scene:
 
 
 def draw_scene() -> Scene:
-    """A red disc, a blue box and a green ellipse, well apart on a plain ground."""
+    """A red disc, a blue box and a green ellipse with a light core, on a plain ground."""
     shapes = {
-        "disc": ((200, 40, 40), _filled(cv2.circle, (180, 170), 95)),
-        "box": ((40, 70, 200), _filled(cv2.rectangle, (390, 90), (580, 250))),
-        "ellipse": ((40, 150, 60), _filled(cv2.ellipse, (350, 380), (120, 60), 0, 0, 360)),
+        "disc": ((200, 40, 40), _filled(cv2.circle, (180, 160), 95)),
+        "box": ((40, 70, 200), _filled(cv2.rectangle, (390, 60), (580, 220))),
+        "ellipse": ((40, 150, 60), _filled(cv2.ellipse, (350, 370), (170, 75), 0, 0, 360)),
+        "core": ((235, 225, 110), _filled(cv2.circle, (350, 370), 42)),
     }
     image = np.full((HEIGHT, WIDTH, 3), (205, 200, 190), np.uint8)
     for colour, mask in shapes.values():

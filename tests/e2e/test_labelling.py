@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import OpenTask
-from tests.e2e.decoding import bounding_box, iou, mask_of
+from tests.e2e.decoding import bounding_box, iou, mask_of, union_of
 from tests.e2e.scene import Scene
 
 pytestmark = pytest.mark.e2e
 
-DISC, BOX, ELLIPSE = (180, 170), (485, 170), (350, 380)
+ON_DISC, ON_ELLIPSE = (180, 160), (235, 370)
+AROUND_DISC, AROUND_BOX = (75, 55, 285, 265), (380, 50, 590, 230)
 
 
 @pytest.mark.parametrize(
@@ -20,44 +21,47 @@ def test_a_click_becomes_a_saved_region(
     open_task: OpenTask, scene: Scene, artifacts: Path, request: pytest.FixtureRequest
 ) -> None:
     output = request.node.callspec.params["open_task"]
+    truth = scene.masks["disc"]
     page = open_task.page
     page.use_clicks()
     page.choose_label("click", "Object")
 
-    (suggestion,) = page.click(*DISC)
+    suggestions = page.click(*ON_DISC)
 
-    truth = scene.masks["disc"]
-    shown = mask_of(suggestion)
-    assert iou(shown, bounding_box(truth) if output == "rectangle" else truth) > 0.8
-    assert suggestion["value"][suggestion["type"]] == ["Object"]
     page.screenshot(artifacts / f"click-{output}.png")
+    shown = union_of(suggestions)
+    assert iou(shown, bounding_box(truth) if output == "rectangle" else truth) > 0.8
 
     page.accept()
     page.submit()
 
-    (saved,) = open_task.saved_result()
-    assert saved["from_name"] == "mask"
-    assert saved["value"][saved["type"]] == ["Object"]
-    assert (mask_of(saved) == shown).all()
+    saved = open_task.saved_result()
+    assert (union_of(saved) == shown).all()
+    for region in saved:
+        assert region["from_name"] == "mask"
+        assert region["value"][region["type"]] == ["Object"]
 
 
 def test_more_clicks_refine_the_mask(open_task: OpenTask, scene: Scene, artifacts: Path) -> None:
+    core = scene.masks["core"]
     page = open_task.page
     page.use_clicks()
     page.choose_label("click", "Object")
-    page.click(*DISC)
+    page.click(*ON_ELLIPSE)
 
     page.choose_label("click", "Object")
-    (second,) = page.click(*ELLIPSE)
-    both = mask_of(second)
-    assert both[ELLIPSE[1], ELLIPSE[0]]
+    (suggestion,) = page.click(345, 365)
+    page.screenshot(artifacts / "second-click.png")
+    with_core = mask_of(suggestion)
+    assert with_core[365, 345]
+    assert with_core[ON_ELLIPSE[1], ON_ELLIPSE[0]]
 
     page.choose_label("click", "Object")
-    (third,) = page.click(*ELLIPSE, is_positive=False)
+    (suggestion,) = page.click(360, 380, is_positive=False)
     page.screenshot(artifacts / "negative-click.png")
-    less = mask_of(third)
-    assert not less[ELLIPSE[1], ELLIPSE[0]]
-    assert (less & scene.masks["ellipse"]).sum() < (both & scene.masks["ellipse"]).sum()
+    without = mask_of(suggestion)
+    assert not without[380, 360]
+    assert (without & core).sum() < (with_core & core).sum()
 
 
 def test_a_box_and_a_click_make_two_objects(
@@ -66,32 +70,32 @@ def test_a_box_and_a_click_make_two_objects(
     page = open_task.page
     page.use_boxes()
     page.choose_label("box", "Animal")
-    (boxed,) = page.drag(380, 80, 590, 260)
+    (boxed,) = page.drag(*AROUND_BOX)
     assert iou(mask_of(boxed), scene.masks["box"]) > 0.8
     page.accept()
 
     page.use_clicks()
     page.choose_label("click", "Object")
-    (clicked,) = page.click(*DISC)
+    (clicked,) = page.click(*ON_DISC)
     assert iou(mask_of(clicked), scene.masks["disc"]) > 0.8
     page.accept()
     page.submit()
     page.screenshot(artifacts / "submitted.png")
 
     saved = open_task.saved_result()
-    labels = {region["value"]["brushlabels"][0]: mask_of(region) for region in saved}
+    by_label = {region["value"]["brushlabels"][0]: mask_of(region) for region in saved}
     assert len(saved) == 2
-    assert (labels["Animal"] == mask_of(boxed)).all()
-    assert (labels["Object"] == mask_of(clicked)).all()
+    assert (by_label["Animal"] == mask_of(boxed)).all()
+    assert (by_label["Object"] == mask_of(clicked)).all()
 
 
 def test_two_pending_boxes_give_a_mask_each(open_task: OpenTask, scene: Scene) -> None:
     page = open_task.page
     page.use_boxes()
     page.choose_label("box", "Object")
-    page.drag(380, 80, 590, 260)
+    page.drag(*AROUND_BOX)
     page.choose_label("box", "Object")
-    found = page.drag(75, 65, 285, 275)
+    found = page.drag(*AROUND_DISC)
 
     assert len(found) == 2
     best = {
@@ -101,12 +105,24 @@ def test_two_pending_boxes_give_a_mask_each(open_task: OpenTask, scene: Scene) -
     assert min(best.values()) > 0.8, best
 
 
+def test_rejecting_leaves_nothing(open_task: OpenTask) -> None:
+    page = open_task.page
+    page.use_clicks()
+    page.choose_label("click", "Object")
+    page.click(*ON_DISC)
+
+    page.reject()
+
+    assert page.suggestions() == []
+    assert page.regions() == []
+
+
 @pytest.mark.parametrize("open_task", ["brush", "bitmask"], indirect=True, ids=str)
 def test_a_saved_annotation_opens_again(open_task: OpenTask) -> None:
     page = open_task.page
     page.use_clicks()
     page.choose_label("click", "Object")
-    (suggestion,) = page.click(*DISC)
+    (suggestion,) = page.click(*ON_DISC)
     page.accept()
     page.submit()
 
