@@ -14,7 +14,6 @@ import io
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,8 @@ import httpx
 import numpy as np
 import skimage.data
 from PIL import Image
+
+from sam_backend.labelstudio.server_process import ServerProcess, free_port
 
 CONFIG = """<View><Image name="image" value="$image"/>
 <BrushLabels name="brush" toName="image" smart="false"><Label value="Object"/></BrushLabels>
@@ -87,7 +88,8 @@ def _row(name: str, clicks: list[Click], baseline_ms: float) -> str:
         for stage in STAGES
     ]
     median = statistics.median(walls)
-    return f"| {name} | {median:.1f} | {p95:.1f} | {' | '.join(stages)} | {baseline_ms / median:.1f} |"
+    figures = f"{median:.1f} | {p95:.1f} | {' | '.join(stages)} | {baseline_ms / median:.1f}"
+    return f"| {name} | {figures} |"
 
 
 def _arguments() -> argparse.Namespace:
@@ -128,28 +130,23 @@ def _image_host(folder: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _backend(folder: Path, model: str | None, redis_url: str | None) -> Iterator[str]:
-    port = _free_port()
-    environment = dict(os.environ, SAM_BACKEND_DATA_DIR=str(folder / "data"))
-    environment.pop("REDIS_URL", None)
-    if redis_url:
-        environment |= {"REDIS_URL": redis_url, "SAM_BACKEND_CACHE_MEMORY_MB": "1"}
+    port = free_port()
+    settings = {"SAM_BACKEND_DATA_DIR": str(folder / "data")}
+    if redis_url:  # hardly any memory, so that every click takes its embedding from Redis
+        settings |= {"REDIS_URL": redis_url, "SAM_BACKEND_CACHE_MEMORY_MB": "1"}
+    if model:
+        settings["SAM_BACKEND_MODEL"] = model
+    url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "sam_backend.cli.main", "serve", "--port", str(port)]
-    with (folder / "backend.log").open("w") as log:
-        process = subprocess.Popen(
-            command + (["--model", model] if model else []), env=environment, stdout=log, stderr=log
-        )
-        try:
-            yield _wait_until_ready(f"http://127.0.0.1:{port}", process)
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
+    with ServerProcess("the backend", command, f"{url}/ready", folder / "backend.log", settings):
+        yield url
 
 
 @contextlib.contextmanager
 def _redis() -> Iterator[str]:
     if shutil.which("redis-server") is None:
         raise SystemExit("--redis needs a redis-server on the PATH")
-    port = _free_port()
+    port = free_port()
     process = subprocess.Popen(
         ["redis-server", "--port", str(port), "--save", ""], stdout=subprocess.DEVNULL
     )
@@ -158,23 +155,6 @@ def _redis() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> str:
-    for _ in range(600):
-        if process.poll() is not None:
-            raise SystemExit(f"the backend ended with exit code {process.returncode}")
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/ready").status_code == 200:
-                return url
-        time.sleep(0.1)
-    raise SystemExit("the backend was not ready within 60 s")
 
 
 def _click(url: str, image: str, task: int, number: int) -> Click:
@@ -224,10 +204,9 @@ def _baseline(version: str, n_clicks: int = 5) -> dict[str, float]:
 
     from sam_backend.sam.checkpoints import load
     from sam_backend.settings import Settings
-    from sam_backend.store.models import ModelStore
+    from sam_backend.store.models import open_store
 
-    store = ModelStore.from_settings(Settings())
-    predictor = SamPredictor(load(store.get(version).folder).sam)
+    predictor = SamPredictor(load(open_store(Settings()).get(version).folder).sam)
     jpeg = io.BytesIO()
     Image.fromarray(skimage.data.coffee()).resize((1200, 900)).save(jpeg, "JPEG", quality=90)
     first, warm = [], []

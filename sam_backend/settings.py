@@ -56,7 +56,9 @@ class Settings(BaseSettings):
 
     max_body_mb: int = Field(250, ge=1, description="Label Studio's own limit for one request.")
     max_image_mb: int = Field(100, ge=1)
-    max_image_megapixels: int = Field(200, ge=1)
+    max_image_megapixels: int = Field(
+        178, ge=1, le=178, description="Pillow's own guard against decompression bombs is at 178."
+    )
     image_timeout_s: float = Field(20.0, gt=0)
     allow_private_addresses: bool = Field(
         False, description="Fetch images from private and link-local addresses too."

@@ -94,28 +94,28 @@ class Assisted:
         reading = read_context(request.context)
         if reading is None or reading.is_empty:
             return InteractiveAnswer()
-        image = request.config.image(reading.to_name)
-        address = image.address(_data(request.task))
-        embedding = self._embeddings.embed(
-            address, request.host, _task_id(request.task), Priority.CLICK, clock
-        )
+        address = request.config.image(reading.to_name).address(_data(request.task))
+        task_id = _task_id(request.task)
+        image = self._embeddings.embed(address, request.host, task_id, Priority.CLICK, clock)
         key = MemoryKey(
             origin=request.host.origin,
             project=request.project,
-            task_id=request.task.get("id") or "",
+            task_id=task_id or "",
             label=reading.label,
-            image=address,
+            image=image.digest,
             model_version=self._model.model_version,
         )
         on_task = TaskRegions.of(request.task)
         recalled = self._memory.recall(key, reading, on_task)
-        placed = place_prompts(reading, embedding.image_size, request.config, on_task, recalled)
+        placed = place_prompts(
+            reading, image.embedding.image_size, request.config, on_task, recalled
+        )
         first_logits = [self._first_logits(key, one) for one in placed.objects]
         prompts = [
             one.prompt(logits) for one, logits in zip(placed.objects, first_logits, strict=True)
         ]
         with clock.span("decode"):
-            found = self._model.predict(embedding, prompts, self._limit)
+            found = self._model.predict(image.embedding, prompts, self._limit)
         with clock.span("rle"):
             answering = _Answering(request.config, reading)
             regions = [answering.regions(candidates) for candidates in found]

@@ -1,5 +1,7 @@
 """From a task's image field to its embedding: fetched, decoded and encoded only where needed."""
 
+from dataclasses import dataclass
+
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.engine.timing import StageClock
 from sam_backend.labelstudio.decoding import decode_image
@@ -7,6 +9,19 @@ from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
 from sam_backend.sam.device import Priority
 from sam_backend.sam.types import Embedding
+
+
+@dataclass(frozen=True, slots=True)
+class TaskImage:
+    """A task's image as the model sees it.
+
+    Attributes:
+        digest: sha256 of the file's bytes, hex.
+        embedding: Of its pixels.
+    """
+
+    digest: str
+    embedding: Embedding
 
 
 class TaskEmbeddings:
@@ -30,8 +45,8 @@ class TaskEmbeddings:
         task_id: int | None,
         priority: Priority,
         clock: StageClock,
-    ) -> Embedding:
-        """The embedding of one task's image.
+    ) -> TaskImage:
+        """One task's image, encoded.
 
         Args:
             address: The image field's value.
@@ -48,6 +63,7 @@ class TaskEmbeddings:
         with clock.span("fetch"):
             image = self._resolver.fetch(address, host, task_id)
         with clock.span("encode"):
-            return self._model.embed(
+            embedding = self._model.embed(
                 image.digest, lambda: decode_image(image.data, self._max_pixels), priority
             )
+        return TaskImage(image.digest, embedding)

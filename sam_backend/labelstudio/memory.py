@@ -41,7 +41,7 @@ class MemoryKey:
         project: Its project, as /predict names it.
         task_id: Its task.
         label: The label of the prompts; None without.
-        image: The image's address.
+        image: sha256 of the image's bytes: what an address holds may change.
         model_version: The model that answers: another one's logits mean nothing.
     """
 
