@@ -332,6 +332,21 @@ def test_a_backend_that_does_not_serve(
     assert world.bad() == [expected]
 
 
+@pytest.mark.parametrize(
+    ("ready", "model", "status", "seen"),
+    [
+        ({"ready": True}, {"note": "This is the small starter"}, "ok", "is the small starter"),
+        ({"state": "failed"}, {"failure": "sha256 differs"}, "fail", "sha256 differs"),
+    ],
+)
+def test_what_the_backend_says_of_its_model(
+    world: World, ready: Any, model: Any, status: Any, seen: str
+) -> None:
+    world.backend_answers("GET /ready", (200, ready))
+    world.backend_answers("GET /status", (200, {"journal": [], "model": model}))
+    assert seen in world.the("model", status).seen
+
+
 def test_a_backend_that_is_down(world: World) -> None:
     world.checkup = replace(world.checkup, backend=Backend("http://127.0.0.1:9"))
     assert "sam-backend serve" in world.the("backend", "fail").fix

@@ -91,13 +91,14 @@ def _object(response: httpx.Response) -> Json:
 
 
 def _readiness(backend: Backend, version: str) -> Finding:
-    state = backend.json("/ready")
     name = "model"
-    reason = next((str(state[key]) for key in ("failure", "error", "note") if state.get(key)), "")
+    state = backend.json("/ready")
+    told = backend.json("/status").get("model")
+    model = told if isinstance(told, dict) else {}
     if state.get("ready"):
-        return Finding(name, "ok", f"{version} is loaded" + (f". {reason}" if reason else ""))
+        note = model.get("note")
+        return Finding(name, "ok", f"{version} is loaded" + (f". {note}" if note else ""))
     if state.get("state") == "failed":
-        return Finding(
-            name, "fail", f"{version} cannot be loaded: {reason}", "see `sam-backend models list`"
-        )
+        seen = f"{version} cannot be loaded: {model.get('failure', 'see its log')}"
+        return Finding(name, "fail", seen, "see `sam-backend models list`")
     return Finding(name, "warn", f"{version} is still loading", "wait, and run this again")
