@@ -204,7 +204,7 @@ class Service:
             "projects": self._connections.projects(),
             "journal": [
                 {
-                    "at": entry.at.isoformat(sep=" ", timespec="seconds"),
+                    "at": entry.at.strftime("%Y-%m-%d %H:%M:%S"),
                     "level": entry.level,
                     "subject": entry.subject,
                     "reason": entry.reason,

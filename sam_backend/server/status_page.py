@@ -11,6 +11,7 @@ table{border-collapse:collapse;width:100%}
 td,th{padding:.3rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;
 overflow-wrap:anywhere}
 th{font-weight:600;white-space:nowrap}
+tbody th:first-child{width:11rem}
 .pill{padding:.1rem .6rem;border-radius:1rem;color:#fff;font-size:.85rem;vertical-align:middle}
 .ready{background:var(--good)}.loading{background:var(--warn)}.failed{background:var(--bad)}
 .error{color:var(--bad)}.warning{color:var(--warn)}
@@ -30,11 +31,11 @@ def render_status(report: dict[str, Any]) -> str:
         f"<style>{_STYLE}</style></head><body>"
         f'<h1>sam_backend <span class="pill {escape(model["state"])}">'
         f"{escape(model['state'])}</span></h1>{note}"
+        f"<h2>What went wrong lately</h2>{_journal(report['journal'])}"
         f"<h2>Model</h2>{_facts(model)}"
         f"<h2>Work</h2>{_facts(report['work'])}"
         f"<h2>Embeddings</h2>{_facts(report['embeddings'])}"
         f"<h2>Projects</h2>{_projects(report['projects'])}"
-        f"<h2>What went wrong lately</h2>{_journal(report['journal'])}"
         "</body></html>"
     )
 
