@@ -46,7 +46,7 @@ def check(
 
     settings = Settings()
     address = url or settings.label_studio_url
-    if address is None:
+    if not address:
         raise typer.BadParameter("give --url, or set LABEL_STUDIO_URL")
     secret = settings.label_studio_api_key
     key = token or (secret.get_secret_value() if secret else "")

@@ -61,7 +61,8 @@ def test_the_address_may_come_from_the_environment(studio: CannedServer) -> None
     assert request.authorization == f"Token {TOKEN}"
 
 
-def test_no_address_at_all() -> None:
-    result = run("--project", "3")
+@pytest.mark.parametrize("environment", [{}, {"LABEL_STUDIO_URL": ""}])
+def test_no_address_at_all(environment: dict[str, str]) -> None:
+    result = run("--project", "3", **environment)
     assert result.exit_code == 2
     assert "LABEL_STUDIO_URL" in result.output
