@@ -133,7 +133,12 @@ def _run(
     console.print("Starting the backend and Label Studio (the first time takes half a minute) …")
     backend.start()
     with _Progress(console) as progress:
-        label_studio.start(on_wait=lambda s: progress.wait("Label Studio starts", s))
+
+        def wait_for_both(seconds: float) -> None:
+            backend.check_alive()  # a backend without a model dies long before Label Studio is up
+            progress.wait("Label Studio starts", seconds)
+
+        label_studio.start(on_wait=wait_for_both)
         backend.wait_until_healthy(on_wait=lambda s: progress.wait("the model loads", s))
         backend_url = backend.health_url.removesuffix("/ready")
         model = str(httpx.get(f"{backend_url}/versions", trust_env=False).json()["versions"][0])
