@@ -16,7 +16,11 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="SAM_BACKEND_", env_file=".env", extra="ignore", populate_by_name=True
+        env_prefix="SAM_BACKEND_",
+        env_file=".env",
+        env_ignore_empty=True,  # compose files pass on what is not set as an empty text
+        extra="ignore",
+        populate_by_name=True,
     )
 
     host: str = "127.0.0.1"
