@@ -37,10 +37,10 @@ What to click:
   1. Open the first image of the project.
   2. At the bottom, switch on [bold]Auto-Annotation[/bold].
   3. In the toolbar on the right, hover the pink button and take the [bold]points[/bold] tool.
-  4. Choose the label [bold]Object[/bold] under "Click an object" and click on an object:
+  4. Choose the label [bold]Object[/bold] under "Click an object" (or press 4), click on an object:
      its mask appears.
   5. Not right yet? Choose the label again and click what is missing, or Alt+click what is too much.
-     Or take the box tool and a label under "Box an object", and drag a box.
+     Or take the box tool and a label under "Box an object" (keys 7 to 9), and drag a box.
   6. Press the green tick to keep the mask, then [bold]Submit[/bold].
 
 Model: {model}. What the backend did and why: {backend}/status
