@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -124,7 +124,7 @@ def cookies(browser: Browser, label_studio: LocalLabelStudio) -> list[dict]:
 
 
 @pytest.fixture
-def open_task(
+def open_image(
     request: pytest.FixtureRequest,
     browser: Browser,
     cookies: list[dict],
@@ -132,16 +132,28 @@ def open_task(
     projects: Projects,
     backend: str,
     model_version: str,
-    scene: Scene,
-) -> Iterator[OpenTask]:
-    """The scene in a new project of the template that the test names (default brush)."""
-    output = getattr(request, "param", "brush")
-    project = projects.create(f"e2e {request.node.name}"[:50], template(output))
-    (task,) = projects.upload(project, {"scene.png": scene.png})
-    projects.connect_backend(project, backend, model_version)
+    artifacts: Path,
+) -> Iterator[Callable[[bytes, str], OpenTask]]:
+    """Opens an image file in a new project, ready for prompts; a picture is kept at the end."""
     page = LabellingPage(browser, label_studio.url)
     page.context.add_cookies(cookies)
-    page.open_task(project, task)
-    page.turn_on_auto_annotation()
-    yield OpenTask(page, projects, project, task)
+
+    def opened(image: bytes, output: str) -> OpenTask:
+        project = projects.create(f"e2e {request.node.name}"[:50], template(output))
+        (task,) = projects.upload(project, {"image.png": image})
+        projects.connect_backend(project, backend, model_version)
+        page.open_task(project, task)
+        page.turn_on_auto_annotation()
+        return OpenTask(page, projects, project, task)
+
+    yield opened
+    page.screenshot(artifacts / f"{request.node.name}-end.png")
     page.close()
+
+
+@pytest.fixture
+def open_task(
+    request: pytest.FixtureRequest, open_image: Callable[[bytes, str], OpenTask], scene: Scene
+) -> OpenTask:
+    """The scene in a new project of the template that the test names (default brush)."""
+    return open_image(scene.png, getattr(request, "param", "brush"))

@@ -1,9 +1,13 @@
 """The main job: an annotator clicks in Label Studio and SAM's mask appears, is kept and saved."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from sam_backend.cli.demo_images import demo_images
 from tests.e2e.conftest import OpenTask
 from tests.e2e.decoding import bounding_box, iou, mask_of, union_of
 from tests.e2e.scene import Scene
@@ -130,3 +134,18 @@ def test_a_saved_annotation_opens_again(open_task: OpenTask) -> None:
 
     (region,) = page.regions()
     assert (mask_of(region) == mask_of(suggestion)).all()
+
+
+def test_a_click_on_a_real_photo(
+    open_image: Callable[[bytes, str], OpenTask], artifacts: Path
+) -> None:
+    page = open_image(demo_images()["coins.png"], "brush").page
+    page.use_clicks()
+    page.choose_label("click", "Object")
+
+    (suggestion,) = page.click(347, 187)
+
+    page.screenshot(artifacts / "click-photo.png")
+    mask = mask_of(suggestion)
+    coin = cv2.circle(np.zeros(mask.shape, np.uint8), (347, 187), 32, 1, thickness=-1) > 0
+    assert iou(mask, coin) > 0.6
