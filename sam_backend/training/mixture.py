@@ -15,9 +15,9 @@ from sam_backend.training.textures import Photo
 class Shares:
     """How often each source is drawn; photos are left out where there are none."""
 
-    simple: float = 0.2
-    hard: float = 0.4
-    photos: float = 0.4
+    simple: float = 0.4
+    hard: float = 0.35
+    photos: float = 0.25
 
 
 class Mixture:

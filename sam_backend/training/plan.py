@@ -42,10 +42,14 @@ class TrainingPlan:
 
     steps: int | None = None
     minutes: float | None = None
-    phases: tuple[Phase, ...] = (Phase(0.55, 256, 8, 8), Phase(1.0, 512, 4, 8))
-    max_corrections: int = 2
-    learning_rate: float = 1e-3
-    warmup_steps: int = 100
+    phases: tuple[Phase, ...] = (
+        Phase(0.3, 128, 16, 6),
+        Phase(0.75, 256, 8, 6),
+        Phase(1.0, 512, 4, 6),
+    )
+    max_corrections: int = 1
+    learning_rate: float = 8e-4
+    warmup_steps: int = 150
     weight_decay: float = 0.05
     max_grad_norm: float = 1.0
     ema_decay: float = 0.998

@@ -1,6 +1,7 @@
 """What a training must remember to go on after a stop: weights, averages, optimiser, chance."""
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class TrainingState:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "elapsed_s": self.elapsed_s,
-            "rng": repr(rng.bit_generator.state),
+            "rng": json.dumps(rng.bit_generator.state),
         }
         partial = file.with_suffix(".partial")
         torch.save(document, partial)
@@ -73,4 +74,4 @@ class TrainingState:
         self.optimizer.load_state_dict(document["optimizer"])
         self.step = document["step"]
         self.elapsed_s = document["elapsed_s"]
-        rng.bit_generator.state = document["rng"]
+        rng.bit_generator.state = json.loads(document["rng"])
