@@ -42,10 +42,10 @@ def check(
     """
     from sam_backend.labelstudio.checks import Backend, Checkup
     from sam_backend.labelstudio.hosts import LabelStudioHost
-    from sam_backend.labelstudio.images import FetchLimits, ImageResolver
+    from sam_backend.labelstudio.images import image_resolver
 
-    settings = Settings()
-    address = url or settings.label_studio_url
+    settings = Settings(label_studio_url=url) if url else Settings()
+    address = settings.label_studio_url
     if not address:
         raise typer.BadParameter("give --url, or set LABEL_STUDIO_URL")
     secret = settings.label_studio_api_key
@@ -57,10 +57,8 @@ def check(
         host=LabelStudioHost(address, key),
         project_id=project,
         backend=Backend(backend_url.rstrip("/"), credentials),
-        resolver=ImageResolver(
-            FetchLimits(settings.max_image_mb * 1024 * 1024, settings.image_timeout_s),
-            settings.allow_private_addresses,
-        ),
+        resolver=image_resolver(settings),
+        max_pixels=settings.max_image_megapixels * 1_000_000,
         connect=connect,
     )
     findings: list[Finding] = []

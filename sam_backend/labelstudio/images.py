@@ -15,13 +15,11 @@ import httpx
 from sam_backend.errors import ImageFetchError, LabelStudioError
 from sam_backend.labelstudio.addresses import Resolve, resolve
 from sam_backend.labelstudio.client import presign_path
-from sam_backend.labelstudio.decoding import decode_image
 from sam_backend.labelstudio.fetching import Fetcher, FetchLimits
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.redaction import readable
 from sam_backend.labelstudio.tokens import Authorizations
-
-__all__ = ["FetchLimits", "FetchedImage", "ImageResolver", "decode_image", "readable"]
+from sam_backend.settings import Settings
 
 # Schemes of Label Studio's storages that it can sign (io_storages, 1.23.2).
 CLOUD_SCHEMES = ("s3", "gs", "azure-blob")
@@ -108,6 +106,12 @@ class ImageResolver:
         image = _image(data, value)
         self._kept.put(key, image)
         return image
+
+
+def image_resolver(settings: Settings) -> ImageResolver:
+    """Fetches images within the bounds that the settings give."""
+    limits = FetchLimits(settings.max_image_mb * 1024 * 1024, settings.image_timeout_s)
+    return ImageResolver(limits, settings.allow_private_addresses)
 
 
 def absolute_address(value: str, host: LabelStudioHost, task_id: int | None) -> str:

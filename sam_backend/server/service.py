@@ -15,7 +15,7 @@ from sam_backend.engine.timing import StageClock
 from sam_backend.errors import InvalidInputError, LabelStudioError, SamBackendError
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.connections import Connections
-from sam_backend.labelstudio.images import FetchLimits, ImageResolver
+from sam_backend.labelstudio.images import image_resolver
 from sam_backend.labelstudio.memory import TaskMemory
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.server.journal import Journal
@@ -63,11 +63,8 @@ class Service:
         self._connections = Connections(
             settings.data_dir / "connections.json", url, token.get_secret_value() if token else None
         )
-        limits = FetchLimits(settings.max_image_mb * MEGABYTE, settings.image_timeout_s)
         embeddings = TaskEmbeddings(
-            ImageResolver(limits, settings.allow_private_addresses),
-            model,
-            settings.max_image_megapixels * 1_000_000,
+            image_resolver(settings), model, settings.max_image_megapixels * 1_000_000
         )
         self._assisted = Assisted(model, embeddings, TaskMemory(), settings.all_masks)
         self._opening = Opening(embeddings, settings.prefetch_tasks)
@@ -117,7 +114,8 @@ class Service:
         """Remember who calls; returns the model version."""
         try:
             self._connections.remember(message.project, message.hostname, message.access_token)
-        except LabelStudioError as error:
+        except (LabelStudioError, OSError) as error:
+            # A data folder that is full or read-only costs the next start, not this one's clicks.
             self.journal.error(f"setup of project {message.project}", str(error))
         return self.model_version
 

@@ -20,6 +20,7 @@ from tests.canned_server import CannedServer, Request, canned_server
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
 VERSION = "starter-1"
 WEBHOOK = "{backend}/webhook"
+PIXELS = 64 * 48
 
 
 def jwt(kind: str) -> str:
@@ -134,7 +135,7 @@ def world() -> Iterator[World]:
             "POST /api/ml/7/interactive-annotating": (200, {"data": {"result": [region()]}}),
         }
         host = LabelStudioHost(studio.url, LEGACY)
-        checkup = Checkup(host, 3, Backend(backend.url), ImageResolver(), timeout_s=5.0)
+        checkup = Checkup(host, 3, Backend(backend.url), ImageResolver(), PIXELS, timeout_s=5.0)
         yield World(studio, backend, checkup)
 
 
@@ -529,6 +530,13 @@ def test_an_image_that_cannot_be_had(
     assert seen in finding.seen
     assert fix in finding.fix
     assert world.the("one click", "skipped")
+
+
+def test_an_image_that_the_backend_refuses_as_too_large(world: World) -> None:
+    world.checkup = replace(world.checkup, max_pixels=PIXELS - 1)
+    finding = world.the("image access", "fail")
+    assert f"64 x 48 pixels, over the limit of {PIXELS - 1}" in finding.seen
+    assert "SAM_BACKEND_MAX_IMAGE_MEGAPIXELS" in finding.fix
 
 
 def test_a_project_without_tasks(world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sam_backend.errors import ImageDecodeError
-from sam_backend.labelstudio.images import decode_image
+from sam_backend.labelstudio.decoding import decode_image
 
 ORIENTATION = 0x0112
 

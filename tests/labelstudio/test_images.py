@@ -14,14 +14,16 @@ import pytest
 
 from sam_backend.errors import ImageFetchError, LabelStudioError
 from sam_backend.labelstudio.addresses import IPAddress, is_public, resolve
+from sam_backend.labelstudio.fetching import FetchLimits
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import (
-    FetchLimits,
     ImageResolver,
     absolute_address,
+    image_resolver,
     read_data_uri,
 )
 from sam_backend.labelstudio.redaction import readable
+from sam_backend.settings import Settings
 from tests.labelstudio.web import Reply, Web, redirect, send, serve
 
 TOKEN = "0123456789abcdef" * 2 + "01234567"
@@ -359,6 +361,20 @@ def test_too_many_bytes(studio: Web, sized: bool) -> None:
     assert len(resolver.fetch("/fits", host(studio)).data) == 1000
     with pytest.raises(ImageFetchError, match="1000"):
         resolver.fetch("/big", host(studio))
+
+
+def test_limits_come_from_the_settings(studio: Web, elsewhere: Web) -> None:
+    studio.replies["/big"] = send(200, bytes(1024 * 1024 + 1))
+    studio.replies["/slow"] = drip(b"HTTP/1.0 200 OK\r\n\r\n")
+    resolver = image_resolver(Settings(max_image_mb=1, image_timeout_s=0.3))
+    with pytest.raises(ImageFetchError, match="1048576"):
+        resolver.fetch("/big", host(studio))
+    with pytest.raises(ImageFetchError, match=r"0\.3 s"):
+        resolver.fetch("/slow", host(studio))
+    with pytest.raises(ImageFetchError, match="not a public address"):
+        resolver.fetch(f"{elsewhere.url}/a.png", host(studio))
+    allowing = image_resolver(Settings(allow_private_addresses=True))
+    assert allowing.fetch(f"{elsewhere.url}/a.png", host(studio)).data == FILE
 
 
 def drip(start: bytes, seconds: float = 5.0) -> Reply:

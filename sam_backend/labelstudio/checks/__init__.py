@@ -26,8 +26,9 @@ class Checkup:
         host: Label Studio and our token for it.
         project_id: Its number in Label Studio's addresses.
         backend: The backend, as both this machine and Label Studio reach it.
-        connect: Connect the backend to the project if it is not.
         resolver: Fetches the image, as the backend would.
+        max_pixels: Images with more are refused, as by the backend.
+        connect: Connect the backend to the project if it is not.
         timeout_s: Limit of one ordinary call.
     """
 
@@ -35,6 +36,7 @@ class Checkup:
     project_id: int
     backend: Backend
     resolver: ImageResolver
+    max_pixels: int
     connect: bool = False
     timeout_s: float = 10.0
 
@@ -68,7 +70,9 @@ class Checkup:
         if config is None:
             yield _skipped("image access, one click", "the label config comes first")
             return
-        sample = yield from prediction.image_access(client, self.project_id, config, self.resolver)
+        sample = yield from prediction.image_access(
+            client, self.project_id, config, self.resolver, self.max_pixels
+        )
         if sample is None or row is None:
             missing = "an image" if sample is None else "an interactive connection"
             yield _skipped("one click", f"it needs {missing}")

@@ -30,9 +30,13 @@ class Sample(NamedTuple):
 
 
 def image_access(
-    client: LabelStudioClient, project_id: int, config: LabelConfig, resolver: ImageResolver
+    client: LabelStudioClient,
+    project_id: int,
+    config: LabelConfig,
+    resolver: ImageResolver,
+    max_pixels: int,
 ) -> Check[Sample]:
-    """The first task's image can be fetched with our token, and decoded."""
+    """The first task's image can be fetched with our token, and decoded, and is not too large."""
     name = "image access"
     answer = client.call("GET", f"/api/projects/{project_id}/tasks/", {"page_size": "1"})
     tasks = answer.json() if answer.status_code == 200 else []
@@ -44,13 +48,16 @@ def image_access(
     try:
         address = image.address(task["data"])
         fetched = resolver.fetch(address, client.host, task["id"])
-        height, width = decode_image(fetched.data).shape[:2]
+        height, width = decode_image(fetched.data, max_pixels).shape[:2]
     except InvalidInputError as error:
         fix = "the image tag's value must name a field of the tasks, e.g. $image"
         yield Finding(name, "fail", f"task {task['id']}: {error}", fix)
         return None
     except ImageDecodeError as error:
-        fix = "replace the file: the browser cannot show it either"
+        fix = (
+            "replace the file by an image that browsers show; "
+            "SAM_BACKEND_MAX_IMAGE_MEGAPIXELS bounds its size"
+        )
         yield Finding(name, "fail", f"task {task['id']}: {error}", fix)
         return None
     except ImageFetchError as error:
