@@ -1,10 +1,10 @@
 """Every setting in one place, read from the environment (`SAM_BACKEND_…`) or given in code."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -47,7 +47,8 @@ class Settings(BaseSettings):
     label_studio_api_key: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("SAM_BACKEND_LABEL_STUDIO_API_KEY", "LABEL_STUDIO_API_KEY"),
-        description="Legacy or personal access token; overrides the one sent to /setup.",
+        description="Legacy or personal access token; overrides the one sent to /setup, and goes "
+        "to LABEL_STUDIO_URL only.",
     )
     basic_auth_user: str | None = None
     basic_auth_password: SecretStr | None = None
@@ -55,7 +56,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, validation_alias=AliasChoices("SAM_BACKEND_REDIS_URL", "REDIS_URL")
     )
-    cache_memory_mb: int = Field(512, ge=1)
+    cache_memory_mb: int = Field(512, ge=0, description="0: no embeddings in memory.")
     cache_disk_mb: int = Field(0, ge=0, description="0: no embeddings on disk.")
 
     max_body_mb: int = Field(250, ge=1, description="Label Studio's own limit for one request.")
@@ -70,3 +71,15 @@ class Settings(BaseSettings):
 
     all_masks: bool = Field(False, description="Answer a lone click with all three masks.")
     prefetch_tasks: int = Field(0, ge=0, description="Tasks encoded ahead of the one opened.")
+
+    @model_validator(mode="after")
+    def _check_pairs(self) -> Self:
+        """Half of a pair would silently open a door: name the missing half instead."""
+        if (self.basic_auth_user is None) != (self.basic_auth_password is None):
+            raise ValueError("basic auth needs both SAM_BACKEND_BASIC_AUTH_USER and …_PASSWORD")
+        if self.label_studio_api_key is not None and self.label_studio_url is None:
+            # /setup is open to whoever reaches the port: the key must not go where it points.
+            raise ValueError(
+                "LABEL_STUDIO_API_KEY needs LABEL_STUDIO_URL, the one place it goes to"
+            )
+        return self

@@ -31,6 +31,7 @@ def test_variables(
 
 
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://ls:8080")
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "t0ken")
     monkeypatch.setenv("REDIS_URL", "redis://:passw0rd@host")
     settings = Settings()
@@ -53,8 +54,22 @@ def test_a_file_serves_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("port", 70000), ("max_image_megapixels", 500), ("cache_memory_mb", 0)]
+    ("field", "value"), [("port", 70000), ("max_image_megapixels", 500), ("cache_memory_mb", -1)]
 )
 def test_out_of_range(field: str, value: int) -> None:
     with pytest.raises(ValidationError, match=field):
         Settings(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"basic_auth_user": "ann"}, "_PASSWORD"),
+        ({"basic_auth_password": "s3cret"}, "SAM_BACKEND_BASIC_AUTH_USER"),
+        ({"label_studio_api_key": "s3cret"}, "LABEL_STUDIO_URL"),
+    ],
+)
+def test_half_of_a_pair_is_refused(given: dict[str, str], missing: str) -> None:
+    with pytest.raises(ValidationError, match=missing) as refused:
+        Settings(**given)
+    assert "s3cret" not in str(refused.value.errors(include_input=False))

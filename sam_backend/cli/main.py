@@ -5,6 +5,7 @@ import sys
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from sam_backend.cli import check, demo, models, serve, train
 from sam_backend.errors import InvalidInputError, SamBackendError
@@ -26,13 +27,18 @@ def main() -> None:
     try:
         app()
     except SamBackendError as error:
-        Console(stderr=True).print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        _say(str(error))
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
     except ValidationError as error:
         for fault in error.errors(include_input=False, include_url=False):
             name = ".".join(str(part) for part in fault["loc"])
-            Console(stderr=True).print(f"[red]error:[/red] setting {name}: {fault['msg']}")
+            _say(f"setting {name}: {fault['msg']}" if name else fault["msg"])
         sys.exit(2)
+
+
+def _say(reason: str) -> None:
+    console = Console(stderr=True)
+    console.print(f"[red]error:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,9 @@ def serve(
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    # httpx logs every URL with its query, where presigned addresses carry their secret.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # They log every URL and redirect with its query, where presigned addresses carry their secret.
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     import uvicorn
@@ -49,6 +50,7 @@ def serve(
             port=settings.port,
             log_config=None,
             access_log=False,
+            timeout_graceful_shutdown=10,
         )
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.engine.task_embeddings import TaskEmbeddings
+from sam_backend.engine.tasks import task_data, task_id
 from sam_backend.engine.timing import StageClock
-from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.context import ContextReading, read_context
@@ -94,13 +94,13 @@ class Assisted:
         reading = read_context(request.context)
         if reading is None or reading.is_empty:
             return InteractiveAnswer()
-        address = request.config.image(reading.to_name).address(_data(request.task))
-        task_id = _task_id(request.task)
-        image = self._embeddings.embed(address, request.host, task_id, Priority.CLICK, clock)
+        address = request.config.image(reading.to_name).address(task_data(request.task))
+        number = task_id(request.task)
+        image = self._embeddings.embed(address, request.host, number, Priority.CLICK, clock)
         key = MemoryKey(
             origin=request.host.origin,
             project=request.project,
-            task_id=task_id or "",
+            task_id=number or "",
             label=reading.label,
             image=image.digest,
             model_version=self._model.model_version,
@@ -190,15 +190,3 @@ class _Answering:
         else:
             self._errors.append("the model's mask has no pixel")
         return shown
-
-
-def _data(task: Mapping[str, Any]) -> Mapping[str, Any]:
-    data = task.get("data")
-    if not isinstance(data, Mapping):
-        raise InvalidInputError(f"a task's data must be an object, not {type(data).__name__}")
-    return data
-
-
-def _task_id(task: Mapping[str, Any]) -> int | None:
-    number = task.get("id")
-    return number if isinstance(number, int) else None

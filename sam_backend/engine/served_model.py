@@ -3,13 +3,12 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from sam_backend.errors import ModelStoreError
+from sam_backend.errors import ModelStoreError, SamBackendError
 from sam_backend.sam.device import DeviceOwner, Priority
 from sam_backend.sam.embeddings import EmbeddingCache, EmbeddingKey
 from sam_backend.sam.segmenter import Segmenter
@@ -40,21 +39,22 @@ class ServedModel:
         self.model_version = model_version
         self.device = DeviceOwner()
         self._encodes = SharedEncodes(cache, self.device)
-        self._segmenter: Future[Segmenter] = Future()
+        self._settled = threading.Event()
+        self._loaded: Segmenter | None = None
+        self._failure: str | None = None
         threading.Thread(target=self._load, args=(load,), name="model-load", daemon=True).start()
 
     @property
     def state(self) -> State:
         """Whether masks can be made."""
-        if not self._segmenter.done():
+        if not self._settled.is_set():
             return "loading"
-        return "ready" if self._segmenter.exception() is None else "failed"
+        return "ready" if self._failure is None else "failed"
 
     @property
     def failure(self) -> str | None:
-        """Why loading failed; None if it did not."""
-        error = self._segmenter.exception() if self._segmenter.done() else None
-        return str(error) if error else None
+        """Why there is no model; None if there is one, or will be."""
+        return self._failure
 
     @property
     def encode_counts(self) -> EncodeCounts:
@@ -67,10 +67,11 @@ class ServedModel:
         Raises:
             ModelStoreError: Loading failed, or takes longer than `patience_s`.
         """
-        try:
-            return self._segmenter.result(timeout=patience_s)
-        except TimeoutError:
-            raise ModelStoreError(f"the model is still loading after {patience_s:.0f} s") from None
+        if not self._settled.wait(patience_s):
+            raise ModelStoreError(f"the model is still loading after {patience_s:.0f} s")
+        if self._loaded is None or self._failure is not None:
+            raise ModelStoreError(f"the model cannot be used: {self._failure}")
+        return self._loaded
 
     def embed(
         self,
@@ -100,12 +101,22 @@ class ServedModel:
         return work.result()
 
     def close(self) -> None:
-        """End the device's thread; work that waits is cancelled."""
+        """End the device's thread; work that waits is cancelled, who waits for a model is told."""
+        if not self._settled.is_set():
+            self._settle(None, "the server is stopping")
         self.device.close()
 
     def _load(self, load: Callable[[], Segmenter]) -> None:
         try:
-            self._segmenter.set_result(load())
+            self._settle(load(), None)
+        except SamBackendError as error:
+            log.error("the model cannot be loaded: %s", error)  # noqa: TRY400  a known reason
+            self._settle(None, str(error))
         except Exception as error:
             log.exception("the model cannot be loaded")
-            self._segmenter.set_exception(error)
+            self._settle(None, str(error) or type(error).__name__)
+
+    def _settle(self, segmenter: Segmenter | None, failure: str | None) -> None:
+        # The reason as text: a kept exception would hold the frames of every request it met.
+        self._loaded, self._failure = segmenter, failure
+        self._settled.set()

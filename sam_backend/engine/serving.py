@@ -4,6 +4,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.sam.checkpoints import choose_device, load
 from sam_backend.sam.embeddings import (
@@ -78,6 +80,8 @@ def serve_checkpoint(settings: Settings, cache: EmbeddingCache) -> tuple[ModelEn
     store = open_store(settings)
     entry = store.get(settings.model) if settings.model else store.best()
     device = choose_device(settings.device)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
     side = family_named(entry.card.family).build_without_weights().image_encoder.img_size
     version = model_version(entry.version, entry.card.sha256, side)
     log.info("serving %s on %s", version, device)

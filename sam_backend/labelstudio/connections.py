@@ -14,6 +14,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.hosts import LabelStudioHost
 
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 
 # project uid -> {url: access token}
 _Table = dict[str, dict[str, str]]
+_TABLE = TypeAdapter(_Table)
 
 
 class Connections:
@@ -48,15 +51,17 @@ class Connections:
 
         Raises:
             LabelStudioError: `url` is no http(s) address.
+            OSError: It cannot be written; it is known until this process ends.
         """
         host = LabelStudioHost(url, token)
         with self._lock:
             if self._read().get(project, {}).get(host.url) == token:
                 return
+            self._add(project, host.url, token)  # first, so that a full disk costs no click
             with self._exclusive():
-                table = self._read()
-                kept = {u: t for u, t in table.get(project, {}).items() if t != token}
-                self._write({**table, project: {**kept, host.url: token}})
+                self._read()
+                self._add(project, host.url, token)
+                self._write()
 
     def host(self, project: str) -> LabelStudioHost:
         """The Label Studio of a project.
@@ -67,7 +72,7 @@ class Connections:
         with self._lock:
             claims = dict(self._read().get(project, {}))
         if self._url is not None:
-            public_url, token = next(iter(claims.items()), ("", ""))
+            public_url, token = list(claims.items())[-1] if claims else ("", "")  # the newest
             return LabelStudioHost(self._url, self._token or token, public_url)
         if not claims:
             raise LabelStudioError(
@@ -77,7 +82,8 @@ class Connections:
         if len(claims) > 1:
             raise LabelStudioError(
                 f"project {project!r} is claimed by {' and '.join(sorted(claims))}: "
-                "run one backend for each, with LABEL_STUDIO_URL set"
+                "run one backend for each, with LABEL_STUDIO_URL set; if one of them is gone, "
+                f"delete {self._file} and reload the project's model page"
             )
         ((url, token),) = claims.items()
         return LabelStudioHost(url, self._token or token)
@@ -90,11 +96,11 @@ class Connections:
     def _read(self) -> _Table:
         try:
             stamp = self._stamp_now()
-        except FileNotFoundError:
+        except OSError:  # none yet, or the folder is out of reach
             return self._table
         if stamp != self._stamp:
             try:
-                self._table = json.loads(self._file.read_text())
+                self._table = _TABLE.validate_json(self._file.read_bytes())
             except (OSError, ValueError):
                 log.warning("%s is unreadable; it is written anew at the next /setup", self._file)
                 self._table = {}
@@ -106,13 +112,17 @@ class Connections:
         status = self._file.stat()
         return status.st_mtime_ns, status.st_ino
 
-    def _write(self, table: _Table) -> None:
+    def _add(self, project: str, url: str, token: str) -> None:
+        kept = {u: t for u, t in self._table.get(project, {}).items() if t != token and u != url}
+        self._table = {**self._table, project: {**kept, url: token}}
+
+    def _write(self) -> None:
         temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as stream:
-            json.dump(table, stream)
+            json.dump(self._table, stream)
         temporary.replace(self._file)
-        self._table, self._stamp = table, self._stamp_now()
+        self._stamp = self._stamp_now()
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ import json
 import logging
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
@@ -44,8 +44,8 @@ def _add_protocol(app: FastAPI, service: Service) -> None:
 
     @app.post("/setup")
     async def setup(request: Request) -> dict[str, str]:
-        message = parse(SetupRequest, await request.body())
-        return {"model_version": service.setup(message)}
+        message = parse(SetupRequest, await _json_body(request))
+        return {"model_version": await run_in_threadpool(service.setup, message)}
 
     @app.get("/versions")
     async def versions() -> dict[str, list[str]]:
@@ -53,13 +53,24 @@ def _add_protocol(app: FastAPI, service: Service) -> None:
 
     @app.post("/predict")
     async def predict(request: Request) -> Response:
-        body = await request.body()
-        return await run_in_threadpool(_predict, service, body)
+        return await run_in_threadpool(_predict, service, await _json_body(request))
 
     @app.post("/webhook")
     async def webhook(request: Request) -> dict[str, str]:
-        parse(WebhookRequest, await request.body())
+        await run_in_threadpool(parse, WebhookRequest, await _json_body(request))
         return {"status": "ok"}
+
+
+async def _json_body(request: Request) -> bytes:
+    """The body of a request that says it is JSON.
+
+    A page in the admin's browser can send other types to a local address without asking first
+    (CORS "simple requests"); /setup must not be told whom to trust by such a page.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, f"the body must be application/json, not {kind[:40]!r}")
+    return await request.body()
 
 
 def _predict(service: Service, body: bytes) -> Response:

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 
 log = logging.getLogger(__name__)
 
+_MAX_SUBJECT = 100
+_MAX_REASON = 400
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -30,6 +33,12 @@ class Entry:
 def utc_now() -> datetime:
     """The wall clock, UTC."""
     return datetime.now(tz=UTC)
+
+
+def _one_line(text: str, limit: int) -> str:
+    """Printable and bounded, whatever a request put into it."""
+    line = "".join(letter if letter.isprintable() else "�" for letter in text[: limit + 1])
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 class Journal:
@@ -54,6 +63,7 @@ class Journal:
             return list(reversed(self._entries))
 
     def _add(self, level: str, subject: str, reason: str) -> None:
+        subject, reason = _one_line(subject, _MAX_SUBJECT), _one_line(reason, _MAX_REASON)
         log.log(logging.ERROR if level == "error" else logging.WARNING, "%s: %s", subject, reason)
         with self._lock:
             self._entries.append(Entry(self._clock(), level, subject, reason))

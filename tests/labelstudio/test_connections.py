@@ -73,6 +73,7 @@ def test_two_servers_with_one_project_id_are_never_guessed(file: Path) -> None:
 def test_settings_override_what_label_studio_sends(file: Path) -> None:
     connections = Connections(file, url="http://inside:8080", token="own")
     assert connections.host("any").url == "http://inside:8080"
+    connections.remember(PROJECT, "http://before:80", "old")
     connections.remember(PROJECT, "http://outside:80", "theirs")
     host = connections.host(PROJECT)
     assert (host.url, host.token) == ("http://inside:8080", "own")
@@ -86,10 +87,11 @@ def test_an_address_that_is_none_is_refused(file: Path, url: str) -> None:
     assert not file.exists()
 
 
-def test_a_damaged_file_is_written_anew(file: Path) -> None:
+@pytest.mark.parametrize("damage", ["{half", "[1]", '{"a": 1}', "\0"])
+def test_a_damaged_file_is_written_anew(file: Path, damage: str) -> None:
     connections = Connections(file)
     connections.remember(PROJECT, "http://one:1", "t1")
-    file.write_text("{half")
+    file.write_text(damage)
     with pytest.raises(LabelStudioError, match="is unknown"):
         connections.host(PROJECT)
     connections.remember(PROJECT, "http://one:1", "t1")

@@ -1,5 +1,6 @@
 """The HTTP application: who is answered what, also while the model loads."""
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,17 @@ def test_a_model_that_cannot_be_loaded_is_said(stuck: StuckLoad) -> None:
     assert (model["state"], model["failure"]) == ("failed", "weights.pth is damaged")
 
 
+def test_requests_do_not_pile_up_behind_a_model_that_failed(stuck: StuckLoad) -> None:
+    stuck.error = ValueError("")
+    stuck.may_end.set()
+    raised = []
+    for _ in range(2):
+        with pytest.raises(ModelStoreError, match="ValueError") as caught:
+            stuck.service.wait_until_loaded()
+        raised.append(caught.value)
+    assert raised[0] is not raised[1]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -109,7 +121,7 @@ def test_a_model_that_cannot_be_loaded_is_said(stuck: StuckLoad) -> None:
 def test_bad_bodies_are_4xx_and_in_the_journal(
     client: TestClient, path: str, body: bytes, status: int
 ) -> None:
-    response = client.post(path, content=body)
+    response = client.post(path, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == status
     if status == 400:
         (entry,) = client.get("/status").json()["journal"]
@@ -117,9 +129,56 @@ def test_bad_bodies_are_4xx_and_in_the_journal(
         assert entry["reason"] == response.json()["error"]
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+@pytest.mark.parametrize("path", ["/setup", "/predict", "/webhook"])
+def test_a_strange_page_in_the_browser_cannot_post(
+    client: TestClient, path: str, kind: str
+) -> None:
+    body = json.dumps(SETUP | {"tasks": [], "action": "x"}).encode()
+    assert client.post(path, content=body, headers={"Content-Type": kind}).status_code == 415
+    assert client.get("/status").json()["projects"] == {}
+
+
+def test_setup_is_answered_where_nothing_can_be_written(tmp_path: Path) -> None:
+    with running_service(tmp_path / "data") as service:
+        (tmp_path / "data").write_text("a file where the folder should be")
+        client = TestClient(create_app(service, Settings(data_dir=tmp_path / "data")))
+        assert client.post("/setup", json=SETUP).status_code == 200
+        (entry,) = client.get("/status").json()["journal"]
+        assert entry["subject"] == f"setup of project {PROJECT}"
+        assert client.get("/status").json()["projects"] == {PROJECT: ["http://ls:8080"]}
+
+
+def test_light_calls_are_answered_while_the_device_is_busy(stuck: StuckLoad) -> None:
+    stuck.may_end.set()
+    stuck.service.wait_until_loaded()
+    may_end = threading.Event()
+    work = stuck.model.device.submit(may_end.wait)
+    assert stuck.client.get("/health").status_code == 200
+    assert stuck.client.post("/setup", json=SETUP).status_code == 200
+    assert not work.done()
+    may_end.set()
+
+
+def test_an_error_of_ours_never_shows_its_words(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("s3cret pixels")
+
+    monkeypatch.setattr(Service, "predict", broken)
+    quiet = TestClient(client.app, raise_server_exceptions=False)
+    response = quiet.post("/predict", json={"tasks": []})
+    assert response.status_code == 500
+    assert "s3cret" not in response.text + client.get("/status").text
+    (entry,) = client.get("/status").json()["journal"]
+    assert entry["reason"] == "internal error: RuntimeError"
+
+
 def test_the_status_page_is_for_people_and_for_scripts(client: TestClient) -> None:
     client.post("/setup", json=SETUP)
-    client.post("/predict", content=b"{<script>alert(1)</script>")
+    broken = b"{<script>alert(1)</script>"
+    client.post("/predict", content=broken, headers={"Content-Type": "application/json"})
     page = client.get("/status", headers={"Accept": "text/html"})
     assert page.headers["content-type"].startswith("text/html")
     assert "http://ls:8080" in page.text

@@ -21,3 +21,14 @@ def test_newest_first_and_bounded(caplog: pytest.LogCaptureFixture) -> None:
     ]
     assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR", "WARNING"]
     assert journal.entries()[0].at == at
+
+
+def test_a_request_can_neither_flood_nor_forge_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    journal = Journal()
+    with caplog.at_level(logging.WARNING):
+        journal.error("project p\nFAKE LOG LINE, task " + "9" * 5_000_000, "x\r\n" * 1_000_000)
+    (entry,) = journal.entries()
+    assert len(entry.subject) == 100
+    assert len(entry.reason) == 400
+    assert entry.subject.startswith("project p�FAKE")
+    assert len(caplog.text.splitlines()) == 1

@@ -82,6 +82,30 @@ def test_a_negative_click_takes_its_place_out_of_the_mask(service: Service) -> N
     assert after.sum() < before.sum()
 
 
+def test_a_click_inside_a_pending_box_joins_it(service: Service) -> None:
+    """Alone, a negative click says nothing; Label Studio never sends it with its box."""
+    beside = point(40, 68, is_positive=False)
+    assert ask(service, "/left.png", beside, task_id=2) == []
+    assert "only negative clicks" in reasons(service)[0]
+    ask(service, "/left.png", box(12, 29, 32, 42), task_id=1)
+    (region,) = ask(service, "/left.png", beside, task_id=1)
+    assert mask_iou(controls.decode(region), disc(SIZE, *LEFT)) > 0.7
+
+
+def test_a_longer_list_refines_the_last_answer(
+    service: Service, images: CannedServer, tmp_path: Path
+) -> None:
+    clicks = [point(28, 50), point(30, 60)]
+    ask(service, "/left.png", clicks[0])
+    refined = ask(service, "/left.png", *clicks)
+    again = ask(service, "/left.png", *clicks)
+    assert again[0]["value"] == refined[0]["value"]
+    with running_service(tmp_path / "other") as fresh:
+        set_up(fresh, images.url)
+        at_once = ask(fresh, "/left.png", *clicks)
+    assert at_once[0]["score"] != refined[0]["score"]
+
+
 def test_all_masks_of_a_lone_click_by_setting(images: CannedServer, tmp_path: Path) -> None:
     with running_service(tmp_path, all_masks=True) as service:
         set_up(service, images.url)
