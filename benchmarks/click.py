@@ -33,6 +33,7 @@ import skimage.data
 from PIL import Image
 
 from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.settings import Settings
 
 CONFIG = """<View><Image name="image" value="$image"/>
 <BrushLabels name="brush" toName="image" smart="false"><Label value="Object"/></BrushLabels>
@@ -41,6 +42,7 @@ CONFIG = """<View><Image name="image" value="$image"/>
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 STAGES = ("fetch", "encode", "decode", "rle", "json")
 THINK_S = 0.5
+N_FIRST_CLICKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ def main() -> None:
     arguments = _arguments()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        images = _write_photos(folder, max(arguments.users))
+        images = _write_photos(folder, max(N_FIRST_CLICKS, *arguments.users))
         host = stack.enter_context(_image_host(folder))
         redis_url = stack.enter_context(_redis()) if arguments.redis else None
         url = stack.enter_context(_backend(folder, arguments.model, redis_url))
@@ -131,9 +133,13 @@ def _image_host(folder: Path) -> Iterator[str]:
 @contextlib.contextmanager
 def _backend(folder: Path, model: str | None, redis_url: str | None) -> Iterator[str]:
     port = free_port()
-    settings = {"SAM_BACKEND_DATA_DIR": str(folder / "data")}
-    if redis_url:  # hardly any memory, so that every click takes its embedding from Redis
-        settings |= {"REDIS_URL": redis_url, "SAM_BACKEND_CACHE_MEMORY_MB": "1"}
+    own = Settings()
+    settings = {
+        "SAM_BACKEND_DATA_DIR": str(folder / "data"),
+        "SAM_BACKEND_MODEL_STORE": str(own.model_store or own.data_dir / "model_store"),
+    }
+    if redis_url:  # no memory, so that every click takes its embedding from Redis
+        settings |= {"REDIS_URL": redis_url, "SAM_BACKEND_CACHE_MEMORY_MB": "0"}
     if model:
         settings["SAM_BACKEND_MODEL"] = model
     url = f"http://127.0.0.1:{port}"
@@ -203,7 +209,6 @@ def _baseline(version: str, n_clicks: int = 5) -> dict[str, float]:
     from segment_anything import SamPredictor
 
     from sam_backend.sam.checkpoints import load
-    from sam_backend.settings import Settings
     from sam_backend.store.models import open_store
 
     predictor = SamPredictor(load(open_store(Settings()).get(version).folder).sam)
