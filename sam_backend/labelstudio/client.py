@@ -55,7 +55,7 @@ class LabelStudioClient:
 
     @property
     def token_kind(self) -> Kind:
-        """The kind of token that is in use: by its shape, or by what Label Studio accepted."""
+        """The kind of the token, by its shape."""
         return self._authorization.kind
 
     def version(self) -> Json:

@@ -48,7 +48,9 @@ def jwt_claims(token: str) -> Mapping[str, Any]:
 class Authorization:
     """The Authorization header for one Label Studio. Safe under threads.
 
-    The kind is told by the token's shape; if Label Studio refuses that, the other is tried once.
+    Attributes:
+        kind: Told by the token's shape alone: Label Studio takes no JWT as `Token …`, and its
+            exchange takes nothing else (1.23).
 
     Args:
         host: Where, and with which token.
@@ -64,7 +66,6 @@ class Authorization:
         self._clock = clock
         self._lock = threading.Lock()
         self.kind: Kind = token_kind(host.token)
-        self._has_switched = False
         self._access: str | None = None
         self._expires = 0.0
 
@@ -94,26 +95,10 @@ class Authorization:
             try:
                 if self._header() != rejected:
                     return True  # another thread has renewed it meanwhile
-                if self.kind == "personal" and self._access is not None:
-                    self._access = None
-                    if self._header() != rejected:
-                        return True
+                self._access = None
+                return self._header() != rejected
             except LabelStudioError:
-                pass  # the exchange fails: the other kind is left
-            return self._switch()
-
-    def _switch(self) -> bool:
-        if self._has_switched:
-            return False
-        self._has_switched = True
-        before = self.kind
-        self.kind, self._access = ("legacy" if before == "personal" else "personal"), None
-        try:
-            self._header()
-        except LabelStudioError:
-            self.kind = before
-            return False
-        return True
+                return False  # the exchange is down: the next call tries it again
 
     def _header(self) -> str:
         if self.kind == "legacy":

@@ -129,14 +129,25 @@ def test_threads_share_one_exchange(studio: Studio) -> None:
     assert len(set(headers)) == 1
 
 
-def test_a_token_of_the_other_kind_than_it_looks(studio: Studio) -> None:
-    """A JWT that no exchange takes is tried as a legacy token; it need not have 40 hex digits."""
-    odd = jwt(token_type="refresh", exp=1)
-    studio.accepted = {f"Token {odd}"}
-    studio.web.replies["/api/token/refresh"] = send(200, b'{"access": "nothing that is accepted"}')
-    with LabelStudioClient(LabelStudioHost(studio.web.url, odd)) as client:
+def test_an_exchange_that_is_down_is_tried_again(studio: Studio) -> None:
+    """A 401 while it is down must not leave the personal token as `Token …` for ever."""
+    with LabelStudioClient(studio.host) as client:
         client.whoami()
-        assert client.token_kind == "legacy"
+        studio.accepted = set()
+        studio.web.replies["/api/token/refresh"] = send(503)
+        for _ in range(2):
+            with pytest.raises(LabelStudioError):
+                client.whoami()
+        studio.web.replies["/api/token/refresh"] = studio.exchange
+        assert client.whoami() == {"email": "a@example.com"}
+    assert not any(PERSONAL in str(header) for header in studio.web.authorizations())
+
+
+def test_a_personal_token_is_never_sent_as_a_legacy_one(studio: Studio) -> None:
+    studio.web.replies["/api/token/refresh"] = send(200, b'{"access": "nothing that is accepted"}')
+    with LabelStudioClient(studio.host) as client, pytest.raises(LabelStudioError, match="401"):
+        client.whoami()
+    assert not any(PERSONAL in str(header) for header in studio.web.authorizations())
 
 
 def test_a_refused_legacy_token_stays_refused(studio: Studio) -> None:
