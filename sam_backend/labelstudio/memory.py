@@ -17,7 +17,8 @@ An object is forgotten
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +31,10 @@ from sam_backend.labelstudio.prompts import Item, ObjectPrompt
 from sam_backend.labelstudio.task_regions import TaskRegions
 
 Logits = npt.NDArray[np.float32]
+
+_N_TURNS = 64
+# What a click takes beside the logits, as measured with CPython 3.11; an id takes half of it.
+_BYTES_OF_AN_ITEM = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class _Remembered:
     """One object as it was answered last.
 
     Attributes:
-        prompt: What was asked.
+        prompt: What was asked, without its mask: the logits stand for it.
         first_logits: The logits that went in, for the same list sent again; None without.
         logits: The logits that came out, shape (L, L).
         answer_ids: Ids of the regions it was answered with.
@@ -75,13 +80,21 @@ class _Remembered:
     draft_stamp: str
     at: float
 
+    @property
+    def n_bytes(self) -> int:
+        """Memory that it takes, roughly."""
+        n_logits = self.logits.nbytes + (
+            0 if self.first_logits is None else self.first_logits.nbytes
+        )
+        return n_logits + _BYTES_OF_AN_ITEM * (len(self.prompt.clicks) + len(self.answer_ids))
+
 
 class TaskMemory:
     """Short memory of what is being clicked. Safe under threads.
 
     Args:
-        capacity: Tasks, labels and images remembered; each holds up to `per_key` objects of some
-            256 KiB of logits.
+        max_bytes: Memory for what is remembered; an object takes 256 or 512 KiB of logits. The
+            tasks, labels and images that were asked about least recently go first.
         keep_s: Seconds that an object is remembered after its last prompt.
         per_key: Objects of one task, label and image.
         clock: Monotonic seconds.
@@ -89,17 +102,30 @@ class TaskMemory:
 
     def __init__(
         self,
-        capacity: int = 200,
+        max_bytes: int = 128 * 1024 * 1024,
         keep_s: float = 300.0,
         per_key: int = 8,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._capacity = capacity
+        self._max_bytes = max_bytes
         self._keep_s = keep_s
         self._per_key = per_key
         self._clock = clock
         self._lock = threading.Lock()
         self._known: OrderedDict[MemoryKey, tuple[_Remembered, ...]] = OrderedDict()
+        self._turns = tuple(threading.Lock() for _ in range(_N_TURNS))
+
+    @contextmanager
+    def turn(
+        self, origin: Origin, project: str, task_id: int | str | None, label: str | None
+    ) -> Iterator[None]:
+        """Requests about one task and label, one after the other: from recalling to remembering.
+
+        Else a click that is sent while its box is still being answered would not find the box.
+        The locks are few, so now and then another task waits too. Do not enter twice in a thread.
+        """
+        with self._turns[hash((origin, project, task_id, label)) % _N_TURNS]:
+            yield
 
     def recall(self, key: MemoryKey, reading: ContextReading, on_task: TaskRegions) -> Recalled:
         """What bears on a new context; forgets what the context shows to be over.
@@ -180,9 +206,9 @@ class TaskMemory:
             replaced = [one for one in known if _is_same_object(one.prompt.items, prompt.items)]
             answers = frozenset(answer_ids).union(*(one.answer_ids for one in replaced))
             new = _Remembered(
-                prompt=prompt,
+                prompt=replace(prompt, mask=None),
                 first_logits=first_logits,
-                logits=logits,
+                logits=np.array(logits, np.float32),  # may be a view of a whole batch's
                 answer_ids=answers,
                 was_newest=prompt.is_newest or any(one.was_newest for one in replaced),
                 draft_stamp="" if on_task is None else on_task.draft_stamp,
@@ -191,25 +217,27 @@ class TaskMemory:
             kept = [one for one in known if one not in replaced]
             self._store(key, [*kept, new][-self._per_key :])
 
-    def forget(self, key: MemoryKey) -> None:
-        """Forget everything of a task, label and image."""
-        with self._lock:
-            self._known.pop(key, None)
-
     def __len__(self) -> int:
         with self._lock:
             return len(self._known)
 
     def _fresh(self, key: MemoryKey) -> tuple[_Remembered, ...]:
-        oldest = self._clock() - self._keep_s
-        return tuple(one for one in self._known.get(key, ()) if one.at >= oldest)
+        return tuple(one for one in self._known.get(key, ()) if self._is_fresh(one))
+
+    def _is_fresh(self, one: _Remembered) -> bool:
+        return one.at >= self._clock() - self._keep_s
 
     def _store(self, key: MemoryKey, objects: Sequence[_Remembered]) -> None:
         self._known.pop(key, None)
         if objects:
             self._known[key] = tuple(objects)
-        while len(self._known) > self._capacity:
-            self._known.popitem(last=False)
+        for known, remembered in list(self._known.items()):
+            if not any(self._is_fresh(one) for one in remembered):
+                del self._known[known]
+        n_bytes = sum(one.n_bytes for remembered in self._known.values() for one in remembered)
+        while n_bytes > self._max_bytes:
+            _, dropped = self._known.popitem(last=False)
+            n_bytes -= sum(one.n_bytes for one in dropped)
 
 
 def _is_pending(one: _Remembered, reading: ContextReading, on_task: TaskRegions) -> bool:

@@ -1,6 +1,7 @@
 """Clicking sessions, context by context, as Label Studio tells them."""
 
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sam_backend.labelstudio.context import read_context
 from sam_backend.labelstudio.hosts import Origin
 from sam_backend.labelstudio.memory import MemoryKey, TaskMemory
 from sam_backend.labelstudio.placing import place_prompts
+from sam_backend.labelstudio.prompts import Box, ObjectPrompt
 from sam_backend.labelstudio.task_regions import TaskRegions
 
 SIZE = (100, 100)  # so that percent are pixels
@@ -229,26 +231,94 @@ def test_nothing_is_shared_with_another(name: str) -> None:
     assert Session(memory).ask(K, L)[0][0] == ("a", "k", "l")
 
 
-def test_memory_is_bounded() -> None:
-    memory = TaskMemory(capacity=2, per_key=3)
-    keys = [MemoryKey(KEY.origin, "1.2", task, "Car", KEY.image) for task in range(3)]
-    for key in keys:
-        Session(memory, key).ask(A)
-    assert len(memory) == 2
-    assert Session(memory, keys[0]).ask(K)[0][0] == ("k",)
+TASKS = [MemoryKey(KEY.origin, "1.2", task, "Car", KEY.image) for task in range(4)]
+LOGITS = np.zeros((64, 64), np.float32)
+PROMPT = ObjectPrompt(box=Box("a", 0, 0, 10, 10))
+
+
+@pytest.mark.parametrize(("first", "n_kept"), [(None, 3), (np.zeros_like(LOGITS), 1)])
+def test_memory_is_bounded_in_bytes(first: Any, n_kept: int) -> None:
+    memory = TaskMemory(max_bytes=3 * LOGITS.nbytes)
+    for key in TASKS:
+        memory.remember(key, PROMPT, LOGITS, first_logits=first)
+    assert len(memory) == n_kept
+    assert Session(memory, TASKS[0]).ask(K)[0][0] == ("k",)
+    assert Session(memory, TASKS[3]).ask(click("k", 5, 5))[0][0] == ("a", "k")
+
+
+def test_clicks_and_ids_count_too() -> None:
+    memory = TaskMemory(max_bytes=3 * LOGITS.nbytes)
+    for key in TASKS:
+        memory.remember(key, PROMPT, LOGITS, [str(number) for number in range(100)])
+    assert len(memory) == 1
+
+
+def test_objects_of_one_task_are_bounded() -> None:
+    memory = TaskMemory(per_key=3)
     boxes = [box(f"b{number}", number * 10, 0, 9, 9) for number in range(5)]
-    Session(memory, keys[2]).ask(*boxes)
+    Session(memory).ask(*boxes)
     reading = read_context({"result": [K]})
     assert reading is not None
-    recalled = memory.recall(keys[2], reading, TaskRegions())
+    recalled = memory.recall(KEY, reading, TaskRegions())
     assert [one.region_id for one in recalled.boxes] == ["b2", "b3", "b4"]
 
 
-def test_forget() -> None:
+def test_tasks_that_nobody_clicks_on_any_more_are_dropped() -> None:
+    now = [0.0]
+    memory = TaskMemory(keep_s=60, clock=lambda: now[0])
+    for key in TASKS:
+        memory.remember(key, PROMPT, LOGITS)
+    now[0] = 61
+    memory.remember(KEY, PROMPT, LOGITS)
+    assert len(memory) == 1
+
+
+def test_neither_full_size_masks_nor_whole_batches_are_held() -> None:
     memory = TaskMemory()
-    Session(memory).ask(A)
-    memory.forget(KEY)
-    assert Session(memory).ask(K)[0][0] == ("k",)
+    drawn, batch = np.ones((100, 100), bool), np.zeros((8, 64, 64), np.float32)
+    held = weakref.ref(drawn), weakref.ref(batch)
+    memory.remember(KEY, ObjectPrompt(box=PROMPT.box, mask=drawn), batch[0])
+    del drawn, batch
+    assert [one() for one in held] == [None, None]
+    assert len(memory) == 1
+
+
+def test_a_click_sent_while_its_box_is_being_answered_joins_it() -> None:
+    memory = TaskMemory()
+    about = (KEY.origin, KEY.project, KEY.task_id, KEY.label)
+    answered: list[Any] = []
+
+    def click_now() -> None:
+        clicking.set()
+        with memory.turn(*about):
+            answered.extend(Session(memory).ask(K))
+
+    clicking, thread = threading.Event(), threading.Thread(target=click_now)
+    with memory.turn(*about):
+        thread.start()
+        clicking.wait()
+        thread.join(0.1)  # the click is answered at once unless it waits for its turn
+        Session(memory).ask(A)
+    thread.join()
+    assert [ids for ids, _, _ in answered] == [("a", "k")]
+
+
+def test_other_tasks_do_not_wait() -> None:
+    memory = TaskMemory()
+    passed = threading.Event()
+
+    def pass_by(task: int) -> None:
+        with memory.turn(KEY.origin, KEY.project, task, KEY.label):
+            passed.set()
+
+    # A few may share the lock, all 20 never do.
+    threads = [threading.Thread(target=pass_by, args=(100 + number,)) for number in range(20)]
+    with memory.turn(KEY.origin, KEY.project, 7, KEY.label):
+        for thread in threads:
+            thread.start()
+        assert passed.wait(30)
+    for thread in threads:
+        thread.join()
 
 
 def test_threads_on_many_tasks_never_mix() -> None:
