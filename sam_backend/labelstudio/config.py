@@ -47,14 +47,14 @@ class LabelConfig:
         for tag in self.images:
             if tag.name == name:
                 return tag
-        raise LabelConfigError(f"no image tag is named {name!r} ({_listing(self.images)})")
+        raise LabelConfigError(f"no image tag is named {name!r:.60} ({_listing(self.images)})")
 
     def control(self, name: str) -> ControlTag:
         """The control tag of this name; LabelConfigError without."""
         for tag in self.controls:
             if tag.name == name:
                 return tag
-        raise LabelConfigError(f"no control tag is named {name!r} ({_listing(self.controls)})")
+        raise LabelConfigError(f"no control tag is named {name!r:.60} ({_listing(self.controls)})")
 
     def outputs(self, image_name: str) -> tuple[ControlTag, ...]:
         """The tags of one image that masks are answered with.

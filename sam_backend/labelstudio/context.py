@@ -13,6 +13,8 @@ from sam_backend.labelstudio.prompts import Skipped, because
 from sam_backend.labelstudio.regions import Region
 from sam_backend.labelstudio.task_regions import region_kind, region_label
 
+_MAX_ID = 100  # the editor's own have 10 characters; ours stand in every message
+
 
 @dataclass(frozen=True, slots=True)
 class PendingRegion:
@@ -140,7 +142,9 @@ def _checked_id(item: object) -> str:
         raise InvalidInputError(f"a region must be an object, not {type(item).__name__}")
     region_id = item.get("id")
     if not isinstance(region_id, str | int) or isinstance(region_id, bool) or region_id == "":
-        raise InvalidInputError(f"a region's id must be a text, not {region_id!r}")
+        raise InvalidInputError(f"a region's id must be a text, not {region_id!r:.40}")
+    if len(str(region_id)) > _MAX_ID:
+        raise InvalidInputError(f"a region's id is too long: {region_id!r:.40}")
     return str(region_id)
 
 

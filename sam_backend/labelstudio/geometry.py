@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio import controls
+from sam_backend.labelstudio.controls.polygon import polygon_corners
+from sam_backend.labelstudio.controls.rectangle import rectangle_corners
 from sam_backend.labelstudio.prompts import Box
-from sam_backend.labelstudio.regions import Region, numbers, to_pixels
+from sam_backend.labelstudio.regions import Region, numbers, rotation, to_pixels
 from sam_backend.labelstudio.task_regions import region_kind
-from sam_backend.masks.types import Mask
+from sam_backend.masks.types import Mask, window
 
 # How far, in percent, a point may lie outside by rounding; it is moved onto the edge.
 _TOLERANCE = 0.5
@@ -39,25 +41,6 @@ def point_px(value: Mapping[str, Any], size: tuple[int, int]) -> tuple[float, fl
     return float(np.clip(x_px, 0, width - 1)), float(np.clip(y_px, 0, height - 1))
 
 
-def rectangle_corners_px(
-    value: Mapping[str, Any], size: tuple[int, int]
-) -> npt.NDArray[np.float64]:
-    """Corners of a rectangle region in pixels, shape (4, 2), x before y.
-
-    Label Studio turns a rectangle clockwise around the corner (x, y), in pixels, not in percent.
-
-    Raises:
-        InvalidInputError: A number is missing or not finite.
-    """
-    x, y, width, height = numbers(value, "x", "y", "width", "height")
-    [angle] = numbers(value, "rotation") if value.get("rotation") is not None else [0.0]
-    [corner, [width_px, height_px]] = to_pixels(np.array([[x, y], [width, height]]), size)
-    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    across = np.array([cos, sin]) * width_px
-    down = np.array([-sin, cos]) * height_px
-    return np.array([corner, corner + across, corner + across + down, corner + down])
-
-
 def ellipse_box_px(value: Mapping[str, Any], size: tuple[int, int]) -> npt.NDArray[np.float64]:
     """Two opposite corners around an ellipse region in pixels, shape (2, 2).
 
@@ -67,26 +50,11 @@ def ellipse_box_px(value: Mapping[str, Any], size: tuple[int, int]) -> npt.NDArr
         InvalidInputError: A number is missing or not finite.
     """
     x, y, radius_x, radius_y = numbers(value, "x", "y", "radiusX", "radiusY")
-    [angle] = numbers(value, "rotation") if value.get("rotation") is not None else [0.0]
+    angle = rotation(value)
     [centre, [a, b]] = to_pixels(np.array([[x, y], [radius_x, radius_y]]), size)
-    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    cos, sin = math.cos(angle), math.sin(angle)
     reach = np.array([math.hypot(a * cos, b * sin), math.hypot(a * sin, b * cos)])
     return np.array([centre - reach, centre + reach])
-
-
-def polygon_corners_px(value: Mapping[str, Any], size: tuple[int, int]) -> npt.NDArray[np.float64]:
-    """Corners of a polygon region in pixels, shape (N, 2), x before y.
-
-    Raises:
-        InvalidInputError: Fewer than three points, or a coordinate that is no finite number.
-    """
-    points = value.get("points")
-    if not isinstance(points, list) or len(points) < 3:
-        raise InvalidInputError("a polygon needs at least three points")
-    if not all(isinstance(point, list | tuple) and len(point) == 2 for point in points):
-        raise InvalidInputError("a polygon's points must be pairs")
-    pairs = [numbers({"x": point[0], "y": point[1]}, "x", "y") for point in points]
-    return to_pixels(np.array(pairs), size)
 
 
 def box_around(corners: npt.NDArray[np.float64], region_id: str, size: tuple[int, int]) -> Box:
@@ -114,20 +82,15 @@ def mask_box(mask: Mask, region_id: str) -> Box:
     Raises:
         InvalidInputError: The mask has no pixels.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    where = window(mask)
+    if where is None:
         raise InvalidInputError(f"the mask of region {region_id!r} has no pixels")
-    return Box(
-        region_id,
-        float(columns[0]),
-        float(rows[0]),
-        float(columns[-1] + 1),
-        float(rows[-1] + 1),
-    )
+    rows, columns = where
+    return Box(region_id, columns.start, rows.start, columns.stop, rows.stop)
 
 
-def place_shape(region: Region, region_id: str, size: tuple[int, int]) -> tuple[Box, Mask | None]:
-    """Box, and for brushes and bitmasks the mask, of a region in pixels of the real image.
+def place_shape(region: Region, region_id: str, size: tuple[int, int]) -> Box:
+    """The box of a region in pixels of the real image.
 
     Raises:
         InvalidInputError: The region is damaged, outside the image, or of a type without area.
@@ -136,15 +99,23 @@ def place_shape(region: Region, region_id: str, size: tuple[int, int]) -> tuple[
     if not isinstance(value, Mapping):
         raise InvalidInputError(f"its value must be an object, not {value!r:.40}")
     if kind == "rectangle":
-        return box_around(rectangle_corners_px(value, size), region_id, size), None
+        return box_around(rectangle_corners(value, size), region_id, size)
     if kind == "ellipse":
-        return box_around(ellipse_box_px(value, size), region_id, size), None
+        return box_around(ellipse_box_px(value, size), region_id, size)
     if kind == "polygon":
-        return box_around(polygon_corners_px(value, size), region_id, size), None
+        return box_around(polygon_corners(value, size), region_id, size)
     if kind in PIXELS:
-        mask = _resized(controls.decode(region), size)
-        return mask_box(mask, region_id), mask
+        return mask_box(drawn_mask(region, size), region_id)
     raise InvalidInputError(f"a region of type {region.get('type')!r:.40} is no prompt")
+
+
+def drawn_mask(region: Region, size: tuple[int, int]) -> Mask:
+    """The pixels of a region on the real image, shape (H, W); decoding takes a while.
+
+    Raises:
+        InvalidInputError: The region is damaged.
+    """
+    return _resized(controls.decode(region), size)
 
 
 def _resized(mask: Mask, size: tuple[int, int]) -> Mask:

@@ -2,13 +2,19 @@
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sam_backend.errors import InvalidInputError, LabelConfigError, PromptError
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.context import ContextReading, PendingRegion
-from sam_backend.labelstudio.geometry import OUTLINES, PIXELS, place_shape, point_px
+from sam_backend.labelstudio.geometry import (
+    OUTLINES,
+    PIXELS,
+    drawn_mask,
+    place_shape,
+    point_px,
+)
 from sam_backend.labelstudio.leaks import Recalled, Suspect, find_leaks
 from sam_backend.labelstudio.prompts import (
     Box,
@@ -19,14 +25,13 @@ from sam_backend.labelstudio.prompts import (
     because,
     join,
 )
-from sam_backend.labelstudio.regions import Region, numbers
+from sam_backend.labelstudio.regions import Region, image_size
 from sam_backend.labelstudio.tags import ControlTag
 from sam_backend.labelstudio.task_regions import TaskRegions, region_kind, region_label
-from sam_backend.masks.types import Mask
 
 _MASKS = ("brush", "bitmask", "polygon")
 # Decoding the masks of a crowded task for one click would take longer than the click's answer.
-_MAX_MASKS_COMPARED = 50
+_MAX_MASKS_DECODED = 50
 _MAX_ASPECT_ERROR = 0.02
 
 
@@ -77,21 +82,20 @@ class _Placing:
         self._on_task = on_task
         self._recalled = recalled
         self._skipped = list(reading.skipped)
+        # Brush and bitmask regions by id: full-size masks are made of those that are asked about.
+        self._drawn: dict[str, Region] = {}
 
     def result(self) -> ContextPrompts:
         clicks: list[Click] = []
         suspects: list[Suspect] = []
-        masks: dict[str, Mask] = {}
         for region in self._reading.regions:
             try:
                 control = self._control(region)
                 if region.kind == "keypoint":
                     clicks.extend(self._click(region))
                     continue
-                box, mask = place_shape(region.region, region.region_id, self._size)
+                box = self._placed(region.region, region.region_id)
                 suspects.append(Suspect(region.region, box, control, region is self._newest))
-                if mask is not None:
-                    masks[region.region_id] = mask
             except InvalidInputError as error:
                 self._skip(region, str(error), is_error=True)
         leaks = find_leaks(suspects, self._on_task, self._recalled, self._mask_boxes)
@@ -101,15 +105,23 @@ class _Placing:
                 self._skipped.append(Skipped(suspect.box.region_id, reason, is_error=False))
         boxes = [suspect.box for suspect in suspects if suspect.box.region_id not in leaks]
         objects = join(clicks, boxes, self._offered(clicks), self._newest.region_id)
-        return self._checked([self._completed(one, masks) for one in objects])
+        return self._checked([self._completed(one) for one in objects])
 
-    def _completed(self, one: ObjectPrompt, masks: Mapping[str, Mask]) -> ObjectPrompt:
+    def _placed(self, region: Region, region_id: str) -> Box:
+        box = place_shape(region, region_id, self._size)
+        if region_kind(region) in PIXELS:
+            self._drawn[region_id] = region
+        return box
+
+    def _completed(self, one: ObjectPrompt) -> ObjectPrompt:
         """With the mask of its shape, and the remembered clicks of a box that has none here."""
         if one.box is None:
             return one
         box_id = one.box.region_id
         clicks = one.clicks or self._recalled.clicks.get(box_id, ())
-        return replace(one, clicks=clicks, mask=masks.get(box_id, one.mask))
+        drawn = self._drawn.get(box_id)
+        mask = None if drawn is None else drawn_mask(drawn, self._size)
+        return replace(one, clicks=clicks, mask=mask)
 
     def _checked(self, objects: Sequence[ObjectPrompt]) -> ContextPrompts:
         asking = []
@@ -127,7 +139,8 @@ class _Placing:
     def _control(self, region: PendingRegion) -> ControlTag:
         if region.label != self._newest.label:
             raise InvalidInputError(
-                f"its label {region.label!r} is not that of the newest, {self._newest.label!r}"
+                f"its label {region.label!r:.40} is not that of the newest, "
+                f"{self._newest.label!r:.40}"
             )
         try:
             control = self._config.control(region.from_name)
@@ -135,7 +148,7 @@ class _Placing:
             raise InvalidInputError(str(error)) from None
         if control.to_name != region.to_name:
             raise InvalidInputError(
-                f"tag {control.name!r} draws on {control.to_name!r}, not on {region.to_name!r}"
+                f"tag {control.name!r} draws on {control.to_name!r}, not on {region.to_name!r:.40}"
             )
         return control
 
@@ -163,39 +176,46 @@ class _Placing:
             region_id = str(region.get("id"))
             if region_id in known:
                 continue
-            known.add(region_id)
             try:
-                box, mask = place_shape(region, region_id, self._size)
+                box = replace(self._placed(region, region_id), source="task")
             except InvalidInputError as error:
                 self._skipped.append(Skipped(region_id, str(error), is_error=True))
             else:
-                placed = Box(region_id, *box.xyxy, source="task")
-                offered.append(ObjectPrompt(box=placed, mask=mask))
+                offered.append(ObjectPrompt(box=box))
         return offered
 
     def _marked_controls(self) -> frozenset[str]:
         return frozenset(tag.name for tag in self._config.controls if tag.role == "prompt")
 
     def _same_label(self, control_names: frozenset[str]) -> Iterator[Region]:
-        """The task's shapes of some tags on this image and with this label, or with none."""
-        for region in (*self._on_task.drafted, *self._on_task.saved):
-            index = region.get("item_index")
+        """The task's shapes of some tags on this image and with this label, or with none.
+
+        Each id once, the newest first, and no more brushes and bitmasks than can be decoded.
+        """
+        seen: set[str] = set()
+        n_drawn = 0
+        for region in (*reversed(self._on_task.drafted), *reversed(self._on_task.saved)):
+            index, kind, region_id = region.get("item_index"), region_kind(region), region.get("id")
             if (
                 str(region.get("from_name")) in control_names
                 and region.get("to_name") == self._newest.to_name
                 and (index if isinstance(index, int) else 0) == self._newest.item_index
-                and region_kind(region) in (*OUTLINES, *PIXELS)
+                and kind in (*OUTLINES, *PIXELS)
                 and region_label(region) in (None, self._newest.label)
+                and str(region_id) not in seen
             ):
-                yield region
+                seen.add(str(region_id))
+                n_drawn += kind in PIXELS
+                if kind in OUTLINES or n_drawn <= _MAX_MASKS_DECODED:
+                    yield region
 
     @functools.cached_property
     def _boxes_of_masks(self) -> list[Box]:
         names = frozenset(tag.name for tag in self._config.controls if tag.kind in _MASKS)
         found = []
-        for region in list(self._same_label(names))[-_MAX_MASKS_COMPARED:]:
+        for region in self._same_label(names):
             try:
-                found.append(place_shape(region, str(region.get("id")), self._size)[0])
+                found.append(place_shape(region, str(region.get("id")), self._size))
             except InvalidInputError:
                 continue  # a brush stroke in a draft has no pixels yet
         return found
@@ -205,13 +225,13 @@ class _Placing:
 
     def _warnings(self) -> Iterator[str]:
         try:
-            width, height = numbers(self._newest.region, "original_width", "original_height")
-            drawn, real = width / height, self._size[1] / self._size[0]
-        except (InvalidInputError, ZeroDivisionError):
+            height, width = image_size(self._newest.region)
+        except InvalidInputError:
             return  # old clients do not say
-        if not math.isclose(drawn, real, rel_tol=_MAX_ASPECT_ERROR):
+        real = self._size[1] / self._size[0]
+        if not math.isclose(width / height, real, rel_tol=_MAX_ASPECT_ERROR):
             yield (
-                f"the prompt was drawn on an image of {width:g}x{height:g}, but the image has "
+                f"the prompt was drawn on an image of {width}x{height}, but the image has "
                 f"{self._size[1]}x{self._size[0]} pixels: another file, or turned by its EXIF data?"
             )
 

@@ -1,5 +1,6 @@
 """Regions: Label Studio's result items, whose coordinates are percent of the image."""
 
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def image_size(region: Mapping[str, Any]) -> tuple[int, int]:
     for side in sides:
         if not isinstance(side, int) or isinstance(side, bool) or not 0 < side <= _MAX_SIDE_PX:
             raise InvalidInputError(
-                f"a region's image cannot have {sides[1]!r} x {sides[0]!r} pixels"
+                f"a region's image cannot have {sides[1]!r:.40} x {sides[0]!r:.40} pixels"
             )
     height, width = (int(side) for side in sides if side is not None)
     if height * width > _MAX_PIXELS:
@@ -121,6 +122,16 @@ def numbers(value: Mapping[str, Any], *names: str) -> list[float]:
             or isinstance(number, bool)
             or not abs(number) <= FURTHEST_PERCENT  # catches NaN too
         ):
-            raise InvalidInputError(f"the region's {name} must be a number, not {number!r}")
+            raise InvalidInputError(f"the region's {name} must be a number, not {number!r:.40}")
         found.append(float(number))
     return found
+
+
+def rotation(value: Mapping[str, Any]) -> float:
+    """A shape's turn in radians, clockwise; none where the region says none, or null.
+
+    Raises:
+        InvalidInputError: It is no number, or far too large.
+    """
+    [degrees] = [0.0] if value.get("rotation") is None else numbers(value, "rotation")
+    return math.radians(degrees)

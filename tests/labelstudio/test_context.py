@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sam_backend.errors import PromptError
+from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.context import read_context
+from sam_backend.labelstudio.controls import decode
 from sam_backend.labelstudio.leaks import Recalled
 from sam_backend.labelstudio.placing import place_prompts
 from sam_backend.labelstudio.prompts import Box, Click, ContextPrompts
@@ -367,6 +370,39 @@ def test_marked_regions_of_the_task_serve_as_prompts(kind: str, where: str) -> N
     assert asked(place(click("k", 90, 90), **{where: [HINTS[kind]]})) == [("k",)]
 
 
+def rough(region_id: str, *percent: float) -> dict[str, Any]:
+    """A brush region that is marked `sam="prompt"`."""
+    return {**mask_region(percent), "id": region_id, "from_name": "rough"}
+
+
+def test_of_many_marked_brushes_the_newest_count() -> None:
+    old, new = rough("old", 0, 0, 20, 20), rough("new", 50, 50, 20, 20)
+    between = [rough(str(number), 80, 80, 10, 10) for number in range(49)]
+    oval = {**HINTS["ellipse"], "id": "oval"}
+    task = {"drafts": [*between, new], "annotations": [old, oval]}
+    assert asked(place(click("k", 60, 60), **task)) == [("new", "k")]
+    assert asked(place(click("k", 10, 10), **task)) == [("k",)]
+    assert asked(place(click("k", 30, 40), **task)) == [("oval", "k")]
+
+
+def test_one_full_size_mask_is_held_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred brush regions on a photo of 20 megapixels would take 2 GB."""
+    decoded: list[weakref.ref[Any]] = []
+
+    def watched(item: dict[str, Any]) -> Any:
+        assert [one() for one in decoded if one() is not None] == []
+        mask = decode(item)
+        decoded.append(weakref.ref(mask))
+        return mask
+
+    monkeypatch.setattr(controls, "decode", watched)
+    brushes = [rough(str(number), 10 * number, 10, 10, 10) for number in range(5)]
+    [one] = place(click("k", 25, 15), drafts=brushes).objects
+    assert one.mask is not None
+    assert one.mask[10:20, 40:60].all()
+    assert one.mask.sum() == 10 * 20
+
+
 def test_unmarked_and_unlike_regions_of_the_task_are_none() -> None:
     others = [
         mask_region((20, 10, 20, 40)),
@@ -395,7 +431,7 @@ def test_percent_count_of_the_real_image() -> None:
     assert placed.warnings == ()
 
 
-@pytest.mark.parametrize("drawn", [(100, 200), (200, 90)])
+@pytest.mark.parametrize("drawn", [(100, 200), (200, 90), (20_000, 9000)])
 def test_another_aspect_is_a_warning(drawn: tuple[int, int]) -> None:
     placed = place(click("a", 50, 50, original_width=drawn[0], original_height=drawn[1]))
     assert (placed.objects[0].clicks[0].x, placed.objects[0].clicks[0].y) == (100, 50)
@@ -457,6 +493,29 @@ BAD: dict[str, Any] = {
     "other image": {**GOOD, "id": "x", "to_name": "other"},
     "other item": {**GOOD, "id": "x", "item_index": 1},
 }
+
+
+LONG = "x" * 10_000
+ENDLESS: dict[str, Any] = {
+    "id": {**GOOD, "id": LONG},
+    "id in a list": {**GOOD, "id": [LONG]},
+    "coordinate": click("x", LONG, 50),
+    "is_positive": click("x", 50, 50, LONG),
+    "type": {**GOOD, "id": "x", "type": LONG},
+    "value": {**GOOD, "id": "x", "value": LONG},
+    "from_name": {**GOOD, "id": "x", "from_name": LONG},
+    "from_name in a list": {**GOOD, "id": "x", "from_name": [LONG]},
+    "label": valued({**GOOD, "id": "x"}, keypointlabels=[LONG]),
+    "width": {**rough("x", 10, 10, 10, 10), "original_width": LONG},
+    "mask": {**rough("x", 10, 10, 10, 10), "value": {"rle": LONG, "brushlabels": ["Car"]}},
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_reasons_are_short_whatever_was_sent(name: str) -> None:
+    [skipped] = place(ENDLESS[name], GOOD).skipped
+    assert len(skipped.region_id) <= 100
+    assert len(skipped.reason) < 400
 
 
 @pytest.mark.parametrize("name", BAD)

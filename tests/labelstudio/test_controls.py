@@ -226,6 +226,7 @@ class TestHandDrawn:
             ({"x": 10, "y": 20, "width": 25, "height": 30}, (2, 5), (2, 7)),
             ({"x": 10, "y": 20, "width": 25, "height": 30, "rotation": 0}, (2, 5), (2, 7)),
             # Turned clockwise about (10, 2): 5 wide and 3 high become 3 to the left, 5 down.
+            ({"x": 10, "y": 20, "width": 25, "height": 30, "rotation": None}, (2, 5), (2, 7)),
             ({"x": 50, "y": 20, "width": 25, "height": 30, "rotation": 90}, (2, 7), (7, 10)),
             ({"x": 50, "y": 50, "width": 25, "height": 30, "rotation": 180}, (2, 5), (5, 10)),
             ({"x": -50, "y": -50, "width": 200, "height": 200}, (0, 10), (0, 20)),

@@ -43,7 +43,7 @@ def decode(region: Region) -> Mask:
     """
     kind = _kind(region)
     if kind not in SHAPES:
-        raise InvalidInputError(f"a region of type {region.get('type')!r} has no mask")
+        raise InvalidInputError(f"a region of type {region.get('type')!r:.40} has no mask")
     return SHAPES[kind].decode(region)
 
 

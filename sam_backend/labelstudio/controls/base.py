@@ -28,7 +28,7 @@ class Shape(ABC):
         """
         value = region.get("value")
         if not isinstance(value, Mapping):
-            raise InvalidInputError(f"a region's value must be an object, not {value!r}")
+            raise InvalidInputError(f"a region's value must be an object, not {value!r:.40}")
         return self.to_mask(value, image_size(region))
 
     @abstractmethod

@@ -8,7 +8,7 @@ import numpy as np
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.controls.base import Shape
-from sam_backend.labelstudio.regions import numbers
+from sam_backend.labelstudio.regions import numbers, rotation
 from sam_backend.masks.types import Mask
 
 
@@ -20,14 +20,14 @@ class Ellipse(Shape):
     def to_mask(self, value: Mapping[str, Any], size: tuple[int, int]) -> Mask:
         height, width = size
         x, y, radius_x, radius_y = numbers(value, "x", "y", "radiusX", "radiusY")
-        (rotation,) = numbers(value, "rotation") if "rotation" in value else (0.0,)
+        angle = rotation(value)
         if radius_x <= 0 or radius_y <= 0:
             raise InvalidInputError(
                 f"an ellipse's radii must be positive, not {radius_x}, {radius_y}"
             )
         dy = np.arange(height)[:, None] + 0.5 - y * height / 100
         dx = np.arange(width) + 0.5 - x * width / 100
-        sine, cosine = math.sin(math.radians(rotation)), math.cos(math.radians(rotation))
+        sine, cosine = math.sin(angle), math.cos(angle)
         along = (dx * cosine + dy * sine) / (radius_x * width / 100)
         across = (dy * cosine - dx * sine) / (radius_y * height / 100)
         inside: Mask = along**2 + across**2 <= 1

@@ -10,7 +10,7 @@ from sam_backend.labelstudio.controls.base import Control
 from sam_backend.labelstudio.regions import FURTHEST_PERCENT, to_percent, to_pixels
 from sam_backend.labelstudio.tags import TagParameters
 from sam_backend.masks.keyhole import join_holes
-from sam_backend.masks.polygons import fill_ring, mask_to_polygons
+from sam_backend.masks.polygons import Ring, fill_ring, mask_to_polygons
 from sam_backend.masks.types import Mask
 
 
@@ -32,17 +32,29 @@ class Polygon(Control):
         ]
 
     def to_mask(self, value: Mapping[str, Any], size: tuple[int, int]) -> Mask:
-        try:
-            points = np.array(value.get("points"), dtype=np.float64)
-        except (ValueError, TypeError, OverflowError) as error:
-            raise InvalidInputError("a polygon's points must be pairs of numbers") from error
-        if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
-            raise InvalidInputError(
-                f"a polygon's points must have shape (N, 2) with N > 2, not {points.shape}"
-            )
-        if not (np.abs(points) <= FURTHEST_PERCENT).all():
-            raise InvalidInputError(
-                f"a polygon's points must be percent of the image, not {points.min()} to "
-                f"{points.max()}"
-            )
-        return fill_ring(to_pixels(points, size), size)
+        return fill_ring(polygon_corners(value, size), size)
+
+
+def polygon_corners(value: Mapping[str, Any], size: tuple[int, int]) -> Ring:
+    """The corners of a polygon region, shape (N, 2) in pixels, x before y.
+
+    Args:
+        value: The region's `points` in percent.
+        size: (height, width) of the image in pixels.
+
+    Raises:
+        InvalidInputError: Fewer than three points, or a coordinate that is no finite number.
+    """
+    try:
+        points = np.array(value.get("points"), dtype=np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidInputError("a polygon's points must be pairs of numbers") from error
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 3:
+        raise InvalidInputError(
+            f"a polygon's points must have shape (N, 2) with N > 2, not {points.shape}"
+        )
+    if not (np.abs(points) <= FURTHEST_PERCENT).all():
+        raise InvalidInputError(
+            f"a polygon's points must be percent of the image, not {points.min()} to {points.max()}"
+        )
+    return to_pixels(points, size)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.controls.base import Control
-from sam_backend.labelstudio.regions import numbers, to_pixels
+from sam_backend.labelstudio.regions import numbers, rotation, to_pixels
 from sam_backend.labelstudio.tags import TagParameters
 from sam_backend.masks.polygons import Ring, fill_ring
 from sam_backend.masks.types import Mask, window
@@ -44,19 +44,19 @@ def rectangle_corners(value: Mapping[str, Any], size: tuple[int, int]) -> Ring:
     Label Studio turns rectangles clockwise about their top left corner, in pixels.
 
     Args:
-        value: The region's `x, y, width, height` in percent and `rotation` in degrees.
+        value: The region's `x, y, width, height` in percent; `rotation` in degrees, if any.
         size: (height, width) of the image in pixels.
 
     Raises:
         InvalidInputError: A number is missing or the sides are negative.
     """
     x, y, width, height = numbers(value, "x", "y", "width", "height")
-    (rotation,) = numbers(value, "rotation") if "rotation" in value else (0.0,)
+    angle = rotation(value)
     if width < 0 or height < 0:
         raise InvalidInputError(f"a rectangle's sides must be positive, not {width} x {height}")
     corner = to_pixels(np.array([x, y]), size)
     along = to_pixels(np.array([width, height]), size)
     offsets = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * along
-    sine, cosine = math.sin(math.radians(rotation)), math.cos(math.radians(rotation))
+    sine, cosine = math.sin(angle), math.cos(angle)
     corners: Ring = corner + offsets @ np.array([[cosine, sine], [-sine, cosine]])
     return corners
