@@ -22,9 +22,9 @@ SIMPLE_SEED, HARD_SEED, PHOTO_SEED = 90_001, 90_002, 90_003
 MASKS_PER_PHOTO = 4
 MIN_SEGMENT_PX = 500
 
-LICENCE = (
-    "Weights: Apache-2.0 where the law lets us say so; the BSDS500 photos they learned from are"
-    " for non-commercial research and education."
+RESEARCH_LICENCE = (
+    "for non-commercial research and education only: the weights learned from BSDS500 photos,"
+    " which are given out for that"
 )
 
 
@@ -96,7 +96,7 @@ def release(
         "version": version,
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "source": "trained by this project: sam-backend train starter",
-        "licence": LICENCE if photos_used else "Apache-2.0",
+        "licence": RESEARCH_LICENCE if photos_used else "Apache-2.0",
         "training_data": "procedural scenes (sam_backend/training/scenes.py)"
         + (
             "; BSDS500 train (200 photos, for non-commercial research and education; Arbelaez,"

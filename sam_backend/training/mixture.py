@@ -50,7 +50,7 @@ class Mixture:
         if source == 1:
             return hard_scene(self.rng, size, self._textures)
         photo = self._labelled[int(self.rng.integers(len(self._labelled)))]
-        return augment(photo.scene(self.rng, limit=48), self.rng)
+        return augment(photo.scene(self.rng, limit=16), self.rng)
 
     def batch(self, n_images: int, size: int, n_targets: int) -> list[Example]:
         """The next `n_images` examples, each `size` pixels wide with `n_targets` targets."""

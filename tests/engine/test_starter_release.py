@@ -1,0 +1,61 @@
+"""The starter that ships: its card tells the truth about it."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+import torch
+
+from sam_backend.engine.starter_release import held_out_scenes, measure, release
+from sam_backend.quality.interactive import InteractiveQuality, evaluate
+from sam_backend.sam.checkpoints import load
+from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.starter import build_starter
+
+STARTER = Path(__file__).parents[2] / "model_store" / "starter-1"
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_the_shipped_starter_does_what_its_card_says() -> None:
+    card = json.loads((STARTER / "card.json").read_text())
+    model = load(STARTER)
+    assert model.version == card["version"] == STARTER.name
+    assert (STARTER / "weights.safetensors").stat().st_size < 12e6
+    quality = evaluate(Segmenter.of(model), held_out_scenes(12))
+    told = card["measured_quality"]["simple scenes"]["1-click mIoU"]
+    # twelve scenes instead of a hundred: the mean wavers
+    assert quality.one_click_miou == pytest.approx(told, abs=0.12)
+
+
+def test_held_out_sets_stay_the_same() -> None:
+    first, again = (next(iter(held_out_scenes(1))) for _ in range(2))
+    assert (first.image == again.image).all()
+    assert (first.masks == again.masks).all()
+
+
+def test_a_released_folder_loads_as_what_was_measured(tmp_path: Path) -> None:
+    sam = build_starter()
+    quality = {"simple scenes": InteractiveQuality(0.5, 0.6, 0.7, 0.8, 3)}
+    folder = tmp_path / "starter-x"
+    release(sam, folder, "starter-x", date(2026, 1, 2), quality, photos_used=True)
+    card = json.loads((folder / "card.json").read_text())
+    assert "non-commercial" in card["licence"]
+    assert "BSDS500" in card["training_data"]
+    assert card["trained_on"] == "2026-01-02"
+    assert card["measured_quality"]["simple scenes"]["box mIoU"] == 0.8
+    loaded = load(folder)
+    assert loaded.version == "starter-x"
+    for name, weight in sam.state_dict().items():
+        torch.testing.assert_close(loaded.sam.state_dict()[name], weight.half().float())
+
+
+def test_without_photos_only_scenes_are_measured() -> None:
+    assert set(measure(build_starter(), None, n=2)) == {"simple scenes", "hard scenes"}
