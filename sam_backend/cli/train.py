@@ -11,6 +11,9 @@ import typer
 
 from sam_backend.errors import InvalidInputError
 
+RUN_NAME = "run.json"
+"""What a run must tell the card of its weights: how many photos it learned from."""
+
 app = typer.Typer(help="Train and release the starter network.", no_args_is_help=True)
 
 
@@ -51,6 +54,8 @@ def starter(
     except InvalidInputError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
+    out.mkdir(parents=True, exist_ok=True)
+    (out / RUN_NAME).write_text(json.dumps({"photos": len(photos), "seed": seed}) + "\n")
     train(state, mixture, plan, out, time.monotonic)
     typer.echo(f"{state.step} steps, {state.elapsed_s:.0f} s: {out / CHECKPOINT_NAME}", err=True)
 
@@ -61,6 +66,9 @@ def release(
     version: Annotated[str, typer.Option(help="Such as starter-1.")],
     out: Annotated[Path, typer.Option(help="Folder of the model store to write.")],
     bsds: Annotated[Path | None, typer.Option(help="BSDS500 folder with val.json.")] = None,
+    source: Annotated[str, typer.Option(help="How the weights came to be.")] = (
+        "trained by this project: sam-backend train starter"
+    ),
     images: Annotated[int, typer.Option(help="Images of each held-out set.", min=2)] = 100,
     threads: Annotated[int, typer.Option(help="CPU threads.", min=1)] = 1,
 ) -> None:
@@ -75,7 +83,8 @@ def release(
     torch.set_num_threads(threads)
     sam = averaged_network(build_starter(), run / CHECKPOINT_NAME)
     quality = measure(sam, bsds, images)
-    card = write_release(sam, out, version, date.today(), quality, photos_used=bsds is not None)
+    photos_used = json.loads((run / RUN_NAME).read_text())["photos"] > 0
+    card = write_release(sam, out, version, date.today(), quality, photos_used, source)
     typer.echo(json.dumps(json.loads(card.read_text()), indent=2))
 
 

@@ -77,8 +77,18 @@ def release(
     trained_on: date,
     quality: dict[str, InteractiveQuality],
     photos_used: bool,
+    source: str = "trained by this project: sam-backend train starter",
 ) -> Path:
     """Write `weights.safetensors` (half precision) and `card.json` into `folder`.
+
+    Args:
+        sam: The network to ship.
+        folder: Of the model store.
+        version: Names the checkpoint.
+        trained_on: Day on which the training ended.
+        quality: What `measure` found.
+        photos_used: Whether it learned from BSDS500, which binds its licence.
+        source: How it came to be.
 
     Returns:
         The card's path.
@@ -95,7 +105,7 @@ def release(
         "family": "starter",
         "version": version,
         "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "source": "trained by this project: sam-backend train starter",
+        "source": source,
         "licence": RESEARCH_LICENCE if photos_used else "Apache-2.0",
         "training_data": "procedural scenes (sam_backend/training/scenes.py)"
         + (
