@@ -94,8 +94,15 @@ class Assisted:
         reading = read_context(request.context)
         if reading is None or reading.is_empty:
             return InteractiveAnswer()
-        address = request.config.image(reading.to_name).address(task_data(request.task))
+        origin, number = request.host.origin, task_id(request.task)
+        with self._memory.turn(origin, request.project, number, reading.label):
+            return self._answer(request, reading, clock)
+
+    def _answer(
+        self, request: InteractiveRequest, reading: ContextReading, clock: StageClock
+    ) -> InteractiveAnswer:
         number = task_id(request.task)
+        address = request.config.image(reading.to_name).address(task_data(request.task))
         image = self._embeddings.embed(address, request.host, number, Priority.CLICK, clock)
         key = MemoryKey(
             origin=request.host.origin,
@@ -110,20 +117,18 @@ class Assisted:
         placed = place_prompts(
             reading, image.embedding.image_size, request.config, on_task, recalled
         )
-        first_logits = [self._first_logits(key, one) for one in placed.objects]
-        prompts = [
-            one.prompt(logits) for one, logits in zip(placed.objects, first_logits, strict=True)
-        ]
+        starts = [self._first_logits(key, one) for one in placed.objects]
+        prompts = [one.prompt(start) for one, start in zip(placed.objects, starts, strict=True)]
         with clock.span("decode"):
             found = self._model.predict(image.embedding, prompts, self._limit)
         with clock.span("rle"):
             answering = _Answering(request.config, reading)
             regions = [answering.regions(candidates) for candidates in found]
-        for one, candidates, shown, logits in zip(
-            placed.objects, found, regions, first_logits, strict=True
+        for one, candidates, shown, start in zip(
+            placed.objects, found, regions, starts, strict=True
         ):
             ids = {str(region["id"]) for region in shown}
-            self._memory.remember(key, one, candidates[0].logits, ids, on_task, logits)
+            self._memory.remember(key, one, candidates[0].logits, ids, on_task, start)
         return answering.answer(regions, placed)
 
     def _first_logits(self, key: MemoryKey, one: ObjectPrompt) -> Logits | None:

@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +14,8 @@ from PIL import Image
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio import controls
+from sam_backend.labelstudio.config import LabelConfig, NamedLabel
+from sam_backend.labelstudio.regions import Answer
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.server.protocol import PredictRequest
 from sam_backend.server.service import Service
@@ -90,6 +94,48 @@ def test_a_click_inside_a_pending_box_joins_it(service: Service) -> None:
     ask(service, "/left.png", box(12, 29, 32, 42), task_id=1)
     (region,) = ask(service, "/left.png", beside, task_id=1)
     assert mask_iou(controls.decode(region), disc(SIZE, *LEFT)) > 0.7
+
+
+def test_a_click_joins_a_box_that_is_still_being_answered(service: Service) -> None:
+    """Label Studio sends a second prompt while the first one waits for its answer."""
+    blocked, may_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        blocked.set()
+        may_go.wait(60)
+
+    service.wait_until_loaded()
+    service._model.device.submit(hold)
+    blocked.wait()
+    with ThreadPoolExecutor(2) as pool:
+        boxed = pool.submit(ask, service, "/left.png", box(12, 29, 32, 42))
+        while service._model.device.queue_length == 0:
+            time.sleep(0.01)
+        beside = point(40, 68, is_positive=False)
+        clicked = pool.submit(ask, service, "/left.png", beside)
+        time.sleep(0.2)
+        may_go.set()
+        assert len(boxed.result()) == len(clicked.result()) == 1
+    assert reasons(service) == []
+
+
+def test_a_brush_on_the_task_is_a_mask_prompt_where_the_config_marks_it(service: Service) -> None:
+    """A negative click asks for nothing by itself; inside a marked brush it refines that."""
+    config = CONFIG.replace(
+        "</View>",
+        '<BrushLabels name="rough" toName="image" smart="false" sam="prompt">'
+        '<Label value="Car"/></BrushLabels></View>',
+    )
+    rough = disc(SIZE, 90, 120, 40)
+    tag = LabelConfig.parse(config).control("rough")
+    drawn = controls.encode(rough, Answer(tag, NamedLabel("Car")))
+    drafts = [{"id": 1, "result": drawn, "updated_at": "2026-11-23T14:00:00Z"}]
+    beside = point(40, 68, is_positive=False)
+    inside = point(28, 62, is_positive=False)
+    assert ask(service, "/left.png", inside, task_id=1) == []
+    (region,) = ask(service, "/left.png", inside, task_id=2, config=config, drafts=drafts)
+    assert mask_iou(controls.decode(region), rough) > 0.5
+    assert ask(service, "/left.png", beside, task_id=3, config=CONFIG, drafts=drafts) == []
 
 
 def test_a_longer_list_refines_the_last_answer(
