@@ -1,12 +1,12 @@
 """A real HTTP server with canned answers, to play a Label Studio or a backend that misbehaves."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.http_server import Handler, listening
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ Routes = Mapping[str, Canned | Callable[[Request], Canned]]
 class CannedServer:
     """Answers by its routes and remembers what it was asked."""
 
-    def __init__(self, routes: Routes, port: int) -> None:
+    def __init__(self, routes: Routes) -> None:
         self.routes = routes
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = ""
         self.requests: list[Request] = []
 
     def answer(self, request: Request) -> Canned:
@@ -51,11 +51,11 @@ class CannedServer:
 @contextmanager
 def canned_server(routes: Routes) -> Iterator[CannedServer]:
     """A running server on a free port of this machine."""
+    canned = CannedServer(routes)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_GET(self) -> None:
-            length = int(self.headers.get("content-length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
+            body = json.loads(self.body() or b"null")
             call = f"{self.command} {self.path.partition('?')[0]}"
             status, content = canned.answer(Request(call, self.headers.get("authorization"), body))
             data = content if isinstance(content, bytes) else json.dumps(content).encode()
@@ -64,18 +64,8 @@ def canned_server(routes: Routes) -> Iterator[CannedServer]:
             self.end_headers()
             self.wfile.write(data)
 
-        do_POST = do_GET  # noqa: N815  http.server finds it by this name
+        do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815  http.server finds them by name
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    canned = CannedServer(routes, server.server_port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with listening(Answering) as port:
+        canned.url = f"http://127.0.0.1:{port}"
         yield canned
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -15,7 +15,11 @@ from sam_backend.labelstudio.tokens import Authorization, Kind
 _MAX_REASON = 200
 _SECRET = re.compile(r"[0-9a-f]{40}|eyJ[\w-]+(?:\.[\w-]*){1,2}", re.IGNORECASE)
 
+# Listing makes Label Studio ask each backend: /health three times 1 s, then /setup 3 s.
+_LISTING_S = 60.0
+
 Json = dict[str, Any]
+Files = Mapping[str, bytes]
 
 
 class LabelStudioClient:
@@ -60,31 +64,22 @@ class LabelStudioClient:
 
     def version(self) -> Json:
         """GET /api/version/: the release and its parts. Needs no token."""
-        return _object(self._request("GET", "/api/version/"), "/api/version/")
-
-    def whoami(self) -> Json:
-        """GET /api/current-user/whoami: the token's owner."""
-        path = "/api/current-user/whoami"
-        return _object(self._request("GET", path), path)
-
-    def project(self, project_id: int) -> Json:
-        """GET /api/projects/<id>/: with label_config, model_version and the rest."""
-        path = f"/api/projects/{project_id}/"
-        return _object(self._request("GET", path), path)
+        return _object(self.answer("GET", "/api/version/"), "/api/version/")
 
     def ml_backends(self, project_id: int) -> list[Json]:
         """GET /api/ml?project=<id>: a project's backends; Label Studio asks each for its health."""
-        return _objects(self._request("GET", "/api/ml", {"project": str(project_id)}), "/api/ml")
+        query = {"project": str(project_id)}
+        return _objects(self.answer("GET", "/api/ml", query, timeout_s=_LISTING_S), "/api/ml")
 
-    def webhooks(self, project_id: int | None = None) -> list[Json]:
-        """GET /api/webhooks/: of one project, or of the organisation."""
-        query = {} if project_id is None else {"project": str(project_id)}
-        return _objects(self._request("GET", "/api/webhooks/", query), "/api/webhooks/")
+    def webhooks(self, project_id: int) -> list[Json]:
+        """GET /api/webhooks/?project=<id>: a project's webhooks."""
+        query = {"project": str(project_id)}
+        return _objects(self.answer("GET", "/api/webhooks/", query), "/api/webhooks/")
 
     def task(self, task_id: int) -> Json:
         """GET /api/tasks/<id>/: its data, annotations, drafts and predictions."""
         path = f"/api/tasks/{task_id}/"
-        return _object(self._request("GET", path), path)
+        return _object(self.answer("GET", path), path)
 
     def tasks_after(self, project_id: int, task_id: int, limit: int) -> list[Json]:
         """GET /api/tasks/: up to `limit` tasks with higher ids, in order, with their data."""
@@ -95,7 +90,7 @@ class LabelStudioClient:
             "value": task_id,
         }
         query = {"filters": {"conjunction": "and", "items": [item]}, "ordering": ["tasks:id"]}
-        answer = self._request(
+        answer = self.answer(
             "GET",
             "/api/tasks/",
             {
@@ -108,58 +103,25 @@ class LabelStudioClient:
         found = answer.get("tasks") if isinstance(answer, dict) else answer
         return _objects(found, "/api/tasks/")
 
-    def presign(self, task_id: int, uri: str) -> str:
-        """Address of a cloud file, signed for a short time; Label Studio's own if it proxies it.
-
-        Args:
-            task_id: A task of a project with the storage.
-            uri: For example "s3://bucket/key.jpg".
-        """
-        path = presign_path(task_id, uri)
-        with self._http.stream("GET", self.host.absolute(path), headers=self._headers()) as answer:
-            location = answer.headers.get("location")
-            if answer.status_code == 200:
-                return self.host.absolute(path)
-        if answer.is_redirect and location:
-            return str(answer.url.join(location))
-        raise LabelStudioError(
-            f"GET /tasks/{task_id}/presign/ at {self.host.url} answers {answer.status_code} for "
-            f"{uri!r}: no storage of the project covers it, or it cannot sign"
-        )
-
     def _headers(self) -> dict[str, str]:
         header = self._authorization.header()
         return {} if header is None else {"Authorization": header}
 
-    def call(
+    def answer(
         self,
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
         json: Mapping[str, Any] | None = None,
+        files: Files | None = None,
         timeout_s: float | None = None,
-    ) -> httpx.Response:
-        """Any call, whatever Label Studio answers; a token that it refuses is renewed once.
-
-        Args:
-            method: HTTP method.
-            path: For example "/api/ml".
-            query: Parameters of the address.
-            json: Body.
-            timeout_s: Limit of this call instead of the client's.
+    ) -> Any:
+        """The JSON that a call brings; None for an empty answer. Arguments as of `call`.
 
         Raises:
-            LabelStudioError: Label Studio is out of reach, or refuses the personal access token.
+            LabelStudioError: Label Studio is out of reach, refuses the call, or answers no JSON.
         """
-        response = self._send(method, path, query, json, timeout_s)
-        if response.status_code == 401 and self._authorization.renew(
-            response.request.headers.get("Authorization")
-        ):
-            response = self._send(method, path, query, json, timeout_s)
-        return response
-
-    def _request(self, method: str, path: str, query: Mapping[str, str] | None = None) -> Any:
-        response = self.call(method, path, query)
+        response = self.call(method, path, query, json, files, timeout_s)
         if response.is_redirect:
             raise LabelStudioError(
                 f"{method} {path} at {self.host.url} answers {response.status_code} to "
@@ -170,6 +132,8 @@ class LabelStudioClient:
                 f"{method} {path} at {self.host.url} answers {response.status_code}: "
                 f"{refusal(response)}"
             )
+        if not response.content:
+            return None
         try:
             return response.json()
         except ValueError:
@@ -177,23 +141,54 @@ class LabelStudioClient:
                 f"{method} {path} at {self.host.url} answers no JSON: is this a Label Studio?"
             ) from None
 
-    def _send(
+    def call(
         self,
         method: str,
         path: str,
-        query: Mapping[str, str] | None,
-        json: Mapping[str, Any] | None,
-        timeout_s: float | None,
+        query: Mapping[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
+        files: Files | None = None,
+        timeout_s: float | None = None,
     ) -> httpx.Response:
-        timeout = httpx.USE_CLIENT_DEFAULT if timeout_s is None else httpx.Timeout(timeout_s)
-        headers, url = self._headers(), self.host.absolute(path)
-        try:
-            return self._http.request(
-                method, url, params=query, json=json, headers=headers, timeout=timeout
-            )
-        except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-            raise LabelStudioError(f"{method} {path} at {self.host.url} failed: {reason}") from None
+        """Any call, whatever Label Studio answers; a token that it refuses is renewed once.
+
+        Args:
+            method: HTTP method.
+            path: For example "/api/ml".
+            query: Parameters of the address.
+            json: Body.
+            files: Body of an upload instead: files by name.
+            timeout_s: Limit of this call instead of the client's.
+
+        Raises:
+            LabelStudioError: Label Studio is out of reach, or refuses the personal access token.
+        """
+
+        def send() -> httpx.Response:
+            headers = self._headers()
+            try:
+                return self._http.request(
+                    method,
+                    self.host.absolute(path),
+                    params=query,
+                    json=json,
+                    files=None
+                    if files is None
+                    else [(name, (name, files[name])) for name in files],
+                    headers=headers,
+                    timeout=httpx.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
+                )
+            except httpx.HTTPError as error:
+                reason = str(error) or type(error).__name__
+                raise LabelStudioError(
+                    f"{method} {path} at {self.host.url} failed: {reason}"
+                ) from None
+
+        response = send()
+        sent = response.request.headers.get("Authorization")
+        if response.status_code == 401 and self._authorization.renew(sent):
+            response = send()
+        return response
 
 
 def presign_path(task_id: int, uri: str) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Self
 
-import httpx
-
 from sam_backend.errors import LabelStudioError
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.hosts import LabelStudioHost
 
 Json = dict[str, Any]
 
@@ -13,42 +13,39 @@ _IMPORT_BATCH = 20
 
 
 class Projects:
-    """The project-making calls of one Label Studio, with an administrator's legacy token.
+    """The project-making calls of one Label Studio, with an administrator's token.
 
     Args:
-        url: Origin of Label Studio.
-        token: Legacy access token.
+        url: Address of Label Studio.
+        token: Legacy or personal access token.
         timeout_s: Limit of one call; an upload waits for its import.
     """
 
     def __init__(self, url: str, token: str, timeout_s: float = 60.0) -> None:
-        self._http = httpx.Client(
-            base_url=url,
-            headers={"Authorization": f"Token {token}"},
-            timeout=timeout_s,
-            trust_env=False,
-        )
+        self._client = LabelStudioClient(LabelStudioHost(url, token), timeout_s)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._http.close()
+        self._client.close()
 
     def find(self, title: str) -> int | None:
         """Id of the first project with this exact title."""
-        page = self._call("GET", "/api/projects/", params={"title": title, "page_size": 100})
+        query = {"title": title, "page_size": "100"}
+        page = self._client.answer("GET", "/api/projects/", query)
         matches = sorted(item["id"] for item in page["results"] if item["title"] == title)
         return matches[0] if matches else None
 
     def create(self, title: str, label_config: str, description: str = "") -> int:
         """Create a project (3 to 50 characters of title) and return its id."""
         body = {"title": title, "label_config": label_config, "description": description}
-        return int(self._call("POST", "/api/projects/", json=body)["id"])
+        return int(self._client.answer("POST", "/api/projects/", json=body)["id"])
 
     def task_ids(self, project: int) -> list[int]:
         """Ids of the project's tasks, oldest first."""
-        page = self._call("GET", "/api/tasks/", params={"project": project, "page_size": 1000})
+        query = {"project": str(project), "page_size": "1000"}
+        page = self._client.answer("GET", "/api/tasks/", query)
         return sorted(int(task["id"]) for task in page["tasks"])
 
     def upload(self, project: int, files: Mapping[str, bytes]) -> list[int]:
@@ -56,8 +53,8 @@ class Projects:
         before = set(self.task_ids(project))
         items = list(files.items())
         for start in range(0, len(items), _IMPORT_BATCH):
-            parts = [(name, (name, data)) for name, data in items[start : start + _IMPORT_BATCH]]
-            self._call("POST", f"/api/projects/{project}/import", files=parts)
+            batch = dict(items[start : start + _IMPORT_BATCH])
+            self._client.answer("POST", f"/api/projects/{project}/import", files=batch)
         made = [task for task in self.task_ids(project) if task not in before]
         if len(made) != len(items):
             raise LabelStudioError(f"{len(items)} files were uploaded but {len(made)} tasks made")
@@ -65,13 +62,11 @@ class Projects:
 
     def task(self, task: int) -> Json:
         """A task with its annotations and predictions."""
-        found: Json = self._call("GET", f"/api/tasks/{task}/")
-        return found
+        return self._client.task(task)
 
     def backends(self, project: int) -> list[Json]:
         """The backends connected to a project."""
-        rows = self._call("GET", "/api/ml", params={"project": project})
-        return list(rows)
+        return self._client.ml_backends(project)
 
     def connect_backend(self, project: int, url: str, title: str) -> int:
         """Make `url` the project's one interactive backend and return its id.
@@ -90,26 +85,15 @@ class Projects:
             if row["url"] == url and row["title"] == title and kept is None:
                 kept = int(row["id"])
             else:
-                self._call("DELETE", f"/api/ml/{row['id']}")
+                self._client.answer("DELETE", f"/api/ml/{row['id']}")
                 self._forget_webhook(project, row["url"])
         if kept is None:
             body = {"project": project, "url": url, "title": title, "is_interactive": True}
-            kept = int(self._call("POST", "/api/ml", json=body)["id"])
-        self._call("PATCH", f"/api/projects/{project}/", json={"model_version": title})
+            kept = int(self._client.answer("POST", "/api/ml", json=body)["id"])
+        self._client.answer("PATCH", f"/api/projects/{project}/", json={"model_version": title})
         return kept
 
     def _forget_webhook(self, project: int, backend_url: str) -> None:
-        for hook in self._call("GET", "/api/webhooks/", params={"project": project}):
+        for hook in self._client.webhooks(project):
             if hook["url"] == backend_url.rstrip("/") + "/webhook":
-                self._call("DELETE", f"/api/webhooks/{hook['id']}/")
-
-    def _call(self, method: str, path: str, **request: Any) -> Any:
-        try:
-            answer = self._http.request(method, path, **request)
-        except httpx.HTTPError as error:
-            raise LabelStudioError(f"{method} {path} failed: {error}") from error
-        if answer.is_error:
-            raise LabelStudioError(
-                f"{method} {path} answers {answer.status_code}: {answer.text[:300]}"
-            )
-        return answer.json() if answer.content else None
+                self._client.answer("DELETE", f"/api/webhooks/{hook['id']}/")

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from typing import Any
 
 import pytest
 
@@ -73,10 +74,14 @@ def studio() -> Iterator[Studio]:
         yield made
 
 
+def whoami(client: LabelStudioClient) -> Any:
+    return client.answer("GET", "/api/current-user/whoami")
+
+
 def test_legacy_token(studio: Studio) -> None:
     studio.accepted = {f"Token {LEGACY}"}
     with LabelStudioClient(LabelStudioHost(studio.web.url, LEGACY)) as client:
-        assert client.whoami() == {"email": "a@example.com"}
+        assert whoami(client) == {"email": "a@example.com"}
         assert client.token_kind == "legacy"
     assert studio.n_exchanges == 0
 
@@ -84,7 +89,7 @@ def test_legacy_token(studio: Studio) -> None:
 def test_personal_token_is_exchanged_once(studio: Studio) -> None:
     with LabelStudioClient(studio.host) as client:
         for _ in range(3):
-            client.whoami()
+            whoami(client)
         assert client.token_kind == "personal"
     assert studio.n_exchanges == 1
     assert not any(PERSONAL in str(header) for header in studio.web.authorizations())
@@ -101,9 +106,9 @@ def test_access_token_is_renewed_before_it_expires(studio: Studio) -> None:
 
 def test_access_token_is_renewed_after_a_401(studio: Studio) -> None:
     with LabelStudioClient(studio.host) as client:
-        client.whoami()
+        whoami(client)
         studio.accepted = set()  # Label Studio was restarted with another secret
-        client.whoami()
+        whoami(client)
     assert studio.n_exchanges == 2
 
 
@@ -132,21 +137,21 @@ def test_threads_share_one_exchange(studio: Studio) -> None:
 def test_an_exchange_that_is_down_is_tried_again(studio: Studio) -> None:
     """A 401 while it is down must not leave the personal token as `Token …` for ever."""
     with LabelStudioClient(studio.host) as client:
-        client.whoami()
+        whoami(client)
         studio.accepted = set()
         studio.web.replies["/api/token/refresh"] = send(503)
         for _ in range(2):
             with pytest.raises(LabelStudioError):
-                client.whoami()
+                whoami(client)
         studio.web.replies["/api/token/refresh"] = studio.exchange
-        assert client.whoami() == {"email": "a@example.com"}
+        assert whoami(client) == {"email": "a@example.com"}
     assert not any(PERSONAL in str(header) for header in studio.web.authorizations())
 
 
 def test_a_personal_token_is_never_sent_as_a_legacy_one(studio: Studio) -> None:
     studio.web.replies["/api/token/refresh"] = send(200, b'{"access": "nothing that is accepted"}')
     with LabelStudioClient(studio.host) as client, pytest.raises(LabelStudioError, match="401"):
-        client.whoami()
+        whoami(client)
     assert not any(PERSONAL in str(header) for header in studio.web.authorizations())
 
 
@@ -154,7 +159,7 @@ def test_a_refused_legacy_token_stays_refused(studio: Studio) -> None:
     """Legacy tokens are off by default in Label Studio."""
     host = LabelStudioHost(studio.web.url, LEGACY)
     with LabelStudioClient(host) as client, pytest.raises(LabelStudioError) as caught:
-        client.whoami()
+        whoami(client)
     assert "GET /api/current-user/whoami" in str(caught.value)
     assert "401" in str(caught.value)
     assert LEGACY not in str(caught.value)
@@ -167,7 +172,7 @@ def test_a_refused_personal_token(studio: Studio) -> None:
     revoked = jwt(token_type="refresh", exp=2)
     host = LabelStudioHost(studio.web.url, revoked)
     with LabelStudioClient(host) as client, pytest.raises(LabelStudioError) as caught:
-        client.whoami()
+        whoami(client)
     assert "personal access token is refused" in str(caught.value)
     assert revoked not in str(caught.value)
     with pytest.raises(ImageFetchError, match="personal access token is refused"):
@@ -205,32 +210,21 @@ def plain() -> Iterator[tuple[Web, LabelStudioClient]]:
 def test_calls(plain: tuple[Web, LabelStudioClient]) -> None:
     web, client = plain
     web.replies |= {
-        "/api/projects/3/": send(200, b'{"label_config": "<View/>"}'),
         "/api/tasks/5/": send(200, b'{"id": 5}'),
         "/api/ml": send(200, b'[{"id": 1}]'),
         "/api/webhooks/": send(200, b'{"results": [{"id": 2}]}'),
+        "/api/projects/3/import": send(201),
     }
-    assert client.project(3) == {"label_config": "<View/>"}
     assert client.task(5) == {"id": 5}
     assert client.ml_backends(3) == [{"id": 1}]
     assert client.webhooks(3) == [{"id": 2}]
-    assert client.webhooks() == [{"id": 2}]
-    assert [request.path for request in web.requests[2:]] == [
+    assert client.answer("POST", "/api/projects/3/import", files={"a.png": b"bytes"}) is None
+    assert [request.path for request in web.requests[1:3]] == [
         "/api/ml?project=3",
         "/api/webhooks/?project=3",
-        "/api/webhooks/",
     ]
-
-
-def test_presign(plain: tuple[Web, LabelStudioClient]) -> None:
-    web, client = plain
-    web.replies["/tasks/5/presign/"] = redirect("https://bucket.example/k?sig=1", 303)
-    assert client.presign(5, "s3://bucket/k") == "https://bucket.example/k?sig=1"
-    web.replies["/tasks/5/presign/"] = send(200, b"proxied")
-    assert client.presign(5, "s3://bucket/k").startswith(f"{web.url}/tasks/5/presign/?fileuri=")
-    web.replies["/tasks/5/presign/"] = send(404)
-    with pytest.raises(LabelStudioError, match=r"404.*s3://bucket/k"):
-        client.presign(5, "s3://bucket/k")
+    assert b'filename="a.png"' in web.requests[3].body
+    assert b"bytes" in web.requests[3].body
 
 
 def test_redirects_are_not_followed(plain: tuple[Web, LabelStudioClient]) -> None:
@@ -258,11 +252,11 @@ def test_errors_are_short_and_hold_no_token(
     plain: tuple[Web, LabelStudioClient], status: int, body: bytes, reason: str
 ) -> None:
     web, client = plain
-    web.replies["/api/projects/3/"] = send(status, body)
+    web.replies["/api/tasks/3/"] = send(status, body)
     with pytest.raises(LabelStudioError) as caught:
-        client.project(3)
+        client.task(3)
     text = str(caught.value)
-    assert "/api/projects/3/" in text
+    assert "/api/tasks/3/" in text
     assert reason in text
     assert len(text) < 400
     assert LEGACY not in text

@@ -1,12 +1,12 @@
 """Real web servers on this machine: they answer as a test wants and remember what was asked."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from ssl import SSLContext
-from typing import Any
+
+from tests.http_server import Handler, listening
 
 Reply = Callable[[BaseHTTPRequestHandler], None]
 
@@ -23,10 +23,10 @@ class Request:
 class Web:
     """A running server: `replies` by path without query; anything else is 404."""
 
-    port: int
+    scheme: str
+    port: int = 0
     replies: dict[str, Reply] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
-    scheme: str = "http"
 
     @property
     def url(self) -> str:
@@ -61,38 +61,19 @@ def redirect(location: str, status: int = 302) -> Reply:
 def serve(ssl_context: SSLContext | None = None, **replies: Reply) -> Iterator[Web]:
     """A server on a free port; its paths are the keywords with a slash before them."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(length)
-            web.requests.append(Request(self.command, self.path, dict(self.headers), body))
+    web = Web("http" if ssl_context is None else "https")
+    web.replies = {f"/{path}": reply for path, reply in replies.items()}
+
+    class Replying(Handler):
+        def do_GET(self) -> None:
+            web.requests.append(Request(self.command, self.path, dict(self.headers), self.body()))
             web.replies.get(self.path.partition("?")[0], send(404))(self)
 
-        def do_GET(self) -> None:
-            self._answer()
-
-        def do_POST(self) -> None:
-            self._answer()
-
-        def log_message(self, *_: Any) -> None:
-            pass
+        do_POST = do_GET  # noqa: N815  http.server finds it by this name
 
         def handle(self) -> None:
             with suppress(OSError):  # the client may go away, as some tests want
                 super().handle()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.block_on_close = False
-    if ssl_context is not None:
-        server.socket = ssl_context.wrap_socket(server.socket, server_side=True)
-    web = Web(server.server_port, {f"/{path}": reply for path, reply in replies.items()})
-    web.scheme = "http" if ssl_context is None else "https"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with listening(Replying, ssl_context) as web.port:
         yield web
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -5,9 +5,9 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from sam_backend.store.public_checkpoints import PublicCheckpoint
+from tests.http_server import Handler, listening
 
 
 class FileServer:
@@ -36,8 +36,8 @@ class FileServer:
         self.pause: threading.Event | None = None
 
 
-def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+def _handler(server: FileServer) -> type[Handler]:
+    class Serving(Handler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -74,27 +74,16 @@ def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
+    return Serving
 
 
 @contextmanager
 def serving(body: bytes) -> Iterator[FileServer]:
     """A running server on a free port."""
     server = FileServer(body)
-    http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-    http.daemon_threads = True
-    server.url = f"http://127.0.0.1:{http.server_address[1]}/weights.pth"
-    thread = threading.Thread(target=http.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with listening(_handler(server)) as port:
+        server.url = f"http://127.0.0.1:{port}/weights.pth"
         yield server
-    finally:
-        http.shutdown()
-        http.server_close()
-        thread.join()
 
 
 def public(url: str, body: bytes, sha256: str | None = None) -> dict[str, PublicCheckpoint]:

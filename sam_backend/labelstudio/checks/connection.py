@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.checks.backend import Backend
 from sam_backend.labelstudio.checks.findings import Check, Finding
 from sam_backend.labelstudio.client import LabelStudioClient, refusal
@@ -19,8 +18,8 @@ SWITCHES = (
     "whole server: users could make it call other addresses of your network. Or give the backend "
     "a public address"
 )
-# Listing makes Label Studio ask each backend: /health three times 1 s, then /setup 3 s.
-_LISTING_S = 60.0
+# Connecting makes Label Studio ask the backend: /health three times 1 s, then /setup 3 s twice.
+_CONNECTING_S = 60.0
 _UP = ("Connected", "Predicting", "Training")
 
 
@@ -35,12 +34,7 @@ class Project:
 
     def rows(self) -> list[Json]:
         """All backends that the project has; Label Studio asks each for its health."""
-        query = {"project": str(self.id)}
-        answer = self.client.call("GET", "/api/ml", query, timeout_s=_LISTING_S)
-        if answer.status_code != 200:
-            raise LabelStudioError(f"GET /api/ml answers {answer.status_code}: {refusal(answer)}")
-        rows: list[Json] = answer.json()
-        return rows
+        return self.client.ml_backends(self.id)
 
     def own(self, rows: list[Json]) -> list[Json]:
         """The rows of our backend: by its address; else by its model, for a container has a
@@ -96,7 +90,7 @@ def _connect(project: Project, known: set[int]) -> Check[bool]:
     if backend.credentials is not None:
         user, password = backend.credentials
         body |= {"auth_method": "BASIC_AUTH", "basic_auth_user": user, "basic_auth_pass": password}
-    answer = project.client.call("POST", "/api/ml", json=body, timeout_s=_LISTING_S)
+    answer = project.client.call("POST", "/api/ml", json=body, timeout_s=_CONNECTING_S)
     if answer.status_code == 201:
         yield Finding(NAME, "ok", f"{backend.url} is connected now, interactive")
         return True
