@@ -182,7 +182,8 @@ class ModelStore:
             progress: Told about bytes as they come.
 
         Raises:
-            ModelStoreError: The name is unknown, or the download failed.
+            ModelStoreError: The name is unknown, its folder is taken by something broken, or the
+                download failed.
         """
         if name not in self._public:
             known = ", ".join(self._public)
@@ -191,6 +192,11 @@ class ModelStore:
         for entry in self.list():
             if entry.version == public.version:
                 return entry
+        taken = self._folders[0] / public.version
+        if taken.exists():
+            raise ModelStoreError(
+                f"{taken} is in the way: it is no whole checkpoint; remove it and pull again"
+            )
         target = self._folders[0] / ".downloads" / public.url.rsplit("/", 1)[-1]
         download(public.url, target, public.sha256, progress)
         card = make_card(

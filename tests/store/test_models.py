@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -231,6 +232,21 @@ def test_pull_of_wrong_bytes_leaves_nothing(tmp_path: Path) -> None:
             store.pull("tiny")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert store.list() == []
+
+
+def test_pull_over_a_broken_folder_fetches_nothing(
+    tmp_path: Path, weights: dict[str, Path]
+) -> None:
+    body = weights["pth"].read_bytes()
+    (tmp_path / "tiny-1").mkdir()
+    (tmp_path / "tiny-1" / "weights.pth").write_bytes(b"cut")
+    with serving(body) as server:
+        store = ModelStore([tmp_path], public(server.url, body))
+        with pytest.raises(ModelStoreError, match=r"tiny-1 is in the way.*remove it"):
+            store.pull("tiny")
+        assert server.requested == []
+        shutil.rmtree(tmp_path / "tiny-1")
+        assert store.pull("tiny").version == "tiny-1"
 
 
 def test_pull_of_an_unknown_name(tmp_path: Path) -> None:
