@@ -1,7 +1,5 @@
 """A real Redis server for tests, which can be killed and started again in the middle."""
 
-import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -10,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from redis import AuthenticationError, Redis, RedisError
+
+from tests.system_packages import REDIS
 
 
 class RedisServer:
@@ -67,10 +66,7 @@ class RedisServer:
 @contextmanager
 def running_redis(*options: str) -> Iterator[RedisServer]:
     """A started server; the test is skipped where `redis-server` is missing, and fails in CI."""
-    if shutil.which("redis-server") is None:
-        if os.environ.get("CI"):
-            pytest.fail("redis-server is missing; CI must run this test")
-        pytest.skip("redis-server is missing: apt-get install redis-server")
+    REDIS.require()
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(Path(folder), *options)
         server.start()

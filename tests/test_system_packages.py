@@ -1,10 +1,13 @@
 """What happens where a system program is missing: one line each, and an error in CI only."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.redis_server import running_redis
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -41,3 +44,32 @@ def test_nothing_is_said_where_all_is_there(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout + done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("ci", "outcome"), [("false", pytest.skip.Exception), ("true", pytest.fail.Exception)]
+)
+def test_a_missing_redis_fails_in_ci_only(
+    ci: str, outcome: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="redis-server is missing"), running_redis():
+        pass
+
+
+@pytest.mark.parametrize(("given", "seen"), [({}, "true"), ({"CI": "false"}, "false")])
+def test_the_ci_command_says_that_it_is_ci(
+    given: dict[str, str], seen: str, tmp_path: Path
+) -> None:
+    make = tmp_path / "make"
+    make.write_text('#!/bin/sh\necho "$CI $*"\n')
+    make.chmod(0o755)
+    done = subprocess.run(
+        [REPOSITORY / ".ci" / "run"],
+        env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"} | given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{seen} test\n"
