@@ -83,17 +83,11 @@ class DeviceOwner:
             now = 0.0 if self._busy_since is None else self._clock() - self._busy_since
             return self._busy_s + now
 
-    def close(self, drain: bool = False) -> None:
-        """Refuses new work, waits for the piece that runs and ends the thread.
-
-        Args:
-            drain: True: do what is queued first. False: cancel it.
-        """
+    def close(self) -> None:
+        """Refuses new work, cancels what waits, waits for the piece that runs, ends the thread."""
         with self._changed:
             self._closed = True
-            waiting = [] if drain else self._jobs
-            if not drain:
-                self._jobs = []
+            waiting, self._jobs = self._jobs, []
             self._changed.notify()
         for job in waiting:
             job.future.cancel()
@@ -116,7 +110,7 @@ class DeviceOwner:
             pass
 
     def _work_once(self) -> bool:
-        """Does the next piece; False when the owner is closed and nothing is left."""
+        """Does the next piece; False when the owner is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._closed)
             if not self._jobs:

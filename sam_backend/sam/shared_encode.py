@@ -63,15 +63,13 @@ class SharedEncodes:
         key: EmbeddingKey,
         encode: Encode,
         priority: Priority = Priority.CLICK,
-        timeout_s: float | None = None,
     ) -> Embedding:
         """Waits for the embedding; what `encode` raises is raised here.
 
         Raises:
-            TimeoutError: It took longer than `timeout_s`; the encode goes on and is cached.
             concurrent.futures.CancelledError: The device was closed.
         """
-        return self.start(key, encode, priority).result(timeout_s)
+        return self.start(key, encode, priority).result()
 
     def start(
         self, key: EmbeddingKey, encode: Encode, priority: Priority = Priority.BACKGROUND

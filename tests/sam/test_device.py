@@ -119,19 +119,6 @@ def test_close_cancels_what_waits_and_refuses_more() -> None:
     owner.close()
 
 
-def test_close_can_drain() -> None:
-    done: list[int] = []
-    owner = DeviceOwner()
-    gate = Gate(owner)
-    for number in range(5):
-        owner.submit(lambda number=number: done.append(number), Priority.BACKGROUND)
-    closer = threading.Thread(target=owner.close, kwargs={"drain": True})
-    closer.start()
-    gate.open()
-    closer.join(10)
-    assert done == [0, 1, 2, 3, 4]
-
-
 def test_busy_seconds_count_finished_and_running_work() -> None:
     now = [100.0]
     with DeviceOwner(clock=lambda: now[0]) as owner:

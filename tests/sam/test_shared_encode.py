@@ -151,15 +151,6 @@ def test_closing_the_device_leaves_nobody_waiting() -> None:
         encodes.get_or_encode(key("b"), embedding)
 
 
-def test_a_timeout_leaves_the_encode_running_for_the_next(device: DeviceOwner) -> None:
-    encodes = SharedEncodes(MemoryEmbeddings(10**6), device)
-    gate = Gate(device)
-    with pytest.raises(TimeoutError):
-        encodes.get_or_encode(key(), lambda: embedding(3), timeout_s=0.01)
-    gate.open()
-    assert same(encodes.get_or_encode(key(), lambda: embedding(9)), embedding(3))
-
-
 def test_a_click_that_comes_while_the_cache_is_asked_counts_afterwards(
     device: DeviceOwner,
 ) -> None:
