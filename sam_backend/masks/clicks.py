@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sam_backend.masks.types import window
+
 MAX_BOX_SHIFT_PX = 20.0
 """Appendix A: box corners shift by 10 % of the side (standard deviation), 20 px at the most."""
 
@@ -72,10 +74,11 @@ def tight_box(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     Raises:
         ValueError: The mask is empty.
     """
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
+    where = window(mask)
+    if where is None:
         raise ValueError("an empty mask has no box")
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float32)
+    rows, columns = where
+    return np.array([columns.start, rows.start, columns.stop, rows.stop], np.float32)
 
 
 def noisy_box(
