@@ -1,4 +1,4 @@
-"""The starter: a SAM of about four million parameters, small enough to ship inside the package.
+"""The starter: a SAM of 2.4 million parameters, small enough to ship inside the package.
 
 The classes are `segment_anything`'s own, with smaller sizes; only the patch embedding differs. A
 strided convolution stem learns much faster from little data than one large patch projection

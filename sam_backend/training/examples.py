@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sam_backend.training.scenes import Scene
+from sam_backend.training.scenes import MIN_AREA_SHARE, Scene
 
 Image = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]
@@ -27,6 +27,26 @@ class Example:
     image: Image
     input_size: tuple[int, int]
     truth: npt.NDArray[np.float32]
+
+
+def cut_to_aspect(scene: Scene, rng: np.random.Generator) -> Scene:
+    """Cut a square scene to an aspect ratio as pictures have, 1:2 to 2:1; one in four stays square.
+
+    A network that has seen padding only around photos takes any padded image for a photo.
+    """
+    height, width = scene.image.shape[:2]
+    share = 1.0 if rng.random() < 0.25 else rng.uniform(0.5, 1.0)
+    if rng.random() < 0.5:
+        kept = max(1, round(height * share))
+        start = int(rng.integers(height - kept + 1))
+        image, masks = scene.image[start : start + kept], scene.masks[:, start : start + kept]
+    else:
+        kept = max(1, round(width * share))
+        start = int(rng.integers(width - kept + 1))
+        image = scene.image[:, start : start + kept]
+        masks = scene.masks[:, :, start : start + kept]
+    is_visible = masks.mean((1, 2)) >= MIN_AREA_SHARE
+    return Scene(image, masks[is_visible]) if is_visible.any() else scene
 
 
 def augment(scene: Scene, rng: np.random.Generator, min_crop: float = 0.5) -> Scene:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam_backend.training.coco import LabelledPhoto
-from sam_backend.training.examples import Example, augment, prepare
+from sam_backend.training.examples import Example, augment, cut_to_aspect, prepare
 from sam_backend.training.scenes import Scene, hard_scene, simple_scene
 from sam_backend.training.textures import Photo
 
@@ -46,9 +46,9 @@ class Mixture:
     def _scene(self, size: int) -> Scene:
         source = int(self.rng.choice(3, p=self._weights))
         if source == 0:
-            return simple_scene(self.rng, size)
+            return cut_to_aspect(simple_scene(self.rng, size), self.rng)
         if source == 1:
-            return hard_scene(self.rng, size, self._textures)
+            return cut_to_aspect(hard_scene(self.rng, size, self._textures), self.rng)
         photo = self._labelled[int(self.rng.integers(len(self._labelled)))]
         return augment(photo.scene(self.rng, limit=16), self.rng)
 

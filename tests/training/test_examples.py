@@ -10,7 +10,7 @@ from pycocotools import mask as coco_mask
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.training.coco import read_photos
-from sam_backend.training.examples import augment, padded_pixels, prepare
+from sam_backend.training.examples import augment, cut_to_aspect, padded_pixels, prepare
 from sam_backend.training.mixture import Mixture, Shares
 from sam_backend.training.scenes import Scene, simple_scene
 
@@ -112,12 +112,17 @@ def test_a_missing_photo_is_named(tmp_path: Path) -> None:
         read_photos(file)
 
 
+def most_targets(mixture: Mixture) -> int:
+    """Distinct targets of the richest of eight examples."""
+    return max(len({t.tobytes() for t in e.truth}) for e in mixture.batch(8, 64, 6))
+
+
 def test_a_mixture_draws_photos_only_where_there_are_some(tmp_path: Path) -> None:
     photos = read_photos(write_coco(tmp_path)).photos
     only_photos = Mixture(np.random.default_rng(0), photos, shares=Shares(0, 0, 1))
-    assert all(e.input_size != (64, 64) for e in only_photos.batch(4, 64, 2))
-    none = Mixture(np.random.default_rng(0), (), shares=Shares(1, 0, 1))
-    assert all(e.input_size == (64, 64) for e in none.batch(4, 64, 2))
+    assert most_targets(only_photos) == 2  # the photo has two masks
+    without = Mixture(np.random.default_rng(0), (), shares=Shares(1, 0, 1))
+    assert most_targets(without) > 2
 
 
 def test_a_mixture_is_reproducible() -> None:
@@ -133,3 +138,29 @@ def test_simple_scenes_give_targets_at_every_size() -> None:
         example = prepare(simple_scene(rng, size), size, 3, rng)
         assert example is not None
         assert (example.truth >= 0.5).any((1, 2)).all()
+
+
+def test_scenes_are_cut_to_the_shapes_of_pictures() -> None:
+    rng = np.random.default_rng(5)
+    ratios = set()
+    for _ in range(60):
+        scene = simple_scene(rng, 64)
+        cut = cut_to_aspect(scene, rng)
+        height, width = cut.image.shape[:2]
+        assert max(height, width) == 64
+        assert min(height, width) >= 32
+        assert cut.masks.shape[1:] == (height, width)
+        assert cut.masks.any((1, 2)).all()
+        ratios.add(round(width / height, 1))
+    assert {1.0} < ratios
+    assert min(ratios) < 0.7
+    assert max(ratios) > 1.5
+
+
+def test_a_cut_keeps_image_and_masks_together() -> None:
+    mask = np.zeros((1, 40, 40), np.bool_)
+    mask[0, 10:30, 15:25] = True
+    image = np.repeat(mask[0, :, :, None] * np.uint8(255), 3, axis=2)
+    for seed in range(20):
+        cut = cut_to_aspect(Scene(image, mask), np.random.default_rng(seed))
+        assert (cut.masks[0] == (cut.image[..., 0] > 0)).all()
