@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-HEIGHT, WIDTH = 480, 640
+HEIGHT, WIDTH = 560, 560
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Scene:
 def draw_scene() -> Scene:
     """A red disc, a blue box and a green ellipse with a light core, on a plain ground."""
     shapes = {
-        "disc": ((200, 40, 40), _filled(cv2.circle, (180, 160), 95)),
-        "box": ((40, 70, 200), _filled(cv2.rectangle, (390, 60), (580, 220))),
-        "ellipse": ((40, 150, 60), _filled(cv2.ellipse, (350, 370), (170, 75), 0, 0, 360)),
-        "core": ((235, 225, 110), _filled(cv2.circle, (350, 370), 42)),
+        "disc": ((200, 40, 40), _filled(cv2.circle, (150, 150), 85)),
+        "box": ((40, 70, 200), _filled(cv2.rectangle, (330, 60), (500, 210))),
+        "ellipse": ((40, 150, 60), _filled(cv2.ellipse, (300, 420), (170, 85), 0, 0, 360)),
+        "core": ((235, 225, 110), _filled(cv2.circle, (300, 420), 45)),
     }
     image = np.full((HEIGHT, WIDTH, 3), (205, 200, 190), np.uint8)
     for colour, mask in shapes.values():

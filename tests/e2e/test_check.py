@@ -118,7 +118,7 @@ def test_a_stock_label_studio_then_a_half_open_one(
         assert statuses(found, "token") == ["ok"]
         assert statuses(found, "token sent to the backend") == ["warn"]
         assert statuses(found, "image access") == ["ok"]
-        assert "640 x 480" in found["image access"][0]["seen"]
+        assert "560 x 560" in found["image access"][0]["seen"]
         assert statuses(found, "connection") == ["fail"]
         assert "403" in found["connection"][0]["seen"]
         assert statuses(found, "one click") == ["skipped"]

@@ -14,8 +14,8 @@ from tests.e2e.scene import Scene
 
 pytestmark = pytest.mark.e2e
 
-ON_DISC, ON_ELLIPSE = (180, 160), (235, 370)
-AROUND_DISC, AROUND_BOX = (75, 55, 285, 265), (380, 50, 590, 230)
+ON_DISC, ON_ELLIPSE = (150, 150), (180, 420)
+AROUND_DISC, AROUND_BOX = (57, 57, 243, 243), (322, 52, 508, 218)
 
 
 @pytest.mark.parametrize(
@@ -55,17 +55,17 @@ def test_more_clicks_refine_the_mask(open_task: OpenTask, scene: Scene, artifact
     page.click(*ON_ELLIPSE)
 
     page.choose_label("click", "Object")
-    (suggestion,) = page.click(345, 365)
+    (suggestion,) = page.click(295, 415)
     page.screenshot(artifacts / "second-click.png")
     with_core = mask_of(suggestion)
-    assert with_core[365, 345]
+    assert with_core[415, 295]
     assert with_core[ON_ELLIPSE[1], ON_ELLIPSE[0]]
 
     page.choose_label("click", "Object")
-    (suggestion,) = page.click(360, 380, is_positive=False)
+    (suggestion,) = page.click(310, 430, is_positive=False)
     page.screenshot(artifacts / "negative-click.png")
     without = mask_of(suggestion)
-    assert not without[380, 360]
+    assert not without[430, 310]
     assert (without & core).sum() < (with_core & core).sum()
 
 
@@ -139,17 +139,22 @@ def test_a_saved_annotation_opens_again(open_task: OpenTask) -> None:
     assert (mask_of(region) == mask_of(suggestion)).all()
 
 
-def test_a_click_on_a_real_photo(
+def test_a_click_and_a_box_on_a_real_photo(
     open_image: Callable[[bytes, str], OpenTask], artifacts: Path
 ) -> None:
     page = open_image(demo_images()["coins.png"], "brush").page
     page.use_clicks()
     page.choose_label("click", "Object")
-
-    (suggestion,) = page.click(347, 187)
-
+    (clicked,) = page.click(213, 193)
     page.screenshot(artifacts / "click-photo.png")
-    mask = mask_of(suggestion)
-    coin = cv2.circle(np.zeros(mask.shape, np.uint8), (347, 187), 32, 1, thickness=-1) > 0
+    assert mask_of(clicked)[193, 213]
+    page.reject()
+
+    page.use_boxes()
+    page.choose_label("box", "Object")
+    (boxed,) = page.drag(186, 166, 240, 220)
+    page.screenshot(artifacts / "box-photo.png")
+    mask = mask_of(boxed)
+    coin = cv2.circle(np.zeros(mask.shape, np.uint8), (213, 193), 22, 1, thickness=-1) > 0
     quality = iou(mask, coin)
-    assert quality > 0.6
+    assert quality > 0.75

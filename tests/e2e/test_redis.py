@@ -61,19 +61,19 @@ def test_two_processes_share_embeddings_and_outlive_redis(
         (tmp_path / "one").mkdir()
         with running_backend(tmp_path / "one", REDIS_URL=redis.url) as first:
             backend = projects.connect_backend(project, first, "first")
-            (region,) = click(label_studio, backend, task, 180, 160)
+            (region,) = click(label_studio, backend, task, 150, 150)
             assert iou(mask_of(region), truth) > 0.8
             assert embeddings(first)["encoded"] == 1
 
         (tmp_path / "two").mkdir()
         with running_backend(tmp_path / "two", REDIS_URL=redis.url) as second:
             backend = projects.connect_backend(project, second, "second")
-            (region,) = click(label_studio, backend, task, 180, 160)
+            (region,) = click(label_studio, backend, task, 150, 150)
             assert iou(mask_of(region), truth) > 0.8
             assert embeddings(second)["encoded"] == 0
 
             redis.kill()
-            (region,) = click(label_studio, backend, other_task, 180, 160)
+            (region,) = click(label_studio, backend, other_task, 150, 150)
             assert iou(mask_of(region), truth) > 0.8
             assert embeddings(second)["encoded"] == 1
             assert "Redis at" in (tmp_path / "two" / "backend.log").read_text()
