@@ -86,8 +86,8 @@ def test_a_box_and_a_click_make_two_objects(
     quality = iou(mask_of(clicked), scene.masks["disc"])
     assert quality > 0.8
     page.accept()
+    page.screenshot(artifacts / "two-objects.png")
     page.submit()
-    page.screenshot(artifacts / "submitted.png")
 
     saved = open_task.saved_result()
     by_label = {region["value"]["brushlabels"][0]: mask_of(region) for region in saved}
