@@ -83,6 +83,7 @@ def check(url: str, project: int, backend: str, token: str, *options: str) -> di
 
 
 def statuses(found: dict[str, list[Json]], name: str) -> list[str]:
+    assert name in found, json.dumps(found, indent=1)
     return [finding["status"] for finding in found[name]]
 
 
