@@ -14,6 +14,7 @@ from segment_anything.modeling import Sam
 from sam_backend.quality.interactive import InteractiveQuality, Sample, evaluate
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.training.coco import read_photos
+from sam_backend.training.examples import cut_to_aspect
 from sam_backend.training.scenes import Scene, hard_scene, simple_scene
 
 SCENE_SIZE_PX = 512
@@ -31,13 +32,13 @@ RESEARCH_LICENCE = (
 def held_out_scenes(n: int) -> Iterator[Sample]:
     """`n` simple scenes that no training has seen."""
     rng = np.random.default_rng(SIMPLE_SEED)
-    return (_sample(simple_scene(rng, SCENE_SIZE_PX)) for _ in range(n))
+    return (_sample(cut_to_aspect(simple_scene(rng, SCENE_SIZE_PX), rng)) for _ in range(n))
 
 
 def held_out_hard_scenes(n: int) -> Iterator[Sample]:
     """`n` hard scenes, without photos, that no training has seen."""
     rng = np.random.default_rng(HARD_SEED)
-    return (_sample(hard_scene(rng, SCENE_SIZE_PX)) for _ in range(n))
+    return (_sample(cut_to_aspect(hard_scene(rng, SCENE_SIZE_PX), rng)) for _ in range(n))
 
 
 def held_out_photos(coco_file: Path, n: int) -> Iterator[Sample]:
