@@ -29,12 +29,11 @@ class Scene:
 
 
 def draw_scene() -> Scene:
-    """A red disc, a blue box and a green ellipse with a light core, on a plain ground."""
+    """A red disc, a blue box and a green ellipse, well apart on a plain ground."""
     shapes = {
         "disc": ((200, 40, 40), _filled(cv2.circle, (150, 150), 85)),
         "box": ((40, 70, 200), _filled(cv2.rectangle, (330, 60), (500, 210))),
         "ellipse": ((40, 150, 60), _filled(cv2.ellipse, (300, 420), (170, 85), 0, 0, 360)),
-        "core": ((235, 225, 110), _filled(cv2.circle, (300, 420), 45)),
     }
     image = np.full((HEIGHT, WIDTH, 3), (205, 200, 190), np.uint8)
     for colour, mask in shapes.values():

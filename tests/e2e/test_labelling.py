@@ -10,11 +10,11 @@ import pytest
 from sam_backend.cli.demo_images import demo_images
 from tests.e2e.conftest import OpenTask
 from tests.e2e.decoding import bounding_box, iou, mask_of, union_of
-from tests.e2e.scene import Scene
+from tests.e2e.scene import HEIGHT, WIDTH, Scene
 
 pytestmark = pytest.mark.e2e
 
-ON_DISC, ON_ELLIPSE = (150, 150), (180, 420)
+ON_DISC = (150, 150)
 AROUND_DISC, AROUND_BOX = (57, 57, 243, 243), (322, 52, 508, 218)
 
 
@@ -48,25 +48,27 @@ def test_a_click_becomes_a_saved_region(
 
 
 def test_more_clicks_refine_the_mask(open_task: OpenTask, scene: Scene, artifacts: Path) -> None:
-    core = scene.masks["core"]
     page = open_task.page
     page.use_clicks()
     page.choose_label("click", "Object")
-    page.click(*ON_ELLIPSE)
+    (suggestion,) = page.click(*ON_DISC)
+    disc_only = mask_of(suggestion)
+    around = np.hypot(*np.mgrid[-135 : HEIGHT - 135, -470 : WIDTH - 470]) < 25
+    assert not (disc_only & around).any()
 
     page.choose_label("click", "Object")
-    (suggestion,) = page.click(295, 415)
+    (suggestion,) = page.click(350, 135)
     page.screenshot(artifacts / "second-click.png")
-    with_core = mask_of(suggestion)
-    assert with_core[415, 295]
-    assert with_core[ON_ELLIPSE[1], ON_ELLIPSE[0]]
+    with_box = mask_of(suggestion)
+    assert with_box[135, 350]
+    assert with_box[ON_DISC[1], ON_DISC[0]]
 
     page.choose_label("click", "Object")
-    (suggestion,) = page.click(310, 430, is_positive=False)
+    (suggestion,) = page.click(470, 135, is_positive=False)
     page.screenshot(artifacts / "negative-click.png")
     without = mask_of(suggestion)
-    assert not without[430, 310]
-    assert (without & core).sum() < (with_core & core).sum()
+    assert not without[135, 470]
+    assert (without & around).sum() < (with_box & around).sum()
 
 
 def test_a_box_and_a_click_make_two_objects(
