@@ -346,6 +346,10 @@ def test_the_mask_is_on_the_real_image_whatever_size_the_prompt_names(service: S
 
 
 def test_a_mask_under_the_tags_threshold_is_not_shown(service: Service) -> None:
-    config = CONFIG.replace('name="brush"', 'name="brush" sam_score_threshold="1"')
-    assert ask(service, "/left.png", point(28, 50), config=config) == []
-    assert "sam_score_threshold 1" in reasons(service)[0]
+    on_nothing = box(60, 60, 20, 20)
+    (region,) = ask(service, "/left.png", on_nothing)
+    threshold = (1 + region["score"]) / 2
+    assert threshold < 1
+    config = CONFIG.replace('name="brush"', f'name="brush" sam_score_threshold="{threshold}"')
+    assert ask(service, "/left.png", on_nothing, config=config, task_id=2) == []
+    assert f"sam_score_threshold {threshold:g}" in reasons(service)[0]
