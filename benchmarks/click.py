@@ -64,7 +64,8 @@ def main() -> None:
         url = stack.enter_context(_backend(folder, arguments.model, redis_url))
         setup = {"project": "1.1", "schema": CONFIG, "hostname": host, "access_token": ""}
         version = httpx.post(f"{url}/setup", json=setup).raise_for_status().json()["model_version"]
-        first = [_click(url, name, task, 0) for task, name in enumerate(images)]
+        with httpx.Client(base_url=url, timeout=100) as client:
+            first = [_click(client, name, task, 0) for task, name in enumerate(images)]
         rows = [("first click (cold image), 1 user", first)]
         for n_users in arguments.users:
             rows.append((f"warm, {n_users} users", _crowd(url, images, n_users, arguments.clicks)))
@@ -163,7 +164,7 @@ def _redis() -> Iterator[str]:
         process.wait(timeout=10)
 
 
-def _click(url: str, image: str, task: int, number: int) -> Click:
+def _click(client: httpx.Client, image: str, task: int, number: int) -> Click:
     """A fresh single click, so that every one is decoded anew."""
     x, y = 50 + 7 * (number % 5), 50 + 7 * (number // 5 % 5)
     point = {
@@ -183,7 +184,7 @@ def _click(url: str, image: str, task: int, number: int) -> Click:
         "params": {"context": {"result": [point]}},
     }
     start_s = time.perf_counter()
-    response = httpx.post(f"{url}/predict", json=body, timeout=100).raise_for_status()
+    response = client.post("/predict", json=body).raise_for_status()
     wall_ms = (time.perf_counter() - start_s) * 1e3
     if not response.json()["results"][0]["result"]:
         raise SystemExit(f"no mask for {image}: see /status")
@@ -194,9 +195,10 @@ def _click(url: str, image: str, task: int, number: int) -> Click:
 def _crowd(url: str, images: list[str], n_users: int, n_clicks: int) -> list[Click]:
     def user(task: int) -> list[Click]:
         clicks = []
-        for number in range(1, n_clicks + 1):
-            time.sleep(THINK_S * (0.5 + np.random.default_rng([task, number]).random()))
-            clicks.append(_click(url, images[task], task, number))
+        with httpx.Client(base_url=url, timeout=100) as client:
+            for number in range(1, n_clicks + 1):
+                time.sleep(THINK_S * (0.5 + np.random.default_rng([task, number]).random()))
+                clicks.append(_click(client, images[task], task, number))
         return clicks
 
     with ThreadPoolExecutor(n_users) as pool:
