@@ -1,0 +1,103 @@
+"""A labelled image and a set of them, whatever they were read from.
+
+Masks are run lengths at the original resolution; pixels stay in their file until they are asked
+for, so a set of a million images fits in memory.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sam_backend.errors import InvalidInputError
+from sam_backend.masks.rle import RLE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledMask:
+    """One mask that somebody vouches for.
+
+    Attributes:
+        rle: The mask at the image's original size.
+        label: What it shows; None without classes.
+        annotator: Who drew it; None if unknown. Masks of several annotators of one image may cover
+            the same object.
+    """
+
+    rle: RLE
+    label: str | None = None
+    annotator: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledImage:
+    """An image on disk and its masks.
+
+    Attributes:
+        name: Names the image within its set, e.g. a file name or `task 14`.
+        path: Its file.
+        digest: sha256 of the file's bytes, lower-case hex: the image's identity.
+        size: (height, width) in pixels, after EXIF rotation.
+        masks: At least one, all of `size`.
+
+    Raises:
+        InvalidInputError: A mask has another size.
+    """
+
+    name: str
+    path: Path
+    digest: str
+    size: tuple[int, int]
+    masks: tuple[LabelledMask, ...]
+
+    def __post_init__(self) -> None:
+        for mask in self.masks:
+            if mask.rle.size != self.size:
+                raise InvalidInputError(
+                    f"{self.name}: a mask of {mask.rle.size} lies on an image of {self.size}"
+                )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Labelled images in a fixed order.
+
+    Attributes:
+        name: For people.
+        images: In the source's order.
+        skipped: What was left out, by reason: `{"empty mask": 3}`.
+        licence: Of the data, SPDX name or words; None if unknown.
+    """
+
+    name: str
+    images: tuple[LabelledImage, ...]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    licence: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __iter__(self) -> Iterator[LabelledImage]:
+        return iter(self.images)
+
+    @property
+    def n_masks(self) -> int:
+        """Masks of all images."""
+        return sum(len(image.masks) for image in self.images)
+
+    @property
+    def digest(self) -> str:
+        """sha256 over images and masks, whatever their order and wherever the files lie."""
+        lines = sorted(
+            f"{image.digest} {mask.label!r} {mask.annotator!r} {rle_digest(mask.rle)}"
+            for image in self.images
+            for mask in image.masks
+        )
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def rle_digest(rle: RLE) -> str:
+    """sha256 of a mask's size and run lengths, lower-case hex."""
+    height, width = rle.size
+    content = f"{height} {width} ".encode() + rle.counts.astype("<u4").tobytes()
+    return hashlib.sha256(content).hexdigest()
