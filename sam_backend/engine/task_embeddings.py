@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from sam_backend.datasets.decoding import decode_image
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.engine.timing import StageClock
-from sam_backend.labelstudio.decoding import decode_image
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
 from sam_backend.sam.device import Priority

@@ -3,6 +3,7 @@
 import time
 from typing import Any, NamedTuple
 
+from sam_backend.datasets.decoding import decode_image
 from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
 from sam_backend.labelstudio.checks.backend import Backend
 from sam_backend.labelstudio.checks.findings import Check, Finding
@@ -10,7 +11,6 @@ from sam_backend.labelstudio.checks.project import labels_of, prompts_of
 from sam_backend.labelstudio.client import LabelStudioClient, refusal
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.controls import can_decode, decode
-from sam_backend.labelstudio.decoding import decode_image
 from sam_backend.labelstudio.images import ImageResolver
 from sam_backend.labelstudio.tags import ControlTag
 

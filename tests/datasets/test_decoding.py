@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam_backend.datasets.decoding import decode_image
 from sam_backend.errors import ImageDecodeError
-from sam_backend.labelstudio.decoding import decode_image
 
 ORIENTATION = 0x0112
 
