@@ -29,5 +29,9 @@ class ModelStoreError(SamBackendError):
     """A checkpoint is missing, damaged or of an unknown family."""
 
 
+class DatabaseError(SamBackendError):
+    """The database cannot be opened, reached or written."""
+
+
 class LabelStudioError(SamBackendError):
     """Label Studio refused a call or could not be reached."""

@@ -29,9 +29,17 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_data_path("sam-backend"),
         description="Pulled checkpoints, caches and databases live here.",
     )
+    database_url: SecretStr | None = Field(
+        None,
+        description="Jobs and events: postgresql://user:password@host/name or sqlite:///file; "
+        "`sam_backend.db` under `data_dir` without.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    model: str | None = Field(None, description="Version in the model store; the best one without.")
+    model: str | None = Field(
+        None,
+        description="Version in the model store, pinned; or a family; the champion without.",
+    )
     model_store: Path | None = Field(
         None, description="Folder of checkpoints; `model_store` under `data_dir` without."
     )

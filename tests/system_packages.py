@@ -22,15 +22,21 @@ class SystemPackage:
         programs: Names under which it may be found, the preferred one first.
         debian: Debian packages that bring it.
         tests: What cannot be tested without it.
+        beside: Folders to look into after PATH's, a pattern under the root folder; the
+            last one that has it wins.
     """
 
     programs: tuple[str, ...]
     debian: tuple[str, ...]
     tests: str
+    beside: str | None = None
 
     def find(self) -> Path | None:
         """Its executable; None where it is missing."""
         found = next(filter(None, map(shutil.which, self.programs)), None)
+        if found is None and self.beside is not None:
+            folders = os.pathsep.join(map(str, sorted(Path("/").glob(self.beside), reverse=True)))
+            found = shutil.which(self.programs[0], path=folders)
         return Path(found) if found else None
 
     def require(self) -> Path:
@@ -50,6 +56,13 @@ CHROMIUM = SystemPackage(
     "tests in the browser",
 )
 REDIS = SystemPackage(("redis-server",), ("redis-server",), "tests with a Redis server")
+POSTGRESQL = SystemPackage(
+    ("initdb",),
+    ("postgresql",),
+    "tests with a PostgreSQL server",
+    beside="usr/lib/postgresql/*/bin",  # Debian keeps the server's programs out of PATH
+)
+PACKAGES = (CHROMIUM, REDIS, POSTGRESQL)
 
 
 def in_ci() -> bool:
@@ -59,7 +72,7 @@ def in_ci() -> bool:
 
 def main() -> int:
     """Install what is missing; exit code 1 when CI would have to skip something."""
-    missing = [package for package in (CHROMIUM, REDIS) if package.find() is None]
+    missing = [package for package in PACKAGES if package.find() is None]
     if missing and shutil.which("apt-get") and os.geteuid() == 0:
         names = [name for package in missing for name in package.debian]
         print(f"Installing {', '.join(names)} with apt-get …", flush=True)

@@ -1,0 +1,1 @@
+"""Each file names itself (`revision`) and the one before it (`down_revision`)."""

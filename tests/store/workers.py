@@ -1,0 +1,38 @@
+"""What the processes of the queue's tests do."""
+
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from sam_backend.settings import Settings
+from sam_backend.store.database import open_database
+from sam_backend.store.jobs import Jobs
+
+
+def claim_and_note_all(settings: Settings, notes: str, ready: Barrier) -> None:
+    """Does jobs until there are none, writing down the number of each; all begin together."""
+    jobs = Jobs(open_database(settings))
+    ready.wait()
+    with Path(notes).open("w") as file:
+        while (job := jobs.claim(notes)) is not None:
+            file.write(f"{job.payload['n']}\n")
+            jobs.finish(job, {})
+
+
+def claim_and_hang(settings: Settings, begun: Connection) -> None:
+    """Takes a job, tells so, and never ends."""
+    jobs = Jobs(open_database(settings))
+    job = jobs.claim("doomed", 60)
+    assert job is not None
+    jobs.heartbeat(job, {"step": 1})
+    begun.send(job.id)
+    begun.recv()
+
+
+def enqueue_one(settings: Settings) -> int:
+    """Asks for the job that everybody asks for."""
+    database = open_database(settings)
+    try:
+        return Jobs(database).enqueue("retrain", {}, dedupe_key="the one").id
+    finally:
+        database.close()
