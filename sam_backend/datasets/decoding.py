@@ -2,6 +2,8 @@
 
 import io
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -25,9 +27,16 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SWAPS_SIDES: Final = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+
+# The chunks of a PNG that may hold EXIF data or XMP.
+_PNG_NOTES: Final = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 
 
-def decode_image(data: bytes, max_pixels: int = 200_000_000) -> npt.NDArray[np.uint8]:
+MAX_PIXELS: Final = 200_000_000
+
+
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
     """Decode a file to RGB, shape (H, W, 3) uint8, upright as its EXIF orientation says.
 
     The pixel count is checked from the header, before anything is decoded. 16-bit grey keeps its
@@ -43,11 +52,41 @@ def decode_image(data: bytes, max_pixels: int = 200_000_000) -> npt.NDArray[np.u
     Raises:
         ImageDecodeError: No image, a format not in `FORMATS`, damaged, cut short, or too large.
     """
+    with _opened(data, max_pixels) as image:
+        image.load()
+        return _rgb(_upright(image), is_png=image.format == "PNG")
+
+
+def image_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(height, width) of what `decode_image` would give, from the header where that tells.
+
+    Raises:
+        ImageDecodeError: No image, a format not in `FORMATS`, or too large. Damage behind the
+            header may go unseen.
+    """
+    with _opened(data, max_pixels) as image:
+        width, height = image.size
+        turn = _TURNS.get(_orientation(image)) if _may_be_turned(image, data) else None
+        return (width, height) if turn in _SWAPS_SIDES else (height, width)
+
+
+def file_suffix(data: bytes) -> str:
+    """What the name of such a file ends with, by its content: `.png`, `.jpeg`, …
+
+    Raises:
+        ImageDecodeError: No image, or a format not in `FORMATS`.
+    """
+    with _opened(data, MAX_PIXELS) as image:
+        return f".{image.format}".lower()
+
+
+@contextmanager
+def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """The image by its header; whatever Pillow raises inside becomes our error."""
     try:
         with Image.open(io.BytesIO(data), formats=_known_formats()) as image:
             _check_size(image.size, max_pixels)
-            image.load()
-            return _rgb(_upright(image), is_png=image.format == "PNG")
+            yield image
     except ImageDecodeError:
         raise
     except Image.DecompressionBombError as error:
@@ -73,12 +112,22 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    turn = _TURNS.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 1, upright, where it is missing or damaged."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except (OSError, ValueError, SyntaxError, struct.error):
-        return image  # damaged EXIF data: browsers show such an image as it is stored
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    return image if turn is None else image.transpose(turn)
+        return 1  # damaged EXIF data: browsers show such an image as it is stored
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _may_be_turned(image: Image.Image, data: bytes) -> bool:
+    """Whether to look for an orientation: Pillow decodes a whole PNG to find one at its end."""
+    return image.format != "PNG" or any(chunk in data for chunk in _PNG_NOTES)
 
 
 def _rgb(image: Image.Image, is_png: bool) -> npt.NDArray[np.uint8]:

@@ -1,0 +1,187 @@
+"""Our own file of a data set: JSON lines, one an image.
+
+The first line is the header:
+
+    {"format": "sam-backend data set", "version": 1, "name": …, "licence": …, "skipped": {…}}
+
+and each other line an image, its path relative to the manifest where it lies below it:
+
+    {"name": …, "path": …, "digest": …, "size": [H, W], "masks": [{"segmentation":
+     {"size": [H, W], "counts": …}, "label": …, "annotator": …}, …]}
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sam_backend.datasets import reasons
+from sam_backend.datasets.collecting import Annotation, Collector
+from sam_backend.datasets.decoding import MAX_PIXELS
+from sam_backend.datasets.documents import text_of
+from sam_backend.datasets.image_files import ImageFile, examine
+from sam_backend.datasets.types import Dataset, LabelledMask
+from sam_backend.errors import ImageDecodeError, InvalidInputError
+from sam_backend.masks.rle import to_coco
+
+FORMAT = "sam-backend data set"
+VERSION = 1
+_MAX_HEADER_BYTES = 1 << 20
+
+
+def write_manifest(dataset: Dataset, file: Path) -> None:
+    """Write a data set's manifest; at no time a half of it lies at `file`.
+
+    Args:
+        dataset: What to write.
+        file: By custom `*.jsonl`; its folder is made.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    folder = file.absolute().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{file.name}.{uuid.uuid4().hex}"
+    try:
+        with unfinished.open("x", encoding="ascii") as stream:
+            for record in _records(dataset, folder):
+                stream.write(json.dumps(record, separators=(",", ":")) + "\n")
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _records(dataset: Dataset, folder: Path) -> Iterator[dict[str, Any]]:
+    yield {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": dataset.name,
+        "licence": dataset.licence,
+        "skipped": dict(dataset.skipped),
+    }
+    for image in dataset:
+        path = image.path.absolute()
+        yield {
+            "name": image.name,
+            "path": str(path.relative_to(folder) if path.is_relative_to(folder) else path),
+            "digest": image.digest,
+            "size": list(image.size),
+            "masks": [_mask_record(mask) for mask in image.masks],
+        }
+
+
+def _mask_record(mask: LabelledMask) -> dict[str, Any]:
+    return {
+        "segmentation": to_coco(mask.rle),
+        "label": mask.label,
+        "annotator": mask.annotator,
+    }
+
+
+def read_manifest(file: Path, verify: bool = True) -> Dataset:
+    """Read a manifest; what it counted as skipped is counted on.
+
+    Args:
+        file: Written by `write_manifest`.
+        verify: Read every image file and skip those that are not the ones the masks were drawn on.
+            Without, only that it exists is looked at.
+
+    Raises:
+        InvalidInputError: The file is missing or no manifest that we know.
+    """
+    try:
+        with file.open("rb") as stream:
+            header = _check_header(stream.readline(), file)
+            collector = Collector(min_area_px=1)
+            for reason, count in _counts(header.get("skipped")):
+                collector.skip(reason, count)
+            for line in stream:
+                _add(line, file.absolute().parent, verify, collector)
+    except OSError as error:
+        raise InvalidInputError(f"{file} cannot be read: {error.strerror}") from error
+    name, licence = text_of(header.get("name")), text_of(header.get("licence"))
+    return collector.dataset(name or file.stem, licence)
+
+
+def is_manifest(file: Path) -> bool:
+    """Whether a file's first line is a manifest's header, of any version."""
+    try:
+        with file.open("rb") as stream:
+            header = _parse(stream.readline(_MAX_HEADER_BYTES))
+    except OSError:
+        return False
+    return header is not None and header.get("format") == FORMAT
+
+
+def _check_header(line: bytes, file: Path) -> dict[str, Any]:
+    header = _parse(line)
+    if header is None or header.get("format") != FORMAT:
+        raise InvalidInputError(f"{file} does not start with the header of a {FORMAT}")
+    if header.get("version") != VERSION:
+        raise InvalidInputError(
+            f"{file} is a {FORMAT} of version {header.get('version')!r}, we read {VERSION}"
+        )
+    return header
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _counts(skipped: Any) -> Iterable[tuple[str, int]]:
+    if not isinstance(skipped, dict):
+        return ()
+    return ((reason, count) for reason, count in skipped.items() if isinstance(count, int))
+
+
+def _add(line: bytes, folder: Path, verify: bool, collector: Collector) -> None:
+    record = _parse(line) or {}
+    name, path, masks = record.get("name"), record.get("path"), record.get("masks")
+    file = _image_file(record)
+    if (
+        file is None
+        or not isinstance(name, str)
+        or not isinstance(path, str)
+        or not isinstance(masks, list)
+    ):
+        collector.skip(reasons.MALFORMED_RECORD)
+        return
+    fault = _fault(folder / path, file, verify)
+    if fault is not None:
+        collector.skip(fault)
+        return
+    annotations = [_annotation(mask if isinstance(mask, dict) else {}) for mask in masks]
+    collector.add_examined(name, folder / path, file, annotations, file.size)
+
+
+def _image_file(record: dict[str, Any]) -> ImageFile | None:
+    digest, size = record.get("digest"), record.get("size")
+    if not isinstance(digest, str) or not isinstance(size, list) or len(size) != 2:
+        return None
+    if not all(isinstance(side, int) and side > 0 for side in size):
+        return None
+    height, width = size
+    return ImageFile(digest, (height, width)) if height * width <= MAX_PIXELS else None
+
+
+def _annotation(record: dict[str, Any]) -> Annotation:
+    return Annotation(
+        record.get("segmentation"), text_of(record.get("label")), text_of(record.get("annotator"))
+    )
+
+
+def _fault(path: Path, expected: ImageFile, verify: bool) -> str | None:
+    """Why an image cannot be used; None if it can."""
+    try:
+        if verify:
+            return None if examine(path) == expected else reasons.CHANGED_IMAGE
+        return None if path.is_file() else reasons.MISSING_IMAGE
+    except FileNotFoundError:
+        return reasons.MISSING_IMAGE
+    except (ImageDecodeError, OSError):
+        return reasons.UNREADABLE_IMAGE

@@ -1,0 +1,73 @@
+"""A data set from a path, whatever its format."""
+
+from pathlib import Path
+
+from sam_backend.datasets.coco import coco_dataset, is_coco
+from sam_backend.datasets.documents import load_json
+from sam_backend.datasets.manifest import is_manifest, read_manifest
+from sam_backend.datasets.sa1b import is_sa1b, read_sa1b, sa1b_dataset
+from sam_backend.datasets.types import Dataset
+from sam_backend.errors import InvalidInputError
+
+_FORMATS = "our manifest (JSON lines), a COCO instances file or SA-1B JSON"
+_PROBED = 10  # files of a folder that are looked into, or named in an error
+
+
+def read_dataset(path: Path, images: Path | None = None) -> Dataset:
+    """Read a data set.
+
+    Args:
+        path: A manifest, a COCO file, a JSON file of SA-1B, or a folder that holds one manifest or
+            COCO file or any number of SA-1B's.
+        images: Folder of the images, for COCO and SA-1B where they do not lie beside the file; a
+            manifest names its images itself.
+
+    Raises:
+        InvalidInputError: There is no data set, one of several must be named, or none of its images
+            can be used.
+    """
+    if not path.exists():
+        raise InvalidInputError(f"there is no data set {path}")
+    if images is not None and not images.is_dir():
+        raise InvalidInputError(f"there is no folder of images {images}")
+    dataset = _read_folder(path, images) if path.is_dir() else _read_file(path, images)
+    if not dataset.images:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dataset.skipped.items())
+        raise InvalidInputError(
+            f"{path} holds no image that can be used: {reasons or 'it is empty'}"
+        )
+    return dataset
+
+
+def _read_file(file: Path, images: Path | None) -> Dataset:
+    if is_manifest(file):
+        if images is not None:
+            raise InvalidInputError(f"{file} is a manifest, which names its images itself")
+        return read_manifest(file)
+    document = load_json(file)
+    if is_coco(document):
+        return coco_dataset(document, file, images)
+    if is_sa1b(document):
+        return sa1b_dataset(document, file, images)
+    raise InvalidInputError(f"{file} is no data set: {_FORMATS} expected")
+
+
+def _read_folder(folder: Path, images: Path | None) -> Dataset:
+    manifests = sorted(file for file in folder.glob("*.jsonl") if is_manifest(file))
+    documents = sorted(folder.glob("*.json"))
+    files = manifests or documents
+    if not files:
+        raise InvalidInputError(f"{folder} holds no data set: {_FORMATS} expected")
+    if len(files) == 1:
+        return _read_file(files[0], images)
+    if not manifests and any(map(_is_sa1b_file, documents[:_PROBED])):
+        return read_sa1b(folder, images)
+    names = ", ".join(file.name for file in files[:_PROBED])
+    raise InvalidInputError(f"{folder} holds {len(files)} data sets, name one of them: {names}")
+
+
+def _is_sa1b_file(file: Path) -> bool:
+    try:
+        return is_sa1b(load_json(file))
+    except InvalidInputError:
+        return False

@@ -1,0 +1,15 @@
+"""Why a record was left out of a data set: the keys of `Dataset.skipped`."""
+
+from typing import Final
+
+EMPTY_MASK: Final = "empty mask"
+SMALL_MASK: Final = "mask too small"
+OTHER_SIZE: Final = "mask of another size than its image"
+MALFORMED_MASK: Final = "malformed mask"
+NO_IMAGE_OF_MASK: Final = "mask without image"
+
+NO_MASKS: Final = "image without masks"
+MISSING_IMAGE: Final = "missing image"
+UNREADABLE_IMAGE: Final = "unreadable image"
+CHANGED_IMAGE: Final = "image changed since"
+MALFORMED_RECORD: Final = "malformed record"

@@ -1,0 +1,58 @@
+"""Which images to train on and which to keep for judging."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from sam_backend.datasets.types import Dataset
+from sam_backend.errors import InvalidInputError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """The two parts of a data set; no image is in both.
+
+    Attributes:
+        train: To learn from.
+        held_out: To judge by, never learned from.
+    """
+
+    train: Dataset
+    held_out: Dataset
+
+
+def split(dataset: Dataset, held_out_share: float, seed: int = 0) -> Split:
+    """Divide by image, the same at any time and on any machine.
+
+    An image's part follows from its digest alone: it stays where it is while the set grows, and
+    copies of an image stay together. Only where a part were empty, the image nearest to the border
+    changes sides, and may change back once there are more. A single image is trained on.
+
+    Args:
+        dataset: The whole; it alone tells what its reader skipped, the parts do not.
+        held_out_share: About this share of the images is held out; between 0 and 1, both excluded.
+        seed: Another seed divides differently.
+
+    Raises:
+        InvalidInputError: The share is out of range.
+    """
+    if not 0 < held_out_share < 1:
+        raise InvalidInputError(f"the held-out share must be between 0 and 1, not {held_out_share}")
+    places = {image.digest: _place(image.digest, seed) for image in dataset}
+    n_below = sum(place < held_out_share for place in places.values())
+    n_held_out = min(max(n_below, 1), max(len(places) - 1, 0))
+    held_out = set(sorted(places, key=lambda digest: places[digest])[:n_held_out])
+    return Split(
+        train=_part(dataset, "train", set(places) - held_out),
+        held_out=_part(dataset, "held out", held_out),
+    )
+
+
+def _place(digest: str, seed: int) -> float:
+    """Where an image stands between 0 and 1, evenly spread over images."""
+    content = hashlib.sha256(f"{seed} {digest}".encode()).digest()
+    return int.from_bytes(content[:8], "big") / 2**64
+
+
+def _part(dataset: Dataset, part: str, digests: set[str]) -> Dataset:
+    images = tuple(image for image in dataset if image.digest in digests)
+    return replace(dataset, name=f"{dataset.name} ({part})", images=images, skipped={})
