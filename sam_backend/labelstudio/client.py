@@ -66,6 +66,11 @@ class LabelStudioClient:
         """GET /api/version/: the release and its parts. Needs no token."""
         return _object(self.answer("GET", "/api/version/"), "/api/version/")
 
+    def project(self, project_id: int) -> Json:
+        """GET /api/projects/<id>/: its title, label config and counts."""
+        path = f"/api/projects/{project_id}/"
+        return _object(self.answer("GET", path), path)
+
     def ml_backends(self, project_id: int) -> list[Json]:
         """GET /api/ml?project=<id>: a project's backends; Label Studio asks each for its health."""
         query = {"project": str(project_id)}
@@ -121,7 +126,14 @@ class LabelStudioClient:
         Raises:
             LabelStudioError: Label Studio is out of reach, refuses the call, or answers no JSON.
         """
-        response = self.call(method, path, query, json, files, timeout_s)
+        return self.json_of(self.call(method, path, query, json, files, timeout_s), method, path)
+
+    def json_of(self, response: httpx.Response, method: str, path: str) -> Any:
+        """The JSON of an answer to `call`; None for an empty one.
+
+        Raises:
+            LabelStudioError: The answer is an error, a redirect or no JSON.
+        """
         if response.is_redirect:
             raise LabelStudioError(
                 f"{method} {path} at {self.host.url} answers {response.status_code} to "

@@ -13,11 +13,13 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from pydantic import TypeAdapter
 
 from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,16 @@ class Connections:
         self._lock = threading.Lock()
         self._table: _Table = {}
         self._stamp: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The connections that the settings' data folder keeps."""
+        token = settings.label_studio_api_key
+        return cls(
+            settings.data_dir / "connections.json",
+            settings.label_studio_url,
+            None if token is None else token.get_secret_value(),
+        )
 
     def remember(self, project: str, url: str, token: str) -> None:
         """Keep what /setup said; an unchanged connection writes nothing.
@@ -87,6 +99,37 @@ class Connections:
             )
         ((url, token),) = claims.items()
         return LabelStudioHost(url, self._token or token)
+
+    def host_of_number(self, number: int) -> LabelStudioHost:
+        """The Label Studio of a project that is known by its number only.
+
+        Raises:
+            LabelStudioError: Its token or address is unknown, or two servers have such a project.
+        """
+        with self._lock:
+            known = [uid for uid in self._read() if uid.partition(".")[0] == str(number)]
+        if self._url is not None:
+            # The projects of one server; a number's newest /setup comes last.
+            host = self.host(known[-1] if known else str(number))
+            if not host.token:
+                raise LabelStudioError(
+                    f"no token for project {number} of {self._url}: set LABEL_STUDIO_API_KEY, or "
+                    "open the project's model page in Label Studio (it sends one)"
+                )
+            return host
+        hosts = {(host.url, host.token): host for host in map(self.host, known)}
+        if not hosts:
+            raise LabelStudioError(
+                f"project {number} is unknown: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or "
+                "connect this backend to it in Label Studio (its model page sends /setup)"
+            )
+        if len(hosts) > 1:
+            addresses = " and ".join(sorted({url for url, _ in hosts}))
+            raise LabelStudioError(
+                f"project {number} was set up several times, at {addresses}: set LABEL_STUDIO_URL "
+                "and LABEL_STUDIO_API_KEY to say which one is meant"
+            )
+        return next(iter(hosts.values()))
 
     def projects(self) -> dict[str, list[str]]:
         """Addresses by project uid, without tokens, for the status page."""

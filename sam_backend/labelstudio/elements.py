@@ -19,9 +19,11 @@ from sam_backend.labelstudio.tags import (
     TagParameters,
 )
 
-_REGION_KINDS = (*OUTPUT_KINDS, "keypoint", "ellipse", "vector", "magicwand")
+REGION_KINDS = (*OUTPUT_KINDS, "keypoint", "ellipse", "vector", "magicwand")
+"""The tags that draw regions on an image, in lower case and without `labels`."""
+
 CONTROL_TAGS = {"labels": "labels"} | {
-    tag: kind for kind in _REGION_KINDS for tag in (kind, f"{kind}labels")
+    tag: kind for kind in REGION_KINDS for tag in (kind, f"{kind}labels")
 }
 """The tags that draw or name regions on an image, in lower case, with their kind."""
 

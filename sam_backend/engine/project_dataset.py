@@ -1,0 +1,180 @@
+"""What people accepted in a Label Studio project, as a data set on disk."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sam_backend.datasets import reasons
+from sam_backend.datasets.collecting import MIN_AREA_PX
+from sam_backend.datasets.manifest import write_manifest
+from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
+from sam_backend.engine.project_images import ProjectImages
+from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
+from sam_backend.labelstudio.annotations import (
+    AnnotatedTask,
+    annotated_tasks,
+    count_annotated_tasks,
+)
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.connections import Connections
+from sam_backend.labelstudio.drawn_masks import DrawnMask, drawn_masks
+from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.labelstudio.images import image_resolver
+from sam_backend.labelstudio.tags import ImageTag
+from sam_backend.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CANCELLED = "skipped by its annotator"
+NO_ADDRESS = "task without an image address"
+UNFETCHED_IMAGE = "image cannot be fetched"
+
+# Each call waits for Label Studio's database, which a busy server shares with its annotators.
+_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far a pull is.
+
+    Attributes:
+        tasks: Annotated tasks read so far.
+        of_tasks: Annotated tasks that the project had at the start.
+        masks: Masks kept so far.
+        fetched: Images fetched so far; the others lay in the folder.
+    """
+
+    tasks: int
+    of_tasks: int
+    masks: int
+    fetched: int
+
+
+def host_of_project(settings: Settings, project_id: int) -> LabelStudioHost:
+    """The Label Studio of a project, for work outside of a request.
+
+    It is what LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY say, else what the project's /setup said.
+
+    Raises:
+        LabelStudioError: Neither is known, or several servers have such a project. The message
+            says what to set.
+    """
+    return Connections.of(settings).host_of_number(project_id)
+
+
+def pull_project(
+    host: LabelStudioHost,
+    project_id: int,
+    folder: Path,
+    settings: Settings,
+    observe: Callable[[PullProgress], None] | None = None,
+    only_gold: bool = False,
+    since: datetime | None = None,
+) -> Dataset:
+    """Read all accepted masks of a project, and its images into a folder.
+
+    Images are kept in `images/` under their digest, so that the next pull into the same folder
+    fetches new ones only; `manifest.jsonl` is what was pulled last. The masks of all annotators
+    are kept, each with its annotator's user id; a task's second image tag is an image of its own.
+
+    Args:
+        host: The project's Label Studio (`host_of_project`).
+        project_id: The project.
+        folder: Made if it is missing. Two pulls must not share it at the same time.
+        settings: Limits of images, as the server has them.
+        observe: Told after each task.
+        only_gold: Only annotations marked as ground truth.
+        since: Only annotations saved after this moment of Label Studio's clock.
+
+    Returns:
+        The data set, possibly without images. `skipped` counts masks that cannot be used, images
+        that cannot be had (the log says which and why) and annotations that were skipped.
+
+    Raises:
+        LabelConfigError: The project's label config cannot be used.
+        LabelStudioError: Label Studio is out of reach or refuses a call.
+        OSError: The folder cannot be written.
+    """
+    max_pixels = settings.max_image_megapixels * 1_000_000
+    images = ProjectImages(folder / "images", image_resolver(settings), max_pixels)
+    with LabelStudioClient(host, _TIMEOUT_S) as client:
+        project = client.project(project_id)
+        reader = _Reader(LabelConfig.parse(str(project.get("label_config", ""))), images, host)
+        cancelled = project.get("skipped_annotations_number")
+        if isinstance(cancelled, int) and cancelled > 0:
+            reader.skipped[CANCELLED] = cancelled
+        n_tasks = count_annotated_tasks(client, project_id, since)
+        found: list[LabelledImage] = []
+        n_masks = 0
+        tasks = annotated_tasks(client, project_id, only_gold, since)
+        for number, task in enumerate(tasks, 1):
+            labelled = reader.read(task)
+            found += labelled
+            n_masks += sum(len(image.masks) for image in labelled)
+            if observe is not None:
+                observe(PullProgress(number, max(n_tasks, number), n_masks, images.n_fetched))
+    name = f"{project.get('title', '')} (project {project_id})".strip()
+    dataset = Dataset(name, tuple(found), dict(reader.skipped))
+    write_manifest(dataset, folder / "manifest.jsonl")
+    return dataset
+
+
+class _Reader:
+    """Turns tasks into labelled images and counts what it leaves out."""
+
+    def __init__(self, config: LabelConfig, images: ProjectImages, host: LabelStudioHost) -> None:
+        self.skipped: Counter[str] = Counter()
+        self._config = config
+        self._images = images
+        self._host = host
+
+    def read(self, task: AnnotatedTask) -> list[LabelledImage]:
+        """A task's images with at least one mask."""
+        drawn = [
+            mask
+            for annotation in task.annotations
+            for mask in drawn_masks(annotation.result, annotation.annotator, self.skipped)
+        ]
+        names = {tag.name for tag in self._config.images}
+        if stray := sum(mask.image_name not in names for mask in drawn):
+            self.skipped[reasons.NO_IMAGE_OF_MASK] += stray
+        images = (self._image(task, tag, drawn) for tag in self._config.images)
+        return [image for image in images if image is not None]
+
+    def _image(
+        self, task: AnnotatedTask, tag: ImageTag, drawn: Iterable[DrawnMask]
+    ) -> LabelledImage | None:
+        masks = [mask.mask for mask in drawn if mask.image_name == tag.name]
+        if not masks:
+            return None  # not fetched either
+        name = f"task {task.task_id}"
+        if len(self._config.images) > 1:
+            name += f" {tag.name}"
+        try:
+            kept = self._images.get(tag.address(task.data), self._host, task.task_id)
+        except (InvalidInputError, ImageFetchError, ImageDecodeError) as error:
+            self.skipped[_reason(error)] += 1
+            log.warning("%s is left out with its %d masks: %s", name, len(masks), error)
+            return None
+        usable = tuple(mask for mask in masks if self._is_usable(mask, kept.size))
+        path = self._images.folder / kept.name
+        return LabelledImage(name, path, kept.digest, kept.size, usable) if usable else None
+
+    def _is_usable(self, mask: LabelledMask, size: tuple[int, int]) -> bool:
+        if mask.rle.size != size:
+            self.skipped[reasons.OTHER_SIZE] += 1
+            return False
+        if mask.rle.area_px < MIN_AREA_PX:
+            self.skipped[reasons.SMALL_MASK] += 1
+            return False
+        return True
+
+
+def _reason(error: InvalidInputError | ImageFetchError | ImageDecodeError) -> str:
+    if isinstance(error, ImageFetchError):
+        return UNFETCHED_IMAGE
+    return reasons.UNREADABLE_IMAGE if isinstance(error, ImageDecodeError) else NO_ADDRESS

@@ -1,0 +1,99 @@
+"""The images of a project's tasks, each fetched once and kept as a file for all retrainings."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sam_backend.datasets.decoding import decode_image, file_suffix
+from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.labelstudio.images import ImageResolver
+
+
+@dataclass(frozen=True, slots=True)
+class KeptImage:
+    """An image file in the folder.
+
+    Attributes:
+        name: The file's name, `<digest><suffix>`.
+        digest: sha256 of its bytes, lower-case hex.
+        height: In pixels, after EXIF rotation.
+        width: In pixels, after EXIF rotation.
+    """
+
+    name: str
+    digest: str
+    height: int
+    width: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.height, self.width
+
+
+class ProjectImages:
+    """Fetches images into a folder, unless they lie there. One process at a time.
+
+    What an address led to is kept in `index.jsonl`, a line for each; the address itself is kept as
+    its sha256 only, for it may hold a secret. A line that a killed process left half written is
+    fetched anew.
+
+    Args:
+        folder: Made if it is missing.
+        resolver: Fetches, with the limits of the server.
+        max_pixels: Images with more are refused.
+
+    Attributes:
+        n_fetched: Images that were not in the folder yet.
+    """
+
+    def __init__(self, folder: Path, resolver: ImageResolver, max_pixels: int) -> None:
+        self.folder = folder
+        self.n_fetched = 0
+        self._resolver = resolver
+        self._max_pixels = max_pixels
+        self._index = folder / "index.jsonl"
+        folder.mkdir(parents=True, exist_ok=True)
+        self._known = self._read()
+
+    def get(self, address: str, host: LabelStudioHost, task_id: int) -> KeptImage:
+        """The image that a task's field names.
+
+        Raises:
+            ImageFetchError: It cannot be had.
+            ImageDecodeError: It is no image that we can read.
+        """
+        key = hashlib.sha256(f"{host.url} {address}".encode()).hexdigest()
+        known = self._known.get(key)
+        if known is not None and (self.folder / known.name).is_file():
+            return known
+        fetched = self._resolver.fetch(address, host, task_id)
+        height, width = decode_image(fetched.data, self._max_pixels).shape[:2]
+        name = fetched.digest + file_suffix(fetched.data)
+        kept = KeptImage(name, fetched.digest, height, width)
+        self._write(name, fetched.data)
+        with self._index.open("a", encoding="ascii") as lines:
+            lines.write(json.dumps({"address": key, **asdict(kept)}) + "\n")
+        self._known[key] = kept
+        self.n_fetched += 1
+        return kept
+
+    def _write(self, name: str, data: bytes) -> None:
+        temporary = self.folder / f"{name}.{os.getpid()}.tmp"
+        temporary.write_bytes(data)
+        temporary.replace(self.folder / name)
+
+    def _read(self) -> dict[str, KeptImage]:
+        known: dict[str, KeptImage] = {}
+        if not self._index.exists():
+            return known
+        for line in self._index.read_bytes().splitlines():
+            try:
+                fields = json.loads(line)
+                address = fields.pop("address")
+                known[address] = KeptImage(**fields)
+            except (ValueError, TypeError, KeyError, AttributeError):
+                continue
+        return known
