@@ -4,6 +4,8 @@
 size if it has no absolute positions: relative ones are interpolated by `segment_anything` itself.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from segment_anything.modeling import Sam
@@ -29,9 +31,9 @@ def set_input_size(sam: Sam, size: int) -> None:
     prompts.mask_input_size = (4 * size // stride, 4 * size // stride)
 
 
-def network_input(sam: Sam, examples: list[Example]) -> torch.Tensor:
+def network_input(sam: Sam, examples: Sequence[Example]) -> torch.Tensor:
     """Normalised pixels with zeros in the padding, shape (B, 3, S, S) float32, as SAM wants."""
-    stacked = torch.from_numpy(np.stack([example.image for example in examples]))
+    stacked = torch.from_numpy(np.stack([example.image for example in examples])).to(sam.device)
     pixels: torch.Tensor = (stacked.permute(0, 3, 1, 2).float() - sam.pixel_mean) / sam.pixel_std
-    padding = torch.from_numpy(padded_pixels(examples))[:, None]
+    padding = torch.from_numpy(padded_pixels(examples)).to(sam.device)[:, None]
     return pixels.masked_fill(padding, 0.0)

@@ -1,10 +1,11 @@
 """A simulated annotator during training: a first click or box, then clicks where the mask is wrong.
 
-After appendix A of the SAM paper (arXiv 2304.02643), with fewer corrections: each pass gives the
-decoder all prompts so far and the previous logits; a lone click gets three masks of which only the
-best one learns (nearly, see RELAXATION), everything else gets one mask.
+After appendix A of the SAM paper (arXiv 2304.02643): each pass gives the decoder all prompts so far
+and the previous logits; a lone click gets three masks of which only the best one learns (nearly,
+see RELAXATION), everything else gets one mask.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +14,15 @@ import torch
 from segment_anything.modeling import Sam
 from torch.nn import functional as F
 
-from sam_backend.masks.clicks import MAX_BOX_SHIFT_PX, noisy_box, random_point
+from sam_backend.masks.clicks import MAX_BOX_SHIFT_PX, deepest_point, noisy_box, random_point
 from sam_backend.training.decoder import predict_masks
 from sam_backend.training.losses import mask_iou, mask_loss
 
 CLICK_SHARE = 0.6
 """Share of the sessions that start with a click; the others start with a box."""
+DEEPEST_SHARE = 0.5
+"""Share of the clicks at the deepest point of their region, where people click and where the
+standard evaluation does; the paper samples all of them at random."""
 RELAXATION = 0.2
 """Share of the loss that outputs other than the best get for a lone click.
 
@@ -30,16 +34,16 @@ _PAPER_SIDE_PX = 1024
 
 @dataclass(frozen=True, slots=True)
 class SessionResult:
-    """What one image's sessions cost and reached.
+    """What a batch's sessions cost and reached.
 
     Attributes:
-        loss: Scalar with gradient: mask and IoU losses, summed over passes, mean over targets.
+        loss: Mask and IoU losses, summed over passes, mean over targets.
         click_iou: Mean IoU of the masks chosen for lone clicks.
         box_iou: Mean IoU of the masks for lone boxes.
         last_iou: Mean IoU after the last pass.
     """
 
-    loss: torch.Tensor
+    loss: float
     click_iou: float
     box_iou: float
     last_iou: float
@@ -68,8 +72,11 @@ class Session:
         self._boxes = torch.from_numpy(np.stack(boxes) * _CELL_PX)
 
     def _click(self, region: npt.NDArray[np.bool_]) -> tuple[float, float]:
-        """A click somewhere in a random cell of `region`, x and y in pixels of the input."""
-        x, y = random_point(region, self._rng)
+        """A click somewhere in a cell of `region`, x and y in pixels of the input."""
+        if self._rng.random() < DEEPEST_SHARE:
+            x, y = deepest_point(region)
+        else:
+            x, y = random_point(region, self._rng)
         dx, dy = self._rng.random(2)
         return (x + dx) * _CELL_PX - 0.5, (y + dy) * _CELL_PX - 0.5
 
@@ -92,13 +99,12 @@ class Session:
         Without logits the dense prompt is the same for all, (1, C, h, w). SAM pads clicks without
         a box by one "no point"; sessions with a box skip their first click: all have T tokens.
         """
-        encoder, n_clicks = sam.prompt_encoder, self._xy.shape[1]
-        points = torch.from_numpy(self._xy), torch.from_numpy(self._label)
-        lone = torch.from_numpy(self.is_click)
-        clicks = points[0][lone], points[1][lone]
-        later = points[0][~lone, 1:], points[1][~lone, 1:]
-        clicked, dense = encoder(points=clicks, boxes=None, masks=None)
-        boxed, _ = encoder(points=later if n_clicks > 1 else None, boxes=self._boxes, masks=None)
+        encoder, n_clicks, device = sam.prompt_encoder, self._xy.shape[1], sam.device
+        xy, label = torch.from_numpy(self._xy).to(device), torch.from_numpy(self._label).to(device)
+        lone = torch.from_numpy(self.is_click).to(device)
+        later = (xy[~lone, 1:], label[~lone, 1:]) if n_clicks > 1 else None
+        clicked, dense = encoder(points=(xy[lone], label[lone]), boxes=None, masks=None)
+        boxed, _ = encoder(points=later, boxes=self._boxes.to(device), masks=None)
         sparse = clicked.new_empty(len(lone), *clicked.shape[1:])
         sparse = sparse.index_put((lone,), clicked).index_put((~lone,), boxed)
         if logits is None:
@@ -106,54 +112,73 @@ class Session:
         return sparse, encoder(points=None, boxes=None, masks=logits)[1]
 
 
+def passes(n_corrections: int, mask_only: bool, rng: np.random.Generator) -> list[bool]:
+    """For each pass after the first, whether a new click comes before it.
+
+    Args:
+        n_corrections: New clicks.
+        mask_only: Add two passes that have only the previous mask to go by, one at a random place
+            and one at the end (appendix A).
+        rng: Source of all chance.
+    """
+    with_click = [True] * n_corrections
+    if mask_only:
+        with_click.insert(int(rng.integers(n_corrections + 1)), False)
+        with_click.append(False)
+    return with_click
+
+
 def run_sessions(
     sam: Sam,
     embeddings: torch.Tensor,
     truth: npt.NDArray[np.float32],
-    n_corrections: int,
+    clicks: list[bool],
     rng: np.random.Generator,
     autocast: bool,
+    learn: Callable[[torch.Tensor], object],
 ) -> SessionResult:
-    """Annotate all targets of a batch of images and return the loss.
+    """Annotate all targets of a batch of images.
 
     Args:
         sam: The network; its prompt encoder must be set to the input's size.
         embeddings: The image encoder's output, shape (B, C, h, w).
         truth: Covered share of each low-resolution cell, shape (B * P, L, L) float32, the first P
             on the first image.
-        n_corrections: Passes after the first.
+        clicks: For each pass after the first, whether a new click comes before it (`passes`).
         rng: Source of all chance.
         autocast: Run the decoder in bfloat16.
+        learn: Takes each pass's loss, a scalar, and should go backward at once: passes share
+            nothing but the embeddings, so memory is needed for one pass only.
     """
     session = Session(truth, rng)
-    wanted = torch.from_numpy(truth)[:, None]
-    lone = torch.from_numpy(session.is_click)
+    device = embeddings.device
+    wanted = torch.from_numpy(truth).to(device)[:, None]
+    lone = torch.from_numpy(session.is_click).to(device)
+    rows = torch.arange(len(truth), device=device)
     position = sam.prompt_encoder.get_dense_pe()
-    total = embeddings.new_zeros(())
     previous: torch.Tensor | None = None
-    first_iou = last_iou = torch.zeros(len(truth))
-    for turn in range(n_corrections + 1):
+    ious, total = [], 0.0
+    for with_click in [False, *clicks]:
+        if previous is not None and with_click:
+            session.correct((previous[:, 0] > 0).cpu().numpy())
         sparse, dense = session.encode(sam, previous)
-        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             logits, predicted_iou = predict_masks(
                 sam.mask_decoder, embeddings, position, sparse, dense
             )
         judged = _judge(logits.float(), predicted_iou.float(), wanted)
-        is_ambiguous = lone if turn == 0 else torch.zeros_like(lone)
-        total = total + torch.where(is_ambiguous, judged.loss_of_three, judged.loss_of_one).mean()
+        is_ambiguous = lone if previous is None else torch.zeros_like(lone)
+        loss = torch.where(is_ambiguous, judged.loss_of_three, judged.loss_of_one).mean()
+        learn(loss)
+        total += loss.item()
         best = torch.where(is_ambiguous, judged.best_of_three, 0)
-        rows = torch.arange(len(truth))
         previous = logits.detach().float()[rows, best][:, None]
-        last_iou = judged.iou[rows, best]
-        if turn == 0:
-            first_iou = last_iou
-        if turn < n_corrections:
-            session.correct((previous[:, 0] > 0).numpy())
+        ious.append(judged.iou[rows, best])
     return SessionResult(
         total,
-        click_iou=float(first_iou[lone].mean()),
-        box_iou=float(first_iou[~lone].mean()),
-        last_iou=float(last_iou.mean()),
+        click_iou=float(ious[0][lone].mean()),
+        box_iou=float(ious[0][~lone].mean()),
+        last_iou=float(ious[-1].mean()),
     )
 
 
