@@ -20,17 +20,18 @@ class Split:
     held_out: Dataset
 
 
-def split(dataset: Dataset, held_out_share: float, seed: int = 0) -> Split:
+def split(dataset: Dataset, held_out_share: float, seed: int = 0, min_held_out: int = 1) -> Split:
     """Divide by image, the same at any time and on any machine.
 
     An image's part follows from its digest alone: it stays where it is while the set grows, and
-    copies of an image stay together. Only where a part were empty, the image nearest to the border
-    changes sides, and may change back once there are more. A single image is trained on.
+    copies of an image stay together. Only where a part were too small, the images nearest to the
+    border change sides, and may change back once there are more. A single image is trained on.
 
     Args:
         dataset: The whole; it alone tells what its reader skipped, the parts do not.
         held_out_share: About this share of the images is held out; between 0 and 1, both excluded.
         seed: Another seed divides differently.
+        min_held_out: Hold out so many images at the least, but never the last one.
 
     Raises:
         InvalidInputError: The share is out of range.
@@ -39,7 +40,7 @@ def split(dataset: Dataset, held_out_share: float, seed: int = 0) -> Split:
         raise InvalidInputError(f"the held-out share must be between 0 and 1, not {held_out_share}")
     places = {image.digest: _place(image.digest, seed) for image in dataset}
     n_below = sum(place < held_out_share for place in places.values())
-    n_held_out = min(max(n_below, 1), max(len(places) - 1, 0))
+    n_held_out = min(max(n_below, min_held_out), max(len(places) - 1, 0))
     held_out = set(sorted(places, key=lambda digest: places[digest])[:n_held_out])
     return Split(
         train=_part(dataset, "train", set(places) - held_out),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, or_, select, update
 
 from sam_backend.errors import InvalidInputError, SamBackendError
 from sam_backend.store.database import Database
@@ -131,20 +131,26 @@ class Jobs:
             if row is not None:
                 return Job.of(row)
 
-    def claim(self, worker: str, lease_s: float = LEASE_S) -> Job | None:
+    def claim(self, worker: str, lease_s: float = LEASE_S, job_id: int | None = None) -> Job | None:
         """Takes the oldest job that waits, or whose worker has fallen silent; None: there is none.
 
         Args:
             worker: Names the worker for people, such as "host:pid".
             lease_s: The job is ours for so long, and again after each heartbeat.
+            job_id: Takes only this one.
         """
         while True:
             with self._database.writing() as connection:
-                job = self._claimable(connection)
+                job = self._claimable(connection, job_id)
                 if job is None:
                     return None
                 if not self._settled(connection, job):
                     return self._take(connection, job, worker, lease_s)
+
+    def is_waiting(self) -> bool:
+        """Whether there is a job to claim."""
+        with self._database.reading() as connection:
+            return connection.execute(self._claimables()).first() is not None
 
     def heartbeat(self, job: Job, progress: Mapping[str, Any] | None = None) -> bool:
         """Extends the lease and stores what the worker has to tell.
@@ -243,16 +249,19 @@ class Jobs:
         with self._database.reading() as connection:
             return [Job.of(row) for row in connection.execute(query)]
 
-    def _claimable(self, connection: Connection) -> Job | None:
-        """The oldest job that may be taken, locked; rows that others have locked are not seen."""
+    def _claimables(self, job_id: int | None = None) -> Select[Any]:
+        """The oldest job that may be taken, or only the one of that number."""
         silent = and_(JOBS.c.state == "running", JOBS.c.lease_until <= self._now())
-        row = connection.execute(
-            select(JOBS)
-            .where(or_(JOBS.c.state == "queued", silent))
-            .order_by(JOBS.c.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)  # SQLite has one writer, and no such words
-        ).first()
+        query = select(JOBS).where(or_(JOBS.c.state == "queued", silent))
+        if job_id is not None:
+            query = query.where(JOBS.c.id == job_id)
+        return query.order_by(JOBS.c.id).limit(1)
+
+    def _claimable(self, connection: Connection, job_id: int | None) -> Job | None:
+        """That job, locked; rows that others have locked are not seen."""
+        # SQLite has one writer, and no such words.
+        query = self._claimables(job_id).with_for_update(skip_locked=True)
+        row = connection.execute(query).first()
         return None if row is None else Job.of(row)
 
     def _settled(self, connection: Connection, job: Job) -> bool:

@@ -245,3 +245,23 @@ def test_processes_that_ask_at_once_get_one_job(settings: Settings, jobs: Jobs) 
         ids = pool.map(enqueue_one, [settings] * 12, chunksize=4)
     assert len(set(ids)) == 1
     assert len(jobs.list()) == 1
+
+
+def test_one_job_can_be_asked_for(jobs: Jobs) -> None:
+    assert not jobs.is_waiting()
+    first, second = jobs.enqueue("retrain", {}), jobs.enqueue("retrain", {})
+    assert jobs.is_waiting()
+    job = jobs.claim("w", job_id=second.id)
+    assert job is not None
+    assert job.id == second.id
+    assert jobs.claim("w", job_id=second.id) is None, "it is taken"
+    assert claimed(jobs).id == first.id
+    assert not jobs.is_waiting()
+
+
+def test_a_job_of_a_silent_worker_waits(jobs: Jobs, clock: Clock) -> None:
+    jobs.enqueue("retrain", {})
+    claimed(jobs, lease_s=60)
+    assert not jobs.is_waiting()
+    clock.move(61)
+    assert jobs.is_waiting()
