@@ -101,7 +101,7 @@ def read_manifest(file: Path, verify: bool = True) -> Dataset:
     except OSError as error:
         raise InvalidInputError(f"{file} cannot be read: {error.strerror}") from error
     name, licence = text_of(header.get("name")), text_of(header.get("licence"))
-    return collector.dataset(name or file.stem, licence)
+    return collector.dataset(file.stem if name is None else name, licence)
 
 
 def is_manifest(file: Path) -> bool:

@@ -32,10 +32,8 @@ def read_dataset(path: Path, images: Path | None = None) -> Dataset:
         raise InvalidInputError(f"there is no folder of images {images}")
     dataset = _read_folder(path, images) if path.is_dir() else _read_file(path, images)
     if not dataset.images:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in dataset.skipped.items())
-        raise InvalidInputError(
-            f"{path} holds no image that can be used: {reasons or 'it is empty'}"
-        )
+        skipped = ", ".join(f"{reason}: {count}" for reason, count in dataset.skipped.items())
+        raise InvalidInputError(f"no image of {path} can be used ({skipped or 'it lists none'})")
     return dataset
 
 

@@ -12,6 +12,7 @@ from sam_backend.masks.types import Mask, check_mask
 _MORE = 0x20
 _SIGN = 0x10
 _FIRST_LETTER = 48
+_OUT_OF_RANGE = "counts must not be negative or longer than an image"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,16 +94,23 @@ def from_coco(segmentation: Mapping[str, object]) -> RLE:
     ):
         raise InvalidInputError(f"size must be [height, width], not {size!r}")
     if isinstance(counts, str):
-        counts = counts.encode()
+        counts = counts.encode(errors="surrogatepass")
     if isinstance(counts, bytes):
         numbers = _decompress(counts)
     elif isinstance(counts, list) and all(isinstance(count, int) for count in counts):
-        numbers = np.array(counts, dtype=np.int64)
+        numbers = _plain(counts)
     else:
         raise InvalidInputError(f"counts must be a text or a list, not {type(counts).__name__}")
     if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= 1 << 32:
-        raise InvalidInputError("counts must not be negative or longer than an image")
+        raise InvalidInputError(_OUT_OF_RANGE)
     return RLE((size[0], size[1]), numbers.astype(np.uint32))
+
+
+def _plain(counts: list[int]) -> npt.NDArray[np.int64]:
+    try:
+        return np.array(counts, dtype=np.int64)
+    except OverflowError:
+        raise InvalidInputError(_OUT_OF_RANGE) from None
 
 
 def _decompress(letters: bytes) -> npt.NDArray[np.int64]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam_backend.datasets.decoding import decode_image
+from sam_backend.datasets.decoding import decode_image, image_size
 from sam_backend.errors import ImageDecodeError
 
 ORIENTATION = 0x0112
@@ -173,3 +173,33 @@ def test_too_many_pixels_are_refused_by_the_header(width: int, height: int) -> N
 
 def test_the_limit_itself_is_allowed() -> None:
     assert decode_image(encoded(Image.new("RGB", (100, 100))), 10_000).shape == (100, 100, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "WEBP", "PNG", "MPO"])
+@pytest.mark.parametrize("orientation", [None, 1, 3, 5, 6, 7, 8, 77])
+def test_the_size_is_told_without_the_pixels(kind: str, orientation: int | None) -> None:
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[ORIENTATION] = orientation
+    data = encoded(Image.fromarray(picture()), kind, exif=exif)
+    assert image_size(data) == decode_image(data).shape[:2]
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_is_found() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    data = encoded(Image.fromarray(picture()), exif=exif)
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    moved = data[:start] + data[end:-12] + data[start:end] + data[-12:]
+    assert image_size(moved) == decode_image(moved).shape[:2] == (30, 20)
+
+
+def test_the_size_comes_from_the_header_of_what_is_not_whole() -> None:
+    assert image_size(empty_png(101, 100)) == (100, 101)
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>Login</html>", empty_png(60_000, 60_000)])
+def test_no_size_of_what_is_never_decoded(data: bytes) -> None:
+    with pytest.raises(ImageDecodeError):
+        image_size(data)

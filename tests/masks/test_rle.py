@@ -53,6 +53,8 @@ def test_compressed_counts_of_any_length(counts: list[int]) -> None:
         ({"size": [0, 2], "counts": []}, "do not fill"),
         ({"size": [2, 2], "counts": [5, -1]}, "negative"),
         ({"size": [2, 2], "counts": [2**40]}, "longer than"),
+        ({"size": [2, 2], "counts": [2**70]}, "longer than"),
+        ({"size": [2, 2], "counts": "\ud800"}, "letters"),
         ({"size": [2, 2], "counts": ""}, "runs of 0 pixels"),
         ({"size": [2, 2], "counts": "4é"}, "letters"),
         ({"size": [2, 2], "counts": "\x01"}, "letters"),
