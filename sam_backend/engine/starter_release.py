@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from segment_anything.modeling import Sam
 
-from sam_backend.quality.interactive import InteractiveQuality, Sample, evaluate
+from sam_backend.quality.interactive import InteractiveReport, Sample, evaluate
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.training.coco import read_photos
 from sam_backend.training.examples import cut_to_aspect
@@ -52,7 +52,7 @@ def _sample(scene: Scene) -> Sample:
     return Sample(scene.image, scene.masks)
 
 
-def measure(sam: Sam, bsds: Path | None, n: int = 100) -> dict[str, InteractiveQuality]:
+def measure(sam: Sam, bsds: Path | None, n: int = 100) -> dict[str, InteractiveReport]:
     """Quality of a network on each held-out set, by the set's name.
 
     Args:
@@ -68,7 +68,7 @@ def measure(sam: Sam, bsds: Path | None, n: int = 100) -> dict[str, InteractiveQ
     if bsds is not None:
         name = f"BSDS500 val, segments of at least {MIN_SEGMENT_PX} px"
         sets[name] = held_out_photos(bsds / "val.json", n)
-    return {name: evaluate(segmenter, samples) for name, samples in sets.items()}
+    return {name: evaluate(segmenter, samples, max_clicks=3) for name, samples in sets.items()}
 
 
 def release(
@@ -76,7 +76,7 @@ def release(
     folder: Path,
     version: str,
     trained_on: date,
-    quality: dict[str, InteractiveQuality],
+    quality: dict[str, InteractiveReport],
     photos_used: bool,
     source: str = "trained by this project: sam-backend train starter",
 ) -> Path:

@@ -1,8 +1,13 @@
 """How much two masks have in common."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.masks.rle import RLE, to_coco
 from sam_backend.masks.types import Mask, check_mask
 
 
@@ -16,3 +21,18 @@ def mask_iou(a: Mask, b: Mask) -> float:
         raise InvalidInputError(f"masks must have one shape, not {a.shape} and {b.shape}")
     union = np.count_nonzero(a | b)
     return np.count_nonzero(a & b) / union if union else 1.0
+
+
+def iou_matrix(a: Sequence[RLE], b: Sequence[RLE]) -> npt.NDArray[np.float64]:
+    """Intersection over union of each mask of `a` with each of `b`, shape (len(a), len(b)).
+
+    Raises:
+        InvalidInputError: The masks are not all of one size.
+    """
+    sizes = {rle.size for rle in (*a, *b)}
+    if len(sizes) > 1:
+        raise InvalidInputError(f"masks must have one size, not {sorted(sizes)}")
+    if not a or not b:
+        return np.zeros((len(a), len(b)))
+    ious = coco_mask.iou([to_coco(rle) for rle in a], [to_coco(rle) for rle in b], [0] * len(b))
+    return np.asarray(ious, np.float64)

@@ -1,13 +1,19 @@
 """The measurement itself, with models whose answers are known."""
 
-from collections.abc import Callable
+import json
 
 import numpy as np
 import pytest
+import torch
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.quality.interactive import InteractiveQuality, Sample, evaluate, iou
-from sam_backend.sam.types import Candidate, Embedding, Prompt
+from sam_backend.masks.rle import encode
+from sam_backend.quality import interactive
+from sam_backend.quality.figures import figures
+from sam_backend.quality.interactive import InteractiveReport, Sample, evaluate
+from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.starter import build_starter
+from tests.quality.models import Known, oracle
 
 SIZE = 40
 SQUARE = np.zeros((SIZE, SIZE), np.bool_)
@@ -15,52 +21,66 @@ SQUARE[10:30, 10:30] = True
 HALF = SQUARE.copy()
 HALF[:, 20:] = False
 NOTHING = np.zeros_like(SQUARE)
+IMAGE = np.zeros((SIZE, SIZE, 3), np.uint8)
 
 
-class Known:
-    """A segmenter that answers each prompt with masks from a function."""
-
-    def __init__(self, answer: Callable[[Prompt], list[np.ndarray]]) -> None:
-        self.answer = answer
-        self.prompts: list[Prompt] = []
-
-    def embed(self, image: np.ndarray) -> Embedding:
-        return Embedding(np.zeros((1, 1, 1), np.float32), image.shape[:2], image.shape[:2])
-
-    def predict(self, embedding: Embedding, prompt: Prompt) -> list[Candidate]:
-        self.prompts.append(prompt)
-        logits = np.full((4, 4), len(self.prompts), np.float32)
-        masks = self.answer(prompt)
-        return [Candidate(m, 1 - i / 10, 1.0, logits) for i, m in enumerate(masks)]
+def measure(model: Known, max_clicks: int = 20) -> InteractiveReport:
+    return evaluate(model, [Sample(IMAGE, SQUARE[None])], max_clicks)
 
 
-def measure(model: Known) -> InteractiveQuality:
-    image = np.zeros((SIZE, SIZE, 3), np.uint8)
-    return evaluate(model, [Sample(image, SQUARE[None])])
+def scene() -> Sample:
+    """Three shapes that do not overlap, in colours that say nothing to a model."""
+    y, x = np.mgrid[:96, :128]
+    masks = np.stack(
+        [
+            np.hypot(y - 30, x - 30) < 20,
+            (abs(y - 60) < 25) & (abs(x - 90) < 20),
+            (y > 70) & (x < 50),
+        ]
+    )
+    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
+    return Sample(image, masks, "scene")
 
 
-def test_a_perfect_model_scores_one_and_is_asked_no_more() -> None:
+def test_a_perfect_oracle_scores_one_on_every_figure() -> None:
+    report = evaluate(oracle(scene().masks), [scene()])
+    for figure in figures(report.max_clicks):
+        best = 1.0 if figure.is_higher_better or figure.name.startswith("NoC") else 0.0
+        assert report.value(figure) == pytest.approx(best), figure.name
+
+
+def test_random_weights_score_near_nothing() -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    report = evaluate(Segmenter(build_starter(), "random"), [scene()])
+    assert report.miou_at(1) < 0.25
+    assert report.miou_at(9) < 0.35
+    assert report.box_miou < 0.25
+    assert report.boundary_iou < 0.1
+    assert report.noc(0.85) == report.noc(0.90) == 20
+
+
+def test_a_perfect_model_is_asked_no_more() -> None:
     model = Known(lambda prompt: [SQUARE])
-    quality = measure(model)
-    assert quality == InteractiveQuality(1.0, 1.0, 1.0, 1.0, 1)
+    measure(model)
     assert len(model.prompts) == 2
     assert model.prompts[1].box is not None
     assert model.prompts[1].box.tolist() == [10, 10, 30, 30]
 
 
 def test_the_first_candidate_counts_and_the_best_is_told_apart() -> None:
-    quality = measure(Known(lambda prompt: [HALF, SQUARE, NOTHING]))
-    assert quality.one_click_miou == pytest.approx(0.5)
-    assert quality.oracle_miou == 1.0
+    report = measure(Known(lambda prompt: [HALF, SQUARE, NOTHING]))
+    assert report.miou_at(1) == pytest.approx(0.5)
+    assert report.oracle_miou == 1.0
 
 
 def test_corrections_go_where_the_error_is_with_the_last_logits() -> None:
     model = Known(lambda prompt: [SQUARE if len(prompt.xy) > 1 else HALF])
-    quality = measure(model)
-    assert (quality.one_click_miou, quality.three_click_miou) == (0.5, 1.0)
-    assert quality.box_miou == pytest.approx(0.5)
+    report = measure(model)
+    assert (report.miou_at(1), report.miou_at(3), report.miou_at(9)) == (0.5, 1.0, 1.0)
+    assert report.noc(0.85) == report.noc(0.90) == 2
+    assert report.box_miou == pytest.approx(0.5)
     second = model.prompts[1]
-    assert second.xy.shape == (2, 2)
     assert second.is_positive.tolist() == [True, True]
     x, y = second.xy[1]
     assert 20 <= x <= 30
@@ -71,22 +91,86 @@ def test_corrections_go_where_the_error_is_with_the_last_logits() -> None:
 
 def test_too_much_mask_gets_negative_clicks() -> None:
     model = Known(lambda prompt: [np.ones_like(SQUARE)])
-    measure(model)
+    measure(model, max_clicks=3)
     assert model.prompts[2].is_positive.tolist() == [True, False, False]
 
 
-def test_nothing_to_measure_is_an_error() -> None:
+@pytest.mark.parametrize(("max_clicks", "spent"), [(1, 1), (3, 3), (9, 9), (20, 20)])
+def test_a_failure_costs_all_clicks_that_are_allowed(max_clicks: int, spent: int) -> None:
+    model = Known(lambda prompt: [HALF])
+    report = measure(model, max_clicks)
+    assert len(report.results[0].ious) == spent
+    assert report.noc(0.85) == max_clicks
+    assert len(model.prompts) == spent + 1
+
+
+def test_nine_clicks_are_spent_on_a_mask_that_is_good_but_not_exact() -> None:
+    nearly = SQUARE.copy()
+    nearly[10, 10] = False
+    report = measure(Known(lambda prompt: [nearly]))
+    assert len(report.results[0].ious) == 9
+    assert report.noc(0.90) == 1
+
+
+def test_a_success_after_the_ninth_click_ends_it() -> None:
+    nearly = SQUARE.copy()
+    nearly[10, 10] = False
+    report = measure(Known(lambda prompt: [nearly if len(prompt.xy) >= 12 else HALF]))
+    assert report.noc(0.85) == len(report.results[0].ious) == 12
+
+
+def test_calibration_compares_prediction_and_truth_bin_by_bin() -> None:
+    report = measure(Known(lambda prompt: [HALF]))
+    assert report.calibration_error == pytest.approx(0.5)  # 1.0 is predicted, 0.5 is true
+
+
+def test_masks_of_one_image_are_annotated_alike_alone_and_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    segmenter = Segmenter(build_starter(), "random")
+    together = evaluate(segmenter, [scene()], max_clicks=3)
+    monkeypatch.setattr(interactive, "PIXELS_AT_ONCE", 1)
+    alone = evaluate(segmenter, [scene()], max_clicks=3)
+    for one, other in zip(alone.results, together.results, strict=True):
+        assert one.mask == other.mask
+        assert one.ious == pytest.approx(other.ious, abs=1e-3)
+        assert one.predicted_iou == pytest.approx(other.predicted_iou, abs=1e-5)
+
+
+def test_run_lengths_are_masks_too_and_images_without_a_name_get_numbers() -> None:
+    samples = [Sample(IMAGE, [encode(SQUARE), HALF]), Sample(IMAGE, [encode(SQUARE)], "two")]
+    report = evaluate(Known(lambda prompt: [SQUARE]), samples, max_clicks=1)
+    assert [result.image for result in report.results] == ["0", "0", "two"]
+    assert report.results[0].mask == report.results[2].mask != report.results[1].mask
+    assert (report.n_masks, report.n_images) == (3, 2)
+
+
+def test_what_cannot_be_measured_is_an_error() -> None:
+    model = Known(lambda prompt: [SQUARE])
     with pytest.raises(InvalidInputError, match="at least one mask"):
-        evaluate(Known(lambda prompt: []), [])
-
-
-def test_iou_of_masks() -> None:
-    assert iou(SQUARE, HALF) == 0.5
-    assert iou(SQUARE, NOTHING) == 0.0
-    assert iou(NOTHING, NOTHING) == 1.0
+        evaluate(model, [])
+    with pytest.raises(InvalidInputError, match="'lawn': a mask to be found must not be empty"):
+        evaluate(model, [Sample(IMAGE, NOTHING[None], "lawn")])
+    with pytest.raises(InvalidInputError, match="at least 1, not 0"):
+        measure(model, 0)
+    with pytest.raises(InvalidInputError, match="1 to 3, not 5"):
+        measure(model, 3).miou_at(5)
 
 
 def test_a_card_rounds_and_counts() -> None:
-    card = InteractiveQuality(0.12345, 0.2, 0.3, 0.4, 7).as_card()
-    assert card["1-click mIoU"] == 0.123
-    assert card["masks"] == 7
+    card = measure(Known(lambda prompt: [SQUARE if prompt.box is None else HALF]), 3).as_card()
+    assert card == {
+        "1-click mIoU": 1.0,
+        "1-click mIoU, best of three": 1.0,
+        "3-click mIoU": 1.0,
+        "box mIoU": 0.5,
+        "masks": 1,
+    }
+
+
+def test_the_figures_and_every_mask_go_into_json() -> None:
+    told = json.loads(json.dumps(measure(Known(lambda prompt: [HALF])).as_json()))
+    assert told["figures"]["NoC@90"] == 20
+    assert told["results"][0]["ious"][0] == 0.5
