@@ -1,0 +1,74 @@
+"""The server's own worker: a process that comes when a job waits and goes when none does."""
+
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+NICENESS = 10
+"""Clicks come first: the worker gets the processor's time that the server leaves."""
+POLL_S = 3.0
+_GRACE_S = 30.0
+
+
+class OwnWorker:
+    """Starts `sam-backend worker --until-idle` whenever jobs wait. Close it, or use `with`.
+
+    Several servers on one database may each start one: a job goes to one of them.
+
+    Args:
+        is_waiting: Whether some job could be claimed now.
+        device: Where the worker trains, as the settings name it.
+        poll_s: Seconds between two looks.
+    """
+
+    def __init__(
+        self, is_waiting: Callable[[], bool], device: str = "auto", poll_s: float = POLL_S
+    ) -> None:
+        self._is_waiting = is_waiting
+        self._device = device
+        self._poll_s = poll_s
+        self._closed = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="own-worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look for jobs."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ask the worker to leave; its job keeps what it has and goes back to the queue."""
+        self._closed.set()
+        self._thread.join()
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            log.warning("the worker (process %d) does not end: killed", self._process.pid)
+            self._process.kill()
+            self._process.wait()
+
+    def _run(self) -> None:
+        while not self._closed.wait(self._poll_s):
+            try:
+                if self._process is not None and self._process.poll() is None:
+                    continue
+                if self._is_waiting():
+                    self._process = self._spawn()
+            except Exception:  # a database that is away comes back
+                log.exception("no worker can be started")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        program = [sys.executable, "-m", "sam_backend.cli.main", "worker"]
+        arguments = ["--until-idle", "--nice", str(NICENESS), "--device", self._device]
+        process = subprocess.Popen(  # noqa: S603  our own program
+            [*program, *arguments], stdin=subprocess.DEVNULL
+        )
+        log.info("a job waits: worker process %d", process.pid)
+        return process
+
