@@ -15,11 +15,17 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from sam_backend.cli.tables import echo_table
 from sam_backend.settings import Settings
 from sam_backend.store.models import ModelEntry, ModelStore, open_store
 from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS
 
-app = typer.Typer(no_args_is_help=True, help="Checkpoints: list, pull, add.")
+HELP = "Checkpoints: list, pull, add, promote, rollback, diff."
+BY = "command line"
+
+Reason = Annotated[str, typer.Option(help="Why; kept in the store's history.")]
+
+app = typer.Typer(no_args_is_help=True, help=HELP)
 
 
 @app.callback()
@@ -30,7 +36,7 @@ def models(
         typer.Option(help="Folder of checkpoints; SAM_BACKEND_MODEL_STORE or your data folder."),
     ] = None,
 ) -> None:
-    """Checkpoints: list, pull, add."""
+    """Checkpoints: list, pull, add, promote, rollback, diff."""
     if context.obj is None:  # else the caller has brought a store
         context.obj = open_store(Settings() if store is None else Settings(model_store=store))
 
@@ -40,17 +46,20 @@ def list_(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Cards as a JSON array.")] = False,
 ) -> None:
-    """Show the checkpoints that are here, best first; the first is served when none is named."""
-    entries = _store(context).list()
+    """Show the checkpoints that are here, best first; the champion is served if none is named."""
+    store = _store(context)
+    entries = store.list()
+    champion = store.champion().version if entries else None
     if as_json:
-        typer.echo(json.dumps([_as_json(entry) for entry in entries], indent=2))
+        typer.echo(json.dumps([_as_json(entry, champion) for entry in entries], indent=2))
         return
-    rows = [("VERSION", "FAMILY", "WEIGHTS", "SIZE", "LICENCE", "MEASURED QUALITY")]
-    rows += [_row(entry) for entry in entries]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
+    heads = ("VERSION", "ROLE", "FAMILY", "WEIGHTS", "SIZE", "LICENCE", "MEASURED QUALITY")
+    echo_table([heads, *(_row(entry, champion) for entry in entries)])
+    history = store.history()
+    if history:
+        last = history[-1]
+        done = "brought back" if last.is_rollback else "promoted"
+        typer.echo(f"{last.version} was {done} by {last.by}: {last.reason}", err=True)
     here = {entry.version for entry in entries}
     absent = [name for name, public in PUBLIC_CHECKPOINTS.items() if public.version not in here]
     if absent:
@@ -70,12 +79,11 @@ def pull(
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
+    store = _store(context)
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(name, total=None)
-        entry = _store(context).pull(
-            name, lambda done, total: bar.update(task, completed=done, total=total)
-        )
-    _say_where(entry)
+        entry = store.pull(name, lambda done, total: bar.update(task, completed=done, total=total))
+    _say_where(entry, store)
 
 
 @app.command()
@@ -94,7 +102,8 @@ def add(
     parent: Annotated[str | None, typer.Option(help="Version it was trained from.")] = None,
 ) -> None:
     """Check a weights file and copy it into the store."""
-    entry = _store(context).add(
+    store = _store(context)
+    entry = store.add(
         file,
         version,
         family,
@@ -105,7 +114,58 @@ def add(
         training_data=training_data,
         parent=parent,
     )
-    _say_where(entry)
+    _say_where(entry, store)
+
+
+@app.command()
+def promote(
+    context: typer.Context,
+    version: Annotated[str, typer.Argument(help="Version, see `sam-backend models list`.")],
+    reason: Reason = "no reason given",
+) -> None:
+    """Make a version the champion: running servers go over to it, if no model is set for them."""
+    if _store(context).promote(version, reason, by=BY):
+        typer.echo(f"{version} is the champion", err=True)
+    else:
+        typer.echo(f"{version} had been promoted already: nothing has changed", err=True)
+    typer.echo(version)
+
+
+@app.command()
+def rollback(context: typer.Context, reason: Reason = "no reason given") -> None:
+    """Bring back the champion before today's."""
+    champion = _store(context).rollback(reason, by=BY)
+    typer.echo(f"{champion.version} is the champion again", err=True)
+    typer.echo(champion.version)
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(help="Version.")],
+    second: Annotated[str, typer.Argument(help="Version.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show what tells two checkpoints apart: cards, figures and weights."""
+    from sam_backend.store.comparing import compare
+
+    store = _store(context)
+    entries = store.get(first), store.get(second)
+    found = compare(*entries)
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+        return
+    rows = [("", *(entry.version for entry in entries))]
+    for title, pairs in (("", found.facts), ("quality, ", found.quality), ("gate, ", found.gate)):
+        rows += [(f"{title}{name}", _cell(a), _cell(b)) for name, (a, b) in pairs.items()]
+    echo_table(rows)
+    if found.weights is None:
+        typer.echo("weights: of different networks")
+    for part in found.weights or ():
+        typer.echo(
+            f"weights, {part.part}: {part.n_different} of {part.n_tensors} tensors differ,"
+            f" by {part.relative_change:.3g} of their norm"
+        )
 
 
 def _store(context: typer.Context) -> ModelStore:
@@ -115,17 +175,36 @@ def _store(context: typer.Context) -> ModelStore:
     return store
 
 
-def _say_where(entry: ModelEntry) -> None:
+def _say_where(entry: ModelEntry, store: ModelStore) -> None:
     typer.echo(entry.version)
     typer.echo(f"{entry.card.name} ({entry.card.family}) is in {entry.folder}", err=True)
+    champion = store.champion().version
+    if champion != entry.version:
+        typer.echo(
+            f"{champion} stays the champion; to serve this one: "
+            f"sam-backend models promote {entry.version}",
+            err=True,
+        )
 
 
-def _as_json(entry: ModelEntry) -> dict[str, object]:
+def _as_json(entry: ModelEntry, champion: str | None) -> dict[str, object]:
     card: dict[str, object] = entry.card.model_dump(mode="json", exclude_none=True)
-    return card | {"weights_path": str(entry.weights_path), "n_bytes": entry.n_bytes}
+    return card | {
+        "weights_path": str(entry.weights_path),
+        "n_bytes": entry.n_bytes,
+        "champion": entry.version == champion,
+    }
 
 
-def _row(entry: ModelEntry) -> tuple[str, str, str, str, str, str]:
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _row(entry: ModelEntry, champion: str | None) -> tuple[str, ...]:
     card = entry.card
     weights = "?" if card.parameters is None else f"{card.parameters / 1e6:.1f} M"
     quality = "; ".join(
@@ -134,4 +213,6 @@ def _row(entry: ModelEntry) -> tuple[str, str, str, str, str, str]:
         for measure, value in list(measures.items())[:1]
     )
     size = f"{entry.n_bytes / 1e6:.1f} MB"
-    return card.version, card.family, weights, size, card.licence, quality or "not measured"
+    role = "champion" if card.version == champion else "challenger" if card.challenger else ""
+    licence = card.licence
+    return card.version, role, card.family, weights, size, licence, quality or "not measured"

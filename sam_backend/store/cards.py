@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +26,10 @@ class ModelCard(BaseModel):
         measured_quality: What we measured ourselves, no figures from papers: data set to measure to
             value, such as {"simple scenes": {"1-click mIoU": 0.83}}; the most telling one first.
         parent: Version that the training began from.
+        challenger: A training run of ours made it: not served unless promoted or named.
+        data_digest: Of the data set it learned from (`Dataset.digest`).
+        gate: What the quality gate found when it met the champion.
+        run: How it was trained: depth, steps, seed …
         trained_on: Day that the training ended.
         added_at: When it came into the store (UTC); None for what the package ships.
     """
@@ -41,6 +46,10 @@ class ModelCard(BaseModel):
     parameters: int | None = Field(None, ge=1)
     measured_quality: dict[str, dict[str, float]] = Field(default_factory=dict)
     parent: str | None = None
+    challenger: bool = False
+    data_digest: str | None = None
+    gate: dict[str, Any] = Field(default_factory=dict)
+    run: dict[str, Any] = Field(default_factory=dict)
     trained_on: date | None = None
     added_at: datetime | None = None
 
@@ -73,7 +82,7 @@ def make_card(**fields: object) -> ModelCard:
 
 def write_card(card: ModelCard, path: Path) -> None:
     """Writes a card as indented JSON, without the fields that say nothing."""
-    path.write_text(card.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8")
+    path.write_text(card.model_dump_json(indent=2, exclude_defaults=True) + "\n", encoding="utf-8")
 
 
 def _faults(error: ValidationError) -> str:

@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from sam_backend.errors import ModelStoreError
+from sam_backend.store.file_lock import lock_file
 
 logger = logging.getLogger(__name__)
 
@@ -140,19 +140,11 @@ def _write(response: httpx.Response, file: BufferedRandom, start: int, progress:
 
 @contextmanager
 def _only_writer(part: Path) -> Iterator[BufferedRandom]:
-    """The part file, open for reading and writing and locked against a second download.
-
-    The lock goes with the process, so that kill -9 leaves none behind.
-    """
+    """The part file, open for reading and writing and locked against a second download."""
     part.touch()
     with part.open("r+b") as file:
-        if sys.platform != "win32":
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ModelStoreError(f"{part} is being written by another download") from None
+        if not lock_file(file, wait=False):
+            raise ModelStoreError(f"{part} is being written by another download")
         yield file
 
 

@@ -1,60 +1,29 @@
-"""The model store: checkpoints as folders `<version>/` with a weights file and `card.json`."""
+"""The model store: which of its checkpoints is served, and how that changes."""
 
 import logging
 import os
 import re
-import shutil
-import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sam_backend.errors import ModelStoreError
-from sam_backend.sam.checkpoint_files import CARD_NAME, sha256_of, weights_file
-from sam_backend.sam.families import FAMILIES
+from sam_backend.sam.families import family_named
 from sam_backend.settings import Settings
-from sam_backend.store.cards import ModelCard, make_card, read_card, write_card
-from sam_backend.store.downloads import Progress, download
+from sam_backend.store.champions import CHAMPION_NAME, ChampionFile, History, Promotion
+from sam_backend.store.checkpoint_folders import CheckpointFolders, ModelEntry
 from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS, PublicCheckpoint
+
+__all__ = ["ModelEntry", "ModelStore", "open_store", "packaged_store"]
 
 logger = logging.getLogger(__name__)
 
-_STALE_S = 6 * 3600.0  # an unfinished folder older than this was left by a process that died
 
+class ModelStore(CheckpointFolders):
+    """Checkpoints, and which one is the champion (the served one).
 
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """One checkpoint in the store.
-
-    Attributes:
-        card: What is known about it.
-        folder: Where it lies.
-        weights_path: Its weights file.
-    """
-
-    card: ModelCard
-    folder: Path
-    weights_path: Path
-
-    @property
-    def version(self) -> str:
-        """Names the checkpoint."""
-        return self.card.version
-
-    @property
-    def n_bytes(self) -> int:
-        """Size of the weights file."""
-        return self.weights_path.stat().st_size
-
-
-class ModelStore:
-    """Checkpoints in several folders; the first one is the user's, the others are only read.
-
-    A version in an earlier folder hides the same version in a later one. Nothing half-written is
-    ever listed: a checkpoint is made in a hidden folder and renamed.
+    The champion is kept in the first folder, with the models, so that every process that sees the
+    store sees a promotion.
     """
 
     def __init__(
@@ -64,53 +33,41 @@ class ModelStore:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Takes folders that need not exist yet, what `pull` knows, and the clock."""
-        self._folders = tuple(folders)
-        self._public = public
-        self._now = now
-
-    def list(self) -> list[ModelEntry]:
-        """Every checkpoint, best first (see `best`). Broken ones are left out with a warning."""
-        entries: dict[str, ModelEntry] = {}
-        for folder in self._folders:
-            for path in sorted(folder.glob("*/")):
-                if path.name.startswith("."):
-                    continue
-                try:
-                    entry = _read_entry(path)
-                except ModelStoreError as error:
-                    logger.warning("left out of the model store: %s", error)
-                else:
-                    entries.setdefault(entry.version, entry)
-        return sorted(entries.values(), key=_goodness, reverse=True)
+        super().__init__(folders, public, now)
+        self._champions = ChampionFile(folders[0])
 
     def get(self, name: str) -> ModelEntry:
-        """The checkpoint of that version; or, if the name is a family, that family's best.
+        """The checkpoint of that version; or, if the name is a family, the one of it to serve.
+
+        Of a family that is the one promoted last (if the promotion stands), else its best;
+        challengers that were never promoted must be called by their version.
 
         Raises:
             ModelStoreError: There is none; names those that are there.
         """
         entries = self.list()
-        for entry in entries:
-            if entry.version == name:
-                return entry
-        for entry in entries:
+        here = {entry.version: entry for entry in entries}
+        if name in here:
+            return here[name]
+        promoted = [here[v] for v in reversed(self._champions.read().chosen()) if v in here]
+        for entry in (*promoted, *_without_challengers(entries)):
             if entry.card.family == name:
                 return entry
-        here = ", ".join(entry.version for entry in entries) or "none"
         hint = f"; get it with `sam-backend models pull {name}`" if name in self._public else ""
-        raise ModelStoreError(f"no model {name!r} in the store (here: {here}){hint}")
+        versions = ", ".join(here) or "none"
+        raise ModelStoreError(f"no model {name!r} in the store (here: {versions}){hint}")
 
     def best(self) -> ModelEntry:
-        """The checkpoint to serve when none is named: vit_h, else vit_l, vit_b, starter.
+        """The best checkpoint by its family: vit_h, else vit_l, vit_b, starter.
 
         Larger image encoders segment better (the paper's figure 13) but are slower; on a CPU one
         may want to name a smaller one. Within a family the one added last wins, then the higher
-        version.
+        version. A challenger is never picked: whether it is better, only the gate can tell.
 
         Raises:
-            ModelStoreError: The store is empty.
+            ModelStoreError: There is none.
         """
-        entries = self.list()
+        entries = _without_challengers(self.list())
         if not entries:
             places = ", ".join(str(folder) for folder in self._folders)
             raise ModelStoreError(
@@ -118,124 +75,136 @@ class ModelStore:
             )
         return entries[0]
 
-    def add(
-        self,
-        file: Path,
-        version: str | None = None,
-        family: str | None = None,
-        sha256: str | None = None,
-        **about: object,
-    ) -> ModelEntry:
-        """Copies a weights file into the store, after checking that it loads.
+    def champion(self) -> ModelEntry:
+        """The checkpoint to serve when the settings name none.
 
-        Args:
-            file: `.pth`, `.pt` or `.safetensors`.
-            version: Its name in the store; the file's stem without.
-            family: Its network; told from the shapes of its weights without.
-            sha256: What the file must have; not checked without.
-            about: Further fields of the card: name, source, licence, training_data, parent …
+        That is the promoted one; as long as nothing was promoted, the `best`. A promotion is a
+        decision, by the gate or by a person, and outlasts what comes into the store later: a
+        pulled vit_b is served once somebody promotes it. A champion that has been removed from
+        the store gives way, with a warning, to the one before it.
 
         Raises:
-            ModelStoreError: The file is damaged or fits no family, or the version is taken.
+            ModelStoreError: The store is empty, or `champion.json` is damaged.
         """
-        from sam_backend.sam.checkpoints import build_with_weights, detect_family, read_weights
-        from sam_backend.sam.families import family_named
+        standing = self._champions.read().standing()
+        here = {entry.version: entry for entry in self.list()} if standing else {}
+        for version in reversed(standing):
+            if version in here:
+                return here[version]
+            logger.warning("champion %s is not in the model store", version)
+        return self.best()
 
-        version = version or re.sub(r"[^A-Za-z0-9._-]", "-", file.stem)
-        self._refuse_taken(version)
-        digest = sha256_of(file)
-        if sha256 is not None and digest != sha256.lower():
-            raise ModelStoreError(f"{file} has sha256 {digest}, not {sha256}")
-        weights = read_weights(file)
-        network = family_named(family) if family else detect_family(weights, file)
-        sam = build_with_weights(network, weights, file)
-        fields: dict[str, object] = {
-            "name": version,
-            "source": file.name,
-            "licence": "unknown",
-            "training_data": "unknown",
-            "parameters": sum(weight.numel() for weight in sam.parameters()),
-            "added_at": self._now(),
-        }
-        given = {name: value for name, value in about.items() if value is not None}
-        identity = {"family": network.name, "version": version, "sha256": digest}
-        card = make_card(**(fields | given | identity))
-        suffix = ".safetensors" if file.suffix == ".safetensors" else ".pth"
-        with self._new_folder(version) as folder:
-            write_card(card, folder / CARD_NAME)
-            copy = folder / f"weights{suffix}"
-            with file.open("rb") as source, copy.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-                target.flush()
-                os.fsync(target.fileno())
-            if sha256_of(copy) != digest:
-                raise ModelStoreError(f"{file} has changed while it was copied")
-        return self.get(version)
-
-    def pull(self, name: str, progress: Progress = lambda done, total: None) -> ModelEntry:
-        """Downloads a public checkpoint; if it is here already, nothing is fetched.
-
-        A download that was cut, even by kill -9, goes on where it stopped.
+    def to_serve(self, model: str | None) -> ModelEntry:
+        """The checkpoint that `settings.model` asks for.
 
         Args:
-            name: One of the public ones, such as `vit_b`.
-            progress: Told about bytes as they come.
+            model: A version pins that version, whatever is promoted. A family serves that family
+                (see `get`). None serves the champion.
 
         Raises:
-            ModelStoreError: The name is unknown, its folder is taken by something broken, or the
-                download failed.
+            ModelStoreError: There is none.
         """
-        if name not in self._public:
-            known = ", ".join(self._public)
-            raise ModelStoreError(f"no public checkpoint {name!r}; there are {known}")
-        public = self._public[name]
-        for entry in self.list():
-            if entry.version == public.version:
-                return entry
-        taken = self._folders[0] / public.version
-        if taken.exists():
+        return self.get(model) if model else self.champion()
+
+    def promote(self, version: str, reason: str, by: str, replacing: str | None = None) -> bool:
+        """Makes a version the champion, for all processes that see the store.
+
+        Args:
+            version: Of a checkpoint in the store.
+            reason: Why, for people.
+            by: Who or what decided.
+            replacing: The champion that it was compared with; anyone without.
+
+        Returns:
+            False: it had been promoted already, and nothing has changed.
+
+        Raises:
+            ModelStoreError: There is no such version, its family is unknown, or the champion is
+                another one than `replacing`.
+        """
+        entries = {entry.version: entry for entry in self.list()}
+        if version not in entries:
             raise ModelStoreError(
-                f"{taken} is in the way: it is no whole checkpoint; remove it and pull again"
+                f"no version {version!r} in the store (here: {', '.join(entries) or 'none'})"
             )
-        target = self._folders[0] / ".downloads" / public.url.rsplit("/", 1)[-1]
-        download(public.url, target, public.sha256, progress)
-        card = make_card(
-            name=public.title,
-            family=public.family,
-            version=public.version,
-            sha256=public.sha256,
-            source=public.url,
-            licence=public.licence,
-            training_data=public.training_data,
-            parameters=public.parameters,
-            added_at=self._now(),
-        )
-        with self._new_folder(public.version) as folder:
-            target.rename(folder / f"weights{target.suffix}")
-            write_card(card, folder / CARD_NAME)
-        return self.get(public.version)
+        family_named(entries[version].card.family)
 
-    def _refuse_taken(self, version: str) -> None:
-        for folder in self._folders:
-            if (folder / version).exists():
+        def decide(before: History) -> Promotion | None:
+            champion = self._champion_version()
+            if replacing not in {None, champion}:
+                raise ModelStoreError(f"the champion is {champion} by now, not {replacing}")
+            if before.standing()[-1:] == (version,):
+                return None
+            return Promotion(
+                version=version, replaces=champion, at=self._now(), by=by, reason=reason
+            )
+
+        return self._champions.change(decide)
+
+    def rollback(self, reason: str, by: str) -> ModelEntry:
+        """Brings back the champion before today's; before the first, what was served then.
+
+        Raises:
+            ModelStoreError: There is none before it that is still in the store.
+        """
+        here = {entry.version for entry in self.list()}
+
+        def decide(before: History) -> Promotion:
+            *earlier, today = before.standing() or (None,)
+            target = next((v for v in reversed(earlier) if v in here and v != today), None)
+            if target is None:
                 raise ModelStoreError(
-                    f"version {version!r} is taken ({folder / version}); choose another"
+                    "nothing was promoted yet: there is no champion to go back from"
+                    if today is None
+                    else f"no champion before {today} is in the store to go back to"
                 )
+            return Promotion(
+                version=target,
+                replaces=today,
+                at=self._now(),
+                by=by,
+                reason=reason,
+                is_rollback=True,
+            )
 
-    @contextmanager
-    def _new_folder(self, version: str) -> Iterator[Path]:
-        """A hidden folder that becomes the version's when the block ends well, else vanishes."""
-        store = self._folders[0]
-        hidden = store / f".new-{uuid.uuid4().hex}"
+        self._champions.change(decide)
+        return self.champion()
+
+    def history(self) -> tuple[Promotion, ...]:
+        """Every promotion and rollback, the oldest first.
+
+        Raises:
+            ModelStoreError: `champion.json` is damaged.
+        """
+        return self._champions.read().history
+
+    def champion_stamp(self) -> tuple[tuple[int, int], ...]:
+        """Differs from an earlier one if the champion may have changed since; a few file stats.
+
+        It changes with `champion.json` and when a checkpoint comes into the store or leaves it.
+        """
+        return tuple(
+            (0, 0) if status is None else (status.st_mtime_ns, status.st_ino)
+            for path in (self._folders[0] / CHAMPION_NAME, *self._folders)
+            for status in [_status(path)]
+        )
+
+    def next_version(self, parent: str) -> str:
+        """The next free name for a checkpoint trained from `parent`: starter-1-r1, starter-1-r2 …
+
+        It is not reserved: `add` refuses the second of two that take it.
+        """
+        base = re.sub(r"-r\d+$", "", parent)[:56]
+        taken = {path.name for folder in self._folders for path in folder.glob(f"{base}-r*")}
+        taken |= {promotion.version for promotion in self.history()}
+        numbers = [re.fullmatch(rf"{re.escape(base)}-r(\d+)", name) for name in taken]
+        return f"{base}-r{max((int(match[1]) for match in numbers if match), default=0) + 1}"
+
+    def _champion_version(self) -> str | None:
         try:
-            _remove_stale(store)
-            hidden.mkdir(parents=True)
-            yield hidden
-            hidden.rename(store / version)
-        except OSError as error:
-            raise ModelStoreError(f"cannot write {store / version}: {error}") from error
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+            return self.champion().version
+        except ModelStoreError:  # nothing but challengers
+            return None
 
 
 def open_store(settings: Settings) -> ModelStore:
@@ -251,26 +220,12 @@ def packaged_store() -> Path:
     return in_wheel if in_wheel.is_dir() else package.parent / "model_store"
 
 
-def _read_entry(folder: Path) -> ModelEntry:
-    card = read_card(folder / CARD_NAME)
-    if card.version != folder.name:
-        raise ModelStoreError(f"{folder} holds a card of version {card.version!r}")
-    return ModelEntry(card, folder, weights_file(folder))
+def _without_challengers(entries: Sequence[ModelEntry]) -> Sequence[ModelEntry]:
+    return [entry for entry in entries if not entry.card.challenger]
 
 
-def _goodness(entry: ModelEntry) -> tuple[int, float, list[tuple[int, str]]]:
-    family = FAMILIES.get(entry.card.family)
-    added_at = entry.card.added_at
-    parts = re.findall(r"\d+|\D+", entry.version)
-    natural = [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
-    return (
-        -1 if family is None else family.rank,
-        0.0 if added_at is None else added_at.timestamp(),
-        natural,
-    )
-
-
-def _remove_stale(store: Path) -> None:
-    for path in store.glob(".new-*"):
-        if time.time() - path.stat().st_mtime > _STALE_S:
-            shutil.rmtree(path, ignore_errors=True)
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

@@ -11,6 +11,7 @@ from sam_backend.cli import models
 from sam_backend.errors import ModelStoreError
 from sam_backend.store.models import ModelStore, packaged_store
 from tests.sam.networks import random_starter
+from tests.store.checkpoints import put
 from tests.store.file_server import public, serving
 
 
@@ -34,11 +35,13 @@ def test_add_then_list(tmp_path: Path, weights: Path) -> None:
 
     listed = run(tmp_path, "list")
     assert listed.exit_code == 0
-    assert listed.stdout.splitlines()[0].split()[:3] == ["VERSION", "FAMILY", "WEIGHTS"]
+    assert listed.stdout.splitlines()[0].split()[:3] == ["VERSION", "ROLE", "FAMILY"]
     (line,) = [line for line in listed.stdout.splitlines() if line.startswith("v-1 ")]
     millions = sum(weight.numel() for weight in random_starter().parameters()) / 1e6
     size = f"{weights.stat().st_size / 1e6:.1f} MB"
-    assert " ".join(line.split()[1:]) == f"starter {millions:.1f} M {size} MIT not measured"
+    assert (
+        " ".join(line.split()[1:]) == f"champion starter {millions:.1f} M {size} MIT not measured"
+    )
     assert "models pull vit_b | vit_l | vit_h" in listed.stderr
 
     as_json = json.loads(run(tmp_path, "list", "--json").stdout)
@@ -88,11 +91,79 @@ def test_a_list_shows_the_first_measure_of_each_data_set(tmp_path: Path, weights
 
 
 def test_pull_of_a_checkpoint_that_is_here_fetches_nothing(tmp_path: Path) -> None:
-    folder = tmp_path / "vit_b-01ec64"
-    folder.mkdir()
-    (folder / "weights.pth").write_bytes(b"weights")
-    fields = ("name", "source", "licence", "training_data")
-    card = dict.fromkeys(fields, "x") | {"family": "vit_b", "sha256": "0" * 64}
-    (folder / "card.json").write_text(json.dumps(card | {"version": folder.name}))
+    put(tmp_path, "vit_b-01ec64", "vit_b")
     result = run(tmp_path, "pull", "vit_b")
     assert (result.exit_code, result.stdout) == (0, "vit_b-01ec64\n")
+
+
+def roles(store: Path) -> dict[str, str]:
+    """What `list` says of each version."""
+    lines = [line.split() for line in run(store, "list").stdout.splitlines()[1:]]
+    return {line[0]: line[1] for line in lines if line[1] in {"champion", "challenger"}}
+
+
+def test_promote_and_rollback(tmp_path: Path) -> None:
+    put(tmp_path, "old-b", "vit_b")
+    put(tmp_path, "old-b-r1", family="vit_b", challenger=True)
+    assert roles(tmp_path) == {"old-b": "champion", "old-b-r1": "challenger"}
+
+    promoted = run(tmp_path, "promote", "old-b-r1", "--reason", "better on cells")
+    assert (promoted.exit_code, promoted.stdout) == (0, "old-b-r1\n")
+    assert roles(tmp_path) == {"old-b-r1": "champion"}
+    listed = run(tmp_path, "list")
+    assert "old-b-r1 was promoted by command line: better on cells" in listed.stderr
+    cards = json.loads(run(tmp_path, "list", "--json").stdout)
+    assert [card["version"] for card in cards if card["champion"]] == ["old-b-r1"]
+
+    again = run(tmp_path, "promote", "old-b-r1")
+    assert (again.exit_code, again.stdout) == (0, "old-b-r1\n")
+    assert "nothing has changed" in again.stderr
+
+    back = run(tmp_path, "rollback")
+    assert (back.exit_code, back.stdout) == (0, "old-b\n")
+    assert roles(tmp_path) == {"old-b": "champion", "old-b-r1": "challenger"}
+    assert "old-b was brought back by command line" in run(tmp_path, "list").stderr
+    for refused in (["rollback"], ["promote", "vit_b"]):
+        assert isinstance(run(tmp_path, *refused).exception, ModelStoreError)
+
+
+def test_what_is_added_after_a_promotion_says_that_it_is_not_served(
+    tmp_path: Path, weights: Path
+) -> None:
+    put(tmp_path, "mine", family="vit_b")
+    run(tmp_path, "promote", "mine")
+    added = run(tmp_path, "add", str(weights), "--version", "v-1")
+    assert (
+        "mine stays the champion; to serve this one: sam-backend models promote v-1" in added.stderr
+    )
+    put(tmp_path, "vit_b-01ec64", family="vit_b")
+    assert "models promote vit_b-01ec64" in run(tmp_path, "pull", "vit_b").stderr
+    run(tmp_path, "promote", "vit_b-01ec64")
+    assert "stays the champion" not in run(tmp_path, "pull", "vit_b").stderr
+
+
+def test_diff(tmp_path: Path, weights: Path) -> None:
+    other = tmp_path / "other.pth"
+    changed = random_starter()
+    with torch.no_grad():
+        changed.mask_decoder.mask_tokens.weight.mul_(2)
+    torch.save(changed.state_dict(), other)
+    store = ModelStore([tmp_path / "store"])
+    store.add(weights, "a", measured_quality={"scenes": {"1-click mIoU": 0.5}})
+    store.add(other, "b", parent="a", gate={"promote": True, "1-click mIoU": {"delta": 0.0123456}})
+    shown = run(tmp_path / "store", "diff", "a", "b")
+    assert shown.exit_code == 0
+    lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
+    assert lines[0] == "a b"
+    assert "parent - a" in lines
+    assert "quality, scenes: 1-click mIoU 0.5 -" in lines
+    assert "gate, promote - true" in lines
+    assert "gate, 1-click mIoU.delta - 0.01235" in lines
+    decoder = next(line for line in lines if line.startswith("weights, mask_decoder: 1 of "))
+    assert decoder.endswith("of their norm")
+    assert any(line.startswith("weights, image_encoder: 0 of ") for line in lines)
+
+    found = json.loads(run(tmp_path / "store", "diff", "a", "b", "--json").stdout)
+    assert found["facts"]["parent"] == [None, "a"]
+    put(tmp_path / "store", "big", family="vit_b")
+    assert "of different networks" in run(tmp_path / "store", "diff", "a", "big").stdout

@@ -21,6 +21,7 @@ from sam_backend.store.cards import ModelCard, make_card, read_card, write_card
 from sam_backend.store.models import ModelStore, open_store, packaged_store
 from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS, PublicCheckpoint
 from tests.sam.networks import random_starter
+from tests.store.checkpoints import put
 from tests.store.file_server import public, serving
 
 
@@ -32,24 +33,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     torch.save(state, folder / "mine.pth")
     save_file({name: w.contiguous() for name, w in state.items()}, folder / "mine.safetensors")
     return {"pth": folder / "mine.pth", "safetensors": folder / "mine.safetensors"}
-
-
-def put(store: Path, version: str, family: str = "starter", **fields: object) -> Path:
-    """A checkpoint whose weights nobody will read."""
-    folder = store / version
-    folder.mkdir(parents=True)
-    (folder / "weights.pth").write_bytes(b"weights")
-    card = {
-        "name": version,
-        "family": family,
-        "version": version,
-        "sha256": "0" * 64,
-        "source": "a test",
-        "licence": "Apache-2.0",
-        "training_data": "none",
-    }
-    (folder / "card.json").write_text(json.dumps(card | fields))
-    return folder
 
 
 def versions(store: ModelStore) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the processes of the queue's tests do."""
+"""What the processes of the store's tests do."""
 
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -7,6 +7,7 @@ from pathlib import Path
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.jobs import Jobs
+from sam_backend.store.models import ModelStore
 
 
 def claim_and_note_all(settings: Settings, notes: str, ready: Barrier) -> None:
@@ -36,3 +37,9 @@ def enqueue_one(settings: Settings) -> int:
         return Jobs(database).enqueue("retrain", {}, dedupe_key="the one").id
     finally:
         database.close()
+
+
+def promote_one(folders: list[str], version: str) -> bool:
+    """Promotes a version."""
+    store = ModelStore([Path(folder) for folder in folders])
+    return store.promote(version, "for the test", "a test")

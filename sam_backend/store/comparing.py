@@ -1,0 +1,122 @@
+"""What tells two checkpoints apart: their cards, their figures, their weights."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sam_backend.store.checkpoint_folders import ModelEntry
+
+_FACTS = (
+    "name",
+    "family",
+    "parent",
+    "challenger",
+    "licence",
+    "training_data",
+    "data_digest",
+    "parameters",
+    "source",
+    "trained_on",
+    "run",
+)
+
+Pair = tuple[Any, Any]
+"""What the first checkpoint says, and the second; None: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartChange:
+    """How the weights of one part of the network differ.
+
+    Attributes:
+        part: image_encoder, prompt_encoder or mask_decoder.
+        n_tensors: Weights and buffers in it.
+        n_different: Those that are not equal in every value.
+        relative_change: L2 norm of the difference, as a share of the first checkpoint's norm.
+    """
+
+    part: str
+    n_tensors: int
+    n_different: int
+    relative_change: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDiff:
+    """What tells a second checkpoint from a first one.
+
+    Attributes:
+        facts: Fields of the cards that differ.
+        quality: Every measured figure of either, "data set: measure".
+        gate: Every figure of either's meeting with the gate, by its path in the card.
+        weights: By part of the network; None if the networks are of different families.
+    """
+
+    facts: Mapping[str, Pair]
+    quality: Mapping[str, Pair]
+    gate: Mapping[str, Pair]
+    weights: tuple[PartChange, ...] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain JSON."""
+        return asdict(self)
+
+
+def compare(first: ModelEntry, second: ModelEntry) -> ModelDiff:
+    """Compares two checkpoints; reads both weights files.
+
+    Raises:
+        ModelStoreError: A weights file is damaged.
+    """
+    cards = [entry.card.model_dump(mode="json") for entry in (first, second)]
+    facts = {name: (cards[0][name], cards[1][name]) for name in _FACTS}
+    return ModelDiff(
+        facts={name: pair for name, pair in facts.items() if pair[0] != pair[1]},
+        quality=_side_by_side(*(_flat(card["measured_quality"], ": ") for card in cards)),
+        gate=_side_by_side(*(_flat(card["gate"], ".") for card in cards)),
+        weights=_changes(first, second) if first.card.family == second.card.family else None,
+    )
+
+
+def _changes(first: ModelEntry, second: ModelEntry) -> tuple[PartChange, ...]:
+    import torch
+
+    from sam_backend.sam.checkpoints import read_weights
+
+    before, after = read_weights(first.weights_path), read_weights(second.weights_path)
+    counts: dict[str, int] = defaultdict(int)
+    different: dict[str, int] = defaultdict(int)
+    squares: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for name, old in before.items():
+        part = name.partition(".")[0]
+        counts[part] += 1
+        if torch.equal(old, after[name]):
+            difference = 0.0
+        else:
+            different[part] += 1
+            difference = float((after[name].double() - old.double()).square().sum())
+        squares[part][0] += difference
+        squares[part][1] += float(old.double().square().sum())
+    return tuple(
+        PartChange(part, n, different[part], (squares[part][0] / (squares[part][1] or 1.0)) ** 0.5)
+        for part, n in sorted(counts.items())
+    )
+
+
+def _side_by_side(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Pair]:
+    return {name: (first.get(name), second.get(name)) for name in {**first, **second}}
+
+
+def _flat(value: object, separator: str, path: str = "") -> dict[str, Any]:
+    """Nested objects and lists as one object, keys joined by the separator."""
+    if isinstance(value, Mapping):
+        inner = list(value.items())
+    elif isinstance(value, list):
+        inner = list(enumerate(value, start=1))
+    else:
+        return {path: value}
+    leaves: dict[str, Any] = {}
+    for key, below in inner:
+        leaves |= _flat(below, separator, f"{path}{separator}{key}" if path else str(key))
+    return leaves
