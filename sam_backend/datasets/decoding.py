@@ -65,6 +65,8 @@ def image_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
             header may go unseen.
     """
     with _opened(data, max_pixels) as image:
+        if image.format == "TIFF":
+            image.load()  # which turns it; before, the size is one or the other by Pillow's version
         width, height = image.size
         turn = _TURNS.get(_orientation(image)) if _may_be_turned(image, data) else None
         return (width, height) if turn in _SWAPS_SIDES else (height, width)

@@ -175,7 +175,7 @@ def test_the_limit_itself_is_allowed() -> None:
     assert decode_image(encoded(Image.new("RGB", (100, 100))), 10_000).shape == (100, 100, 3)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "WEBP", "PNG", "MPO"])
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", [None, 1, 3, 5, 6, 7, 8, 77])
 def test_the_size_is_told_without_the_pixels(kind: str, orientation: int | None) -> None:
     exif = Image.Exif()
