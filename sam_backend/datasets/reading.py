@@ -52,7 +52,7 @@ def _read_file(file: Path, images: Path | None) -> Dataset:
 
 def _read_folder(folder: Path, images: Path | None) -> Dataset:
     manifests = sorted(file for file in folder.glob("*.jsonl") if is_manifest(file))
-    documents = sorted(folder.glob("*.json"))
+    documents = sorted(file for file in folder.glob("*.json") if file.is_file())
     files = manifests or documents
     if not files:
         raise InvalidInputError(f"{folder} holds no data set: {_FORMATS} expected")

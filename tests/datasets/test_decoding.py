@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam_backend.datasets.decoding import decode_image, image_size
+from sam_backend.datasets.decoding import decode_image, file_suffix, image_size
 from sam_backend.errors import ImageDecodeError
 
 ORIENTATION = 0x0112
@@ -203,3 +203,8 @@ def test_the_size_comes_from_the_header_of_what_is_not_whole() -> None:
 def test_no_size_of_what_is_never_decoded(data: bytes) -> None:
     with pytest.raises(ImageDecodeError):
         image_size(data)
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("PNG", ".png"), ("JPEG", ".jpeg"), ("GIF", ".gif")])
+def test_the_suffix_is_that_of_the_content(kind: str, suffix: str) -> None:
+    assert file_suffix(encoded(Image.fromarray(picture()), kind)) == suffix

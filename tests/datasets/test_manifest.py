@@ -186,6 +186,15 @@ def test_another_file_is_named(tmp_path: Path, header: bytes, reason: str) -> No
     assert str(file) in str(caught.value)
 
 
+@pytest.mark.parametrize("skipped", [None, 3, ["empty mask"], {"empty mask": "two"}])
+def test_senseless_counts_are_passed_over(tmp_path: Path, skipped: Any) -> None:
+    header, line = lines_of(tmp_path)
+    records = [header | {"skipped": skipped}, line]
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, records)))
+    read = read_manifest(tmp_path / "set.jsonl")
+    assert (len(read), read.skipped) == (1, {})
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"set\.jsonl cannot be read: No such file"):
         read_manifest(tmp_path / "set.jsonl")

@@ -51,6 +51,8 @@ def test_a_file_of_each_format(tmp_path: Path, make: Any) -> None:
 def test_a_folder_that_holds_one(tmp_path: Path, make: Any) -> None:
     make(tmp_path)
     (tmp_path / "metrics.jsonl").write_text('{"loss": 1}\n')
+    for folder in ("folder.jsonl", "folder.json"):
+        (tmp_path / folder).mkdir()
     assert read_dataset(tmp_path).n_masks == 1
 
 

@@ -20,6 +20,7 @@ polygons = st.lists(corners, min_size=3, max_size=8).map(
 )
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
 @given(st.lists(polygons, min_size=1, max_size=3))
 def test_polygons_are_filled_as_pycocotools_does(segmentation: list[list[float]]) -> None:
     theirs = coco.decode(coco.merge(coco.frPyObjects(segmentation, *SIZE)))

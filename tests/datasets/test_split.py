@@ -49,6 +49,16 @@ def test_share_order_and_seed() -> None:
     assert split(turned, 0.2).held_out.digest == parts.held_out.digest
 
 
+@given(numbers, shares, seeds, st.integers(1, 20))
+def test_a_least_held_out_part(numbers: list[int], share: float, seed: int, least: int) -> None:
+    dataset = dataset_of(*map(image_of, numbers))
+    plain, parts = split(dataset, share, seed), split(dataset, share, seed, least)
+    held_out = {image.digest for image in parts.held_out}
+    assert held_out >= {image.digest for image in plain.held_out}
+    n_held_out = len({image.digest for image in plain.held_out})
+    assert len(held_out) == max(n_held_out, min(least, len(set(numbers)) - 1))
+
+
 def test_what_the_parts_tell_of_themselves() -> None:
     parts = split(dataset_of(image_of(1), image_of(2)), 0.5)
     assert (parts.train.name, parts.held_out.name) == ("made (train)", "made (held out)")
