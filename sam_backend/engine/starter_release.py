@@ -13,9 +13,10 @@ from segment_anything.modeling import Sam
 
 from sam_backend.quality.interactive import InteractiveReport, Sample, evaluate
 from sam_backend.sam.segmenter import Segmenter
+from sam_backend.training.canvas import Scene
 from sam_backend.training.coco import read_photos
 from sam_backend.training.examples import cut_to_aspect
-from sam_backend.training.scenes import Scene, hard_scene, simple_scene
+from sam_backend.training.scenes import hard_scene, simple_scene
 
 SCENE_SIZE_PX = 512
 SIMPLE_SEED, HARD_SEED, PHOTO_SEED = 90_001, 90_002, 90_003

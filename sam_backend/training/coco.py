@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.training.scenes import Scene
+from sam_backend.training.canvas import Scene
 
 
 @dataclass(frozen=True, slots=True, eq=False)

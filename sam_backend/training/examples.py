@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sam_backend.training.scenes import MIN_AREA_SHARE, Scene
+from sam_backend.training.canvas import MIN_AREA_SHARE, Scene
 
 Image = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.bool_]
@@ -103,7 +103,7 @@ def prepare(scene: Scene, size: int, n_targets: int, rng: np.random.Generator) -
     image = np.zeros((size, size, 3), np.uint8)
     source = np.ascontiguousarray(scene.image)
     image[:new_h, :new_w] = cv2.resize(source, (new_w, new_h), interpolation=interpolation)
-    truth = np.stack([_cells(scene.masks[i], (new_h, new_w), size) for i in chosen])
+    truth = np.stack([covered_cells(scene.masks[i], (new_h, new_w), size) for i in chosen])
     solid = (truth >= 0.5).any((1, 2))
     if not solid.any():
         return None
@@ -112,14 +112,15 @@ def prepare(scene: Scene, size: int, n_targets: int, rng: np.random.Generator) -
     return Example(image, (new_h, new_w), truth)
 
 
-def _cells(
+def covered_cells(
     mask: npt.NDArray[np.bool_], resized: tuple[int, int], size: int
 ) -> npt.NDArray[np.float32]:
     """Share of each low-resolution cell of the padded square that `mask` covers."""
     square = np.zeros((size, size), np.float32)
     shares = np.ascontiguousarray(mask).astype(np.float32)
+    interpolation = cv2.INTER_AREA if resized[0] < mask.shape[0] else cv2.INTER_LINEAR
     square[: resized[0], : resized[1]] = cv2.resize(
-        shares, resized[::-1], interpolation=cv2.INTER_LINEAR
+        shares, resized[::-1], interpolation=interpolation
     )
     cells: npt.NDArray[np.float32] = square.reshape(size // 4, 4, size // 4, 4).mean((1, 3))
     return cells

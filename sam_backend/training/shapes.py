@@ -117,3 +117,13 @@ def moved(outline: Outline, centre: npt.ArrayLike, radius: float) -> Outline:
     """`outline` scaled by `radius` pixels and moved to `centre` (x, y)."""
     shift = np.asarray(centre, np.float32)
     return [ring * np.float32(radius) + shift for ring in outline]
+
+
+def part_of(outline: Outline, rng: np.random.Generator) -> Outline:
+    """A smaller shape somewhere on `outline`, or its shrunken self."""
+    points = np.concatenate(outline)
+    centre, spread = points.mean(0), float(np.abs(points - points.mean(0)).max())
+    if rng.random() < 0.25:
+        return [(outline[0] - centre) * np.float32(0.6) + centre]
+    place = centre + rng.normal(0, spread * 0.35, 2)
+    return moved(random_outline(rng), place, spread * rng.uniform(0.2, 0.6))

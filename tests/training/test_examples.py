@@ -9,10 +9,11 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.training.canvas import Scene
 from sam_backend.training.coco import read_photos
 from sam_backend.training.examples import augment, cut_to_aspect, padded_pixels, prepare
 from sam_backend.training.mixture import Mixture, Shares
-from sam_backend.training.scenes import Scene, simple_scene
+from sam_backend.training.scenes import simple_scene
 
 
 def two_squares() -> Scene:
@@ -119,9 +120,9 @@ def most_targets(mixture: Mixture) -> int:
 
 def test_a_mixture_draws_photos_only_where_there_are_some(tmp_path: Path) -> None:
     photos = read_photos(write_coco(tmp_path)).photos
-    only_photos = Mixture(np.random.default_rng(0), photos, shares=Shares(0, 0, 1))
+    only_photos = Mixture(np.random.default_rng(0), photos, shares=Shares(0, 0, 0, 1))
     assert most_targets(only_photos) == 2  # the photo has two masks
-    without = Mixture(np.random.default_rng(0), (), shares=Shares(1, 0, 1))
+    without = Mixture(np.random.default_rng(0), (), shares=Shares(1, 0, 0, 1))
     assert most_targets(without) > 2
 
 

@@ -3,14 +3,22 @@
 import numpy as np
 import pytest
 
-from sam_backend.training.scenes import MIN_AREA_SHARE, hard_scene, simple_scene
+from sam_backend.training.canvas import MIN_AREA_SHARE
+from sam_backend.training.leaves import LEAVES, leaves_scene
+from sam_backend.training.scenes import hard_scene, simple_scene
 from sam_backend.training.shapes import SHAPES, draw, moved
 
 PHOTOS = [np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)]
-MAKERS = [simple_scene, hard_scene, lambda rng, size: hard_scene(rng, size, PHOTOS)]
+MAKERS = {
+    "simple": simple_scene,
+    "hard": hard_scene,
+    "hard, photos": lambda rng, size: hard_scene(rng, size, PHOTOS),
+    "leaves": leaves_scene,
+    "leaves, photos": lambda rng, size: leaves_scene(rng, size, PHOTOS),
+}
 
 
-@pytest.mark.parametrize("make", MAKERS, ids=["simple", "hard", "photos"])
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 def test_scenes_are_reproducible_and_well_formed(make) -> None:
     for seed in range(12):
         scene = make(np.random.default_rng(seed), 96)
@@ -54,7 +62,10 @@ def test_simple_objects_stand_out_from_what_surrounds_them() -> None:
     assert np.median(apart) > 40
 
 
-@pytest.mark.parametrize("maker", [maker for maker, _ in SHAPES], ids=lambda m: m.__name__)
+OUTLINES = dict.fromkeys(maker for maker, _ in (*SHAPES, *LEAVES))
+
+
+@pytest.mark.parametrize("maker", OUTLINES, ids=lambda m: m.__name__)
 def test_every_shape_is_drawn_near_its_place(maker) -> None:
     for seed in range(10):
         outline = moved(maker(np.random.default_rng(seed)), (100, 100), 30)
