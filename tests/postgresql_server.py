@@ -1,7 +1,6 @@
 """A real PostgreSQL server for tests: a private cluster in a temporary folder."""
 
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -11,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -18,6 +18,7 @@ from tests.system_packages import POSTGRESQL
 
 PASSWORD = "p@ss/w:rd"
 URL_PASSWORD = "p%40ss%2Fw%3Ard"
+ACCOUNT = "postgres"  # Debian's package makes it
 
 
 class PostgresqlServer:
@@ -32,7 +33,7 @@ class PostgresqlServer:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self._folder = folder
-        self._binaries = POSTGRESQL.require().parent
+        self._binaries = POSTGRESQL.require().resolve().parent
         self._databases = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -49,21 +50,19 @@ class PostgresqlServer:
         return self.url(name)
 
     def start(self) -> None:
-        """Makes the cluster and waits until it answers."""
-        password = self._folder / "password"
-        password.write_text(PASSWORD)
-        data = self._folder / "cluster"
-        if os.geteuid() == 0:  # the server refuses to run as root
-            account = pwd.getpwnam("postgres")
-            for path in (self._folder, password):
-                os.chown(path, account.pw_uid, account.pw_gid)
-        self._run("initdb", "-D", str(data), "-U", "sam", "--auth=scram-sha-256",
-                  f"--pwfile={password}", "--no-sync", "-E", "UTF8", "--locale=C")  # fmt: skip
-        options = {"listen_addresses": "127.0.0.1", "port": self.port, "fsync": "off",
-                   "unix_socket_directories": self._folder}  # fmt: skip
+        """Starts it, on the data of the last time, and waits until it answers."""
+        cluster = self._folder / "cluster"
+        if not cluster.exists():
+            self._make(cluster)
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "fsync": "off",
+            "unix_socket_directories": self._folder,
+        }
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         self._process = subprocess.Popen(
-            [self._binaries / "postgres", "-D", str(data), *words],
+            [self._binaries / "postgres", "-D", cluster, *words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=self._folder,
@@ -90,20 +89,26 @@ class PostgresqlServer:
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(self.url("postgres"), autocommit=True, connect_timeout=5)
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _make(self, cluster: Path) -> None:
+        password = self._folder / "password"
+        password.write_text(PASSWORD)
+        if os.geteuid() == 0:
+            for path in (self._folder, password):
+                shutil.chown(path, ACCOUNT, ACCOUNT)
+        words = ["-U", "sam", "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync"]
         subprocess.run(
-            [self._binaries / program, *arguments],
+            [self._binaries / "initdb", "-D", cluster, *words, "-E", "UTF8", "--locale=C"],
             check=True,
-            capture_output=True,
+            stdout=subprocess.DEVNULL,
             cwd=self._folder,
             **self._account(),
         )
 
-    def _account(self) -> dict[str, object]:
-        """Who runs the programs."""
+    def _account(self) -> dict[str, Any]:
+        """Who runs the programs: they refuse to run as root."""
         if os.geteuid() != 0:
             return {}
-        return {"user": "postgres", "group": "postgres", "extra_groups": []}
+        return {"user": ACCOUNT, "group": ACCOUNT, "extra_groups": []}
 
 
 @contextmanager
