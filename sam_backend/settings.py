@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     model_store: Path | None = Field(
         None, description="Folder of checkpoints; `model_store` under `data_dir` without."
     )
+    champion_poll_s: float = Field(
+        1.0, gt=0, description="Seconds between looks at the store for another champion."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     tune_allocator: bool = Field(True, description="Keep glibc's pages: twice the speed on CPU.")
     threads: int | None = Field(None, ge=1, description="CPU threads of the model; all without.")
@@ -79,6 +82,18 @@ class Settings(BaseSettings):
 
     all_masks: bool = Field(False, description="Answer a lone click with all three masks.")
     prefetch_tasks: int = Field(0, ge=0, description="Tasks encoded ahead of the one opened.")
+
+    own_worker: bool = Field(
+        True,
+        description="Run queued jobs in a process of the server's own; off where "
+        "`sam-backend worker` runs somewhere else on the same database.",
+    )
+    retrain_every: int | None = Field(
+        None, ge=1, description="Retrain a project's model after so many new human masks."
+    )
+    reconcile_s: float = Field(
+        300.0, gt=0, description="Seconds between looks for new masks that no webhook told of."
+    )
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:

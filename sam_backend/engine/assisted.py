@@ -63,7 +63,6 @@ class Assisted:
     """Answers clicks, boxes and drawn masks. Safe under threads.
 
     Args:
-        model: Makes the masks.
         embeddings: Of the tasks' images.
         memory: What was asked a moment ago; Label Studio tells only half of it each time.
         all_masks: Answer a lone click with whole, part and subpart instead of the best of three.
@@ -71,20 +70,21 @@ class Assisted:
 
     def __init__(
         self,
-        model: ServedModel,
         embeddings: TaskEmbeddings,
         memory: TaskMemory,
         all_masks: bool = False,
     ) -> None:
-        self._model = model
         self._embeddings = embeddings
         self._memory = memory
         self._limit = None if all_masks else 1
 
-    def answer(self, request: InteractiveRequest, clock: StageClock) -> InteractiveAnswer:
-        """Masks for all prompts of one context.
+    def answer(
+        self, model: ServedModel, request: InteractiveRequest, clock: StageClock
+    ) -> InteractiveAnswer:
+        """Masks for all prompts of one context, all by one model.
 
         Args:
+            model: Leased for this request.
             request: Task, configuration and prompts.
             clock: Gets the stages fetch, encode, decode and rle.
 
@@ -96,31 +96,35 @@ class Assisted:
             return InteractiveAnswer()
         origin, number = request.host.origin, task_id(request.task)
         with self._memory.turn(origin, request.project, number, reading.label):
-            return self._answer(request, reading, clock)
+            return self._answer(model, request, reading, clock)
 
     def _answer(
-        self, request: InteractiveRequest, reading: ContextReading, clock: StageClock
+        self,
+        model: ServedModel,
+        request: InteractiveRequest,
+        reading: ContextReading,
+        clock: StageClock,
     ) -> InteractiveAnswer:
         number = task_id(request.task)
         address = request.config.image(reading.to_name).address(task_data(request.task))
-        image = self._embeddings.embed(address, request.host, number, Priority.CLICK, clock)
+        image = self._embeddings.embed(model, address, request.host, number, Priority.CLICK, clock)
         key = MemoryKey(
             origin=request.host.origin,
             project=request.project,
             task_id=number or "",
             label=reading.label,
             image=image.digest,
-            model_version=self._model.model_version,
+            model_version=model.model_version,
         )
         on_task = TaskRegions.of(request.task)
         recalled = self._memory.recall(key, reading, on_task)
         placed = place_prompts(
             reading, image.embedding.image_size, request.config, on_task, recalled
         )
-        starts = [self._first_logits(key, one) for one in placed.objects]
+        starts = [self._first_logits(model, key, one) for one in placed.objects]
         prompts = [one.prompt(start) for one, start in zip(placed.objects, starts, strict=True)]
         with clock.span("decode"):
-            found = self._model.predict(image.embedding, prompts, self._limit)
+            found = model.predict(image.embedding, prompts, self._limit)
         with clock.span("rle"):
             answering = _Answering(request.config, reading)
             regions = [answering.regions(candidates) for candidates in found]
@@ -131,11 +135,11 @@ class Assisted:
             self._memory.remember(key, one, candidates[0].logits, ids, on_task, start)
         return answering.answer(regions, placed)
 
-    def _first_logits(self, key: MemoryKey, one: ObjectPrompt) -> Logits | None:
+    def _first_logits(self, model: ServedModel, key: MemoryKey, one: ObjectPrompt) -> Logits | None:
         """Where the model starts from: its last answer, else a drawn mask, else nothing."""
         previous = self._memory.previous_logits(key, one)
         if previous is None and one.mask is not None:
-            return mask_to_logits(one.mask, self._model.segmenter().mask_side)
+            return mask_to_logits(one.mask, model.segmenter().mask_side)
         return previous
 
 

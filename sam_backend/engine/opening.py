@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from sam_backend.engine.champion import Champion
 from sam_backend.engine.task_embeddings import TaskEmbeddings
 from sam_backend.engine.tasks import task_data, task_id
 from sam_backend.engine.timing import StageClock
@@ -26,11 +27,13 @@ class Opening:
     """Warms embeddings in the background. Failures are logged only: the click will say them again.
 
     Args:
+        champion: Whose embeddings are warmed.
         embeddings: Where to warm them.
         n_ahead: How many tasks after the opened one to warm as well.
     """
 
-    def __init__(self, embeddings: TaskEmbeddings, n_ahead: int) -> None:
+    def __init__(self, champion: Champion, embeddings: TaskEmbeddings, n_ahead: int) -> None:
+        self._champion = champion
         self._embeddings = embeddings
         self._n_ahead = n_ahead
         self._opened = _BoundedPool("opened")
@@ -62,7 +65,8 @@ class Opening:
     ) -> None:
         try:
             for address in addresses:
-                self._embeddings.embed(address, host, number, priority, StageClock())
+                with self._champion.lease() as model:
+                    self._embeddings.embed(model, address, host, number, priority, StageClock())
         except SamBackendError as error:
             log.warning("task %s is not warmed: %s", number, error)
 

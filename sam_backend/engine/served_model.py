@@ -1,8 +1,9 @@
-"""The checkpoint being served: loaded in the background, run by the device's one owner, cached."""
+"""One checkpoint being served: loaded in the background, run by the device's owner, cached."""
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -10,10 +11,11 @@ import numpy.typing as npt
 
 from sam_backend.errors import ModelStoreError, SamBackendError
 from sam_backend.sam.device import DeviceOwner, Priority
-from sam_backend.sam.embeddings import EmbeddingCache, EmbeddingKey
+from sam_backend.sam.embeddings import EmbeddingKey
 from sam_backend.sam.segmenter import Segmenter
-from sam_backend.sam.shared_encode import EncodeCounts, SharedEncodes
+from sam_backend.sam.shared_encode import SharedEncodes
 from sam_backend.sam.types import Candidate, Embedding, Prompt
+from sam_backend.store.cards import ModelCard
 
 log = logging.getLogger(__name__)
 
@@ -23,26 +25,44 @@ State = Literal["loading", "ready", "failed"]
 LOADING_PATIENCE_S = 60.0
 
 
-class ServedModel:
-    """One checkpoint with its device and its embeddings. Safe under threads.
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that can be served.
 
-    Args:
-        model_version: Names the checkpoint and the settings that shape its answers; known before
-            it is loaded.
-        load: Reads the checkpoint; called once, on a thread of its own.
-        cache: Where embeddings are kept.
+    Attributes:
+        card: What is known about it.
+        model_version: Names it and the settings that shape its answers, before it is loaded.
+        load: Reads it.
     """
 
-    def __init__(
-        self, model_version: str, load: Callable[[], Segmenter], cache: EmbeddingCache
-    ) -> None:
-        self.model_version = model_version
-        self.device = DeviceOwner()
-        self._encodes = SharedEncodes(cache, self.device)
+    card: ModelCard
+    model_version: str
+    load: Callable[[], Segmenter]
+
+
+class ServedModel:
+    """One checkpoint on a device that it may share with others. Safe under threads.
+
+    Args:
+        checkpoint: Loaded at once, on a thread of its own.
+        device: Runs it; whoever has made it closes it.
+        encodes: Where embeddings are kept and made.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: DeviceOwner, encodes: SharedEncodes) -> None:
+        self.checkpoint = checkpoint
+        self._device = device
+        self._encodes = encodes
+        self._lock = threading.Lock()
         self._settled = threading.Event()
         self._loaded: Segmenter | None = None
         self._failure: str | None = None
-        threading.Thread(target=self._load, args=(load,), name="model-load", daemon=True).start()
+        threading.Thread(target=self._load, name="model-load", daemon=True).start()
+
+    @property
+    def model_version(self) -> str:
+        """Names the checkpoint and the settings that shape its answers."""
+        return self.checkpoint.model_version
 
     @property
     def state(self) -> State:
@@ -56,10 +76,10 @@ class ServedModel:
         """Why there is no model; None if there is one, or will be."""
         return self._failure
 
-    @property
-    def encode_counts(self) -> EncodeCounts:
-        """How requests for embeddings were answered so far."""
-        return self._encodes.counts
+    def wait(self) -> State:
+        """Wait until it is loaded, has failed or is closed."""
+        self._settled.wait()
+        return self.state
 
     def segmenter(self, patience_s: float = LOADING_PATIENCE_S) -> Segmenter:
         """The loaded model; waits for it.
@@ -69,9 +89,10 @@ class ServedModel:
         """
         if not self._settled.wait(patience_s):
             raise ModelStoreError(f"the model is still loading after {patience_s:.0f} s")
-        if self._loaded is None or self._failure is not None:
+        loaded = self._loaded
+        if loaded is None:
             raise ModelStoreError(f"the model cannot be used: {self._failure}")
-        return self._loaded
+        return loaded
 
     def embed(
         self,
@@ -95,28 +116,30 @@ class ServedModel:
     ) -> list[list[Candidate]]:
         """Candidates of each prompt, best predicted IoU first, at most `limit` of each."""
         segmenter = self.segmenter()
-        work = self.device.submit(
+        work = self._device.submit(
             lambda: segmenter.predict_many(embedding, prompts, limit=limit), Priority.CLICK
         )
         return work.result()
 
-    def close(self) -> None:
-        """End the device's thread; work that waits is cancelled, who waits for a model is told."""
-        if not self._settled.is_set():
-            self._settle(None, "the server is stopping")
-        self.device.close()
+    def close(self, reason: str) -> None:
+        """Let go of the network; who waits for it is told the reason."""
+        with self._lock:
+            self._loaded, self._failure = None, reason
+            self._settled.set()
 
-    def _load(self, load: Callable[[], Segmenter]) -> None:
+    def _load(self) -> None:
         try:
-            self._settle(load(), None)
+            self._settle(self.checkpoint.load(), None)
         except SamBackendError as error:
-            log.error("the model cannot be loaded: %s", error)  # noqa: TRY400  a known reason
+            log.error("%s cannot be loaded: %s", self.model_version, error)  # noqa: TRY400  known
             self._settle(None, str(error))
         except Exception as error:
-            log.exception("the model cannot be loaded")
+            log.exception("%s cannot be loaded", self.model_version)
             self._settle(None, str(error) or type(error).__name__)
 
     def _settle(self, segmenter: Segmenter | None, failure: str | None) -> None:
         # The reason as text: a kept exception would hold the frames of every request it met.
-        self._loaded, self._failure = segmenter, failure
-        self._settled.set()
+        with self._lock:
+            if not self._settled.is_set():  # else it was closed while it was loading
+                self._loaded, self._failure = segmenter, failure
+                self._settled.set()

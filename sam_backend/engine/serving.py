@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from sam_backend.engine.served_model import ServedModel
-from sam_backend.sam.checkpoints import choose_device, load
+from sam_backend.engine.champion import Champion
+from sam_backend.engine.model_choice import ModelChoice
 from sam_backend.sam.embeddings import (
     DiskEmbeddings,
     EmbeddingCache,
@@ -16,10 +16,7 @@ from sam_backend.sam.embeddings import (
     RedisEmbeddings,
     WriteBehind,
 )
-from sam_backend.sam.families import family_named
-from sam_backend.sam.segmenter import Segmenter, model_version
 from sam_backend.settings import Settings
-from sam_backend.store.models import ModelEntry, open_store
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +25,7 @@ MEGABYTE = 1024 * 1024
 STARTER_NOTE = (
     "This is the small starter model that ships with sam_backend: good for simple scenes and for "
     "trying things out. For real work get Meta's ViT-B (375 MB): sam-backend models pull vit_b, "
-    "then restart."
+    "then sam-backend models promote vit_b-01ec64."
 )
 
 
@@ -70,22 +67,16 @@ def open_caches(settings: Settings) -> Caches:
     return Caches(LayeredEmbeddings([memory, *behind]), memory, redis, close)
 
 
-def serve_checkpoint(settings: Settings, cache: EmbeddingCache) -> tuple[ModelEntry, ServedModel]:
-    """Choose the checkpoint and start loading it; says which, and whether it is a starter.
+def serve_champion(settings: Settings, choice: ModelChoice, cache: EmbeddingCache) -> Champion:
+    """Start loading the checkpoint that is chosen now.
 
     Raises:
         ModelStoreError: The named model is not in the store, or the store is empty.
-        InvalidInputError: The device is not here.
     """
-    store = open_store(settings)
-    entry = store.get(settings.model) if settings.model else store.best()
-    device = choose_device(settings.device)
+    checkpoint = choice.checkpoint()
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    side = family_named(entry.card.family).build_without_weights().image_encoder.img_size
-    version = model_version(entry.version, entry.card.sha256, side)
-    log.info("serving %s on %s", version, device)
-    if entry.card.family == "starter":
+    log.info("serving %s on %s", checkpoint.model_version, choice.device)
+    if checkpoint.card.family == "starter":
         log.warning(STARTER_NOTE)
-    model = ServedModel(version, lambda: Segmenter.of(load(entry.folder, device)), cache)
-    return entry, model
+    return Champion(checkpoint, cache)

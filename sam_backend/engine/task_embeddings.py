@@ -29,17 +29,16 @@ class TaskEmbeddings:
 
     Args:
         resolver: Fetches image files.
-        model: Encodes them.
         max_pixels: Images with more are refused.
     """
 
-    def __init__(self, resolver: ImageResolver, model: ServedModel, max_pixels: int) -> None:
+    def __init__(self, resolver: ImageResolver, max_pixels: int) -> None:
         self._resolver = resolver
-        self._model = model
         self._max_pixels = max_pixels
 
     def embed(
         self,
+        model: ServedModel,
         address: str,
         host: LabelStudioHost,
         task_id: int | None,
@@ -49,6 +48,7 @@ class TaskEmbeddings:
         """One task's image, encoded.
 
         Args:
+            model: Encodes it.
             address: The image field's value.
             host: The Label Studio that the task came from.
             task_id: The task's number there; cloud addresses are signed for it.
@@ -63,7 +63,7 @@ class TaskEmbeddings:
         with clock.span("fetch"):
             image = self._resolver.fetch(address, host, task_id)
         with clock.span("encode"):
-            embedding = self._model.embed(
+            embedding = model.embed(
                 image.digest, lambda: decode_image(image.data, self._max_pixels), priority
             )
         return TaskImage(image.digest, embedding)

@@ -49,16 +49,15 @@ def _add_protocol(app: FastAPI, service: Service) -> None:
 
     @app.get("/versions")
     async def versions() -> dict[str, list[str]]:
-        return {"versions": [service.model_version]}
+        return {"versions": await run_in_threadpool(service.versions)}
 
     @app.post("/predict")
     async def predict(request: Request) -> Response:
         return await run_in_threadpool(_predict, service, await _json_body(request))
 
     @app.post("/webhook")
-    async def webhook(request: Request) -> dict[str, str]:
-        await run_in_threadpool(parse, WebhookRequest, await _json_body(request))
-        return {"status": "ok"}
+    async def webhook(request: Request) -> dict[str, Any]:
+        return await run_in_threadpool(_webhook, service, await _json_body(request))
 
 
 async def _json_body(request: Request) -> bytes:
@@ -71,6 +70,10 @@ async def _json_body(request: Request) -> bytes:
     if kind != "application/json":
         raise HTTPException(415, f"the body must be application/json, not {kind[:40]!r}")
     return await request.body()
+
+
+def _webhook(service: Service, body: bytes) -> dict[str, Any]:
+    return service.webhook(parse(WebhookRequest, body))
 
 
 def _predict(service: Service, body: bytes) -> Response:
@@ -92,7 +95,7 @@ def _add_operations(app: FastAPI, service: Service) -> None:
 
     @app.get("/status")
     async def status(request: Request) -> Response:
-        report = service.status()
+        report = await run_in_threadpool(service.status)
         wants_html = "text/html" in request.headers.get("accept", "")
         return HTMLResponse(render_status(report)) if wants_html else JSONResponse(report)
 

@@ -1,12 +1,25 @@
 """The wire format of Label Studio's ML-backend calls (see label_studio/ml/api_connector.py)."""
 
-from typing import Any, TypeVar
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
+from sam_backend.engine.events import WebhookEvent, event_key
 from sam_backend.errors import InvalidInputError
 
 M = TypeVar("M", bound=BaseModel)
+
+_MAX_ID = 2**63 - 1  # of a database's largest whole number
 
 
 class _Message(BaseModel):
@@ -52,10 +65,64 @@ class PredictRequest(_Message):
         return {} if value is None else value
 
 
-class WebhookRequest(_Message):
-    """POST /webhook: an event of the project."""
+class _Thing(_Message):
+    """Anything with a number that an event is about; deleted ones have nothing else."""
 
-    action: str = Field(min_length=1)
+    id: int = Field(ge=0, le=_MAX_ID)
+    updated_at: str = Field("", max_length=64)
+
+    @field_validator("updated_at", mode="before")
+    @classmethod
+    def _null_is_empty(cls, value: object) -> object:
+        return "" if value is None else value
+
+
+class _Project(_Thing):
+    created_at: AwareDatetime | None = None
+
+    @property
+    def uid(self) -> str:
+        """The project as /setup and /predict name it (ml/api_connector.py, _create_project_uid)."""
+        made: datetime | None = self.created_at
+        return "" if made is None else f"{self.id}.{int(made.timestamp())}"
+
+
+def _as_list(value: object) -> object:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+# One event names its annotation, another one under the same name a list of them.
+_Things = Annotated[list[_Thing], BeforeValidator(_as_list)]
+
+
+class WebhookRequest(_Message):
+    """POST /webhook: an event of a project (webhooks/models.py, `WebhookAction.ACTIONS`)."""
+
+    action: str = Field(min_length=1, max_length=64, pattern="^[A-Z_]+$")
+    project: _Project | None = None
+    annotation: _Things = Field(default_factory=list)
+    annotations: _Things = Field(default_factory=list)
+    task: _Things = Field(default_factory=list)
+    tasks: _Things = Field(default_factory=list)
+
+    def event(self) -> WebhookEvent:
+        """The event; one that nothing tells from the next gets a key of its own."""
+        annotations, tasks = self.annotation + self.annotations, self.task + self.tasks
+        uid = "" if self.project is None else self.project.uid
+        about = annotations or tasks
+        if not about and self.project is not None and self.action.startswith("PROJECT_"):
+            about = [self.project]
+        states = [(thing.id, thing.updated_at) for thing in about]
+        return WebhookEvent(
+            action=self.action,
+            project_id=None if self.project is None else self.project.id,
+            key=event_key(self.action, uid, states) or uuid.uuid4().hex,
+            annotation_id=annotations[0].id if len(annotations) == 1 else None,
+            task_id=tasks[0].id if len(tasks) == 1 else None,
+            project=uid,
+        )
 
 
 def parse(model: type[M], body: bytes) -> M:

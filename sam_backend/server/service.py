@@ -1,15 +1,19 @@
 """What each of Label Studio's calls does, whatever carries it: our HTTP server or an adapter."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 from sam_backend.engine.assisted import Assisted, InteractiveAnswer, InteractiveRequest
+from sam_backend.engine.champion import Champion
+from sam_backend.engine.champion_watch import ChampionWatch, Refused
+from sam_backend.engine.events import WebhookEvent
+from sam_backend.engine.model_choice import ModelChoice
 from sam_backend.engine.opening import Opening
 from sam_backend.engine.served_model import ServedModel
-from sam_backend.engine.serving import STARTER_NOTE, Caches, open_caches, serve_checkpoint
+from sam_backend.engine.serving import Caches, open_caches, serve_champion
 from sam_backend.engine.task_embeddings import TaskEmbeddings
 from sam_backend.engine.timing import StageClock
 from sam_backend.errors import InvalidInputError, LabelStudioError, SamBackendError
@@ -19,13 +23,13 @@ from sam_backend.labelstudio.images import image_resolver
 from sam_backend.labelstudio.memory import TaskMemory
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.server.journal import Journal
-from sam_backend.server.protocol import PredictRequest, SetupRequest
+from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest
+from sam_backend.server.status import StatusReport
 from sam_backend.settings import Settings
-from sam_backend.store.models import ModelEntry
+from sam_backend.store.jobs import Jobs
+from sam_backend.store.models import ModelStore, open_store
 
 log = logging.getLogger(__name__)
-
-MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,14 @@ class Reply:
 class Service:
     """The backend behind the wire. Safe under threads; close it, or use `with`.
 
+    Args:
+        settings: Of this process.
+        caches: Closed with the service.
+        store: Where checkpoints and the champion's history are.
+        champion: Answers; closed with the service.
+        on_event: Told each event of a webhook; must not wait for anything.
+        jobs: For the status page; None: there are none.
+
     Attributes:
         journal: What went wrong lately, with reasons.
     """
@@ -52,33 +64,49 @@ class Service:
         self,
         settings: Settings,
         caches: Caches,
-        entry: ModelEntry,
-        model: ServedModel,
+        store: ModelStore,
+        champion: Champion,
+        on_event: Callable[[WebhookEvent], None] = lambda event: None,
+        jobs: Jobs | None = None,
     ) -> None:
         self.journal = Journal()
         self._caches = caches
-        self._entry = entry
-        self._model = model
+        self._champion = champion
+        self._on_event = on_event
+        self._choice = ModelChoice(settings, store)
         url, token = settings.label_studio_url, settings.label_studio_api_key
         self._connections = Connections(
             settings.data_dir / "connections.json", url, token.get_secret_value() if token else None
         )
         embeddings = TaskEmbeddings(
-            image_resolver(settings), model, settings.max_image_megapixels * 1_000_000
+            image_resolver(settings), settings.max_image_megapixels * 1_000_000
         )
-        self._assisted = Assisted(model, embeddings, TaskMemory(), settings.all_masks)
-        self._opening = Opening(embeddings, settings.prefetch_tasks)
+        self._assisted = Assisted(embeddings, TaskMemory(), settings.all_masks)
+        self._opening = Opening(champion, embeddings, settings.prefetch_tasks)
+        self._watch = ChampionWatch(
+            self._choice, champion, settings.champion_poll_s, self._tell_refused
+        )
+        self._report = StatusReport(
+            champion, self._watch, caches, self._connections, self.journal, store, jobs
+        )
+        self._watch.start()
 
     @classmethod
-    def start(cls, settings: Settings) -> Self:
-        """A service whose model loads in the background.
+    def start(
+        cls,
+        settings: Settings,
+        on_event: Callable[[WebhookEvent], None] = lambda event: None,
+        jobs: Jobs | None = None,
+    ) -> Self:
+        """A service whose model loads in the background; see the class for the arguments.
 
         Raises:
             SamBackendError: A setting cannot be followed.
         """
         caches = open_caches(settings)
-        entry, model = serve_checkpoint(settings, caches.all)
-        return cls(settings, caches, entry, model)
+        store = open_store(settings)
+        champion = serve_champion(settings, ModelChoice(settings, store), caches.all)
+        return cls(settings, caches, store, champion, on_event, jobs)
 
     def __enter__(self) -> Self:
         return self
@@ -94,13 +122,14 @@ class Service:
     def close(self) -> None:
         """Drop what waits, write what is cached, end the threads."""
         self._opening.close()
-        self._model.close()
+        self._champion.close()
+        self._watch.close()
         self._caches.close()
 
     @property
     def model_version(self) -> str:
-        """Names checkpoint and settings; known before the model is loaded."""
-        return self._model.model_version
+        """Of the model that answers new requests; known before it is loaded."""
+        return self._champion.model_version
 
     def wait_until_loaded(self) -> Segmenter:
         """Wait for the model.
@@ -108,7 +137,13 @@ class Service:
         Raises:
             ModelStoreError: It cannot be loaded.
         """
-        return self._model.segmenter()
+        with self._champion.lease() as model:
+            return model.segmenter()
+
+    def versions(self) -> list[str]:
+        """Model versions of all checkpoints that could be served, the served one first."""
+        served = self.model_version
+        return [served, *(version for version in self._choice.versions() if version != served)]
 
     def setup(self, message: SetupRequest) -> str:
         """Remember who calls; returns the model version."""
@@ -134,21 +169,46 @@ class Service:
             raise InvalidInputError(
                 f"prompts must come with one task, not with {len(request.tasks)}"
             )
+        with self._champion.lease() as model:
+            return self._answer(model, request)
+
+    def webhook(self, message: WebhookRequest) -> dict[str, Any]:
+        """Hand the event on; the work that it may start is none of this request's.
+
+        What handing it on raises is raised: Label Studio shows the answer to START_TRAINING to
+        whoever pressed the button.
+        """
+        self._on_event(message.event())
+        return {"status": "ok"}
+
+    def readiness(self) -> dict[str, Any]:
+        """Whether masks can be made now."""
+        model = self._champion.view().served
+        return {
+            "ready": model.state == "ready",
+            "state": model.state,
+            "model_version": model.model_version,
+        }
+
+    def status(self) -> dict[str, Any]:
+        """Everything worth knowing about this process; holds no token."""
+        return self._report.make()
+
+    def _answer(self, model: ServedModel, request: PredictRequest) -> Reply:
+        """Masks by one model, whatever is promoted meanwhile."""
         clock = StageClock()
         task = request.tasks[0]
         subject = _subject(request.project, task)
         answer = InteractiveAnswer()
         try:
-            answer = self._assisted.answer(
-                InteractiveRequest(
-                    host=self._connections.host(request.project),
-                    project=request.project,
-                    task=task,
-                    config=LabelConfig.parse(request.label_config),
-                    context=request.params.context,
-                ),
-                clock,
+            interactive = InteractiveRequest(
+                host=self._connections.host(request.project),
+                project=request.project,
+                task=task,
+                config=LabelConfig.parse(request.label_config),
+                context=request.params.context or {},
             )
+            answer = self._assisted.answer(model, interactive, clock)
         except SamBackendError as error:
             self.journal.error(subject, str(error))
         except Exception as error:
@@ -163,53 +223,15 @@ class Service:
         prediction = {
             "result": list(answer.regions),
             "score": answer.score,
-            "model_version": self.model_version,
+            "model_version": model.model_version,
         }
         return Reply({"results": [prediction]}, clock)
 
-    def readiness(self) -> dict[str, Any]:
-        """Whether masks can be made now."""
-        return {
-            "ready": self._model.state == "ready",
-            "state": self._model.state,
-            "model_version": self.model_version,
-        }
-
-    def status(self) -> dict[str, Any]:
-        """Everything worth knowing about this process; holds no token."""
-        card = self._entry.card
-        device, redis, memory = self._model.device, self._caches.redis, self._caches.memory
-        counts = self._model.encode_counts
-        return {
-            "model": {
-                "state": self._model.state,
-                "version": self.model_version,
-                "family": card.family,
-                "licence": card.licence,
-                "failure": self._model.failure or "none",
-                "note": STARTER_NOTE if card.family == "starter" else "",
-            },
-            "work": {"waiting": device.queue_length, "device_busy_s": round(device.busy_s, 1)},
-            "embeddings": {
-                "in_memory": len(memory),
-                "memory_mb": round(memory.n_bytes / MEGABYTE, 1),
-                "redis": "not set" if redis is None else _availability(redis.is_available),
-                "from_cache": counts.cached,
-                "encoded": counts.encoded,
-                "shared": counts.joined,
-                "failed": counts.failed,
-            },
-            "projects": self._connections.projects(),
-            "journal": [
-                {
-                    "at": entry.at.strftime("%Y-%m-%d %H:%M:%S"),
-                    "level": entry.level,
-                    "subject": entry.subject,
-                    "reason": entry.reason,
-                }
-                for entry in self.journal.entries()
-            ],
-        }
+    def _tell_refused(self, refused: Refused) -> None:
+        self.journal.error(
+            f"champion {refused.version or '?'}",
+            f"it cannot be served, {self.model_version} goes on: {refused.reason}",
+        )
 
     def _open(self, request: PredictRequest) -> Reply:
         """No prompts: a task was opened, or predictions of many are asked for.
@@ -230,7 +252,3 @@ class Service:
 
 def _subject(project: str, task: Mapping[str, Any]) -> str:
     return f"project {project or '?'}, task {task.get('id', '?')}"
-
-
-def _availability(is_available: bool) -> str:
-    return "connected" if is_available else "away: memory only"

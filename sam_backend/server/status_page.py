@@ -11,10 +11,11 @@ table{border-collapse:collapse;width:100%}
 td,th{padding:.3rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;
 overflow-wrap:anywhere}
 th{font-weight:600;white-space:nowrap}
-tbody th:first-child{width:11rem}
+.facts th{width:11rem}
 .pill{padding:.1rem .6rem;border-radius:1rem;color:#fff;font-size:.85rem;vertical-align:middle}
-.ready{background:var(--good)}.loading{background:var(--warn)}.failed{background:var(--bad)}
-.error{color:var(--bad)}.warning{color:var(--warn)}
+.error{color:var(--bad)}.warning,.stopping{color:var(--warn)}td .failed{color:var(--bad)}
+td .done{color:var(--good)}.pill.ready{background:var(--good)}.pill.loading{background:var(--warn)}
+.pill.failed{background:var(--bad)}
 .note{background:var(--soft);padding:.6rem .9rem;border-radius:.4rem}
 time{font-variant-numeric:tabular-nums;white-space:nowrap}
 """
@@ -33,6 +34,8 @@ def render_status(report: dict[str, Any]) -> str:
         f"{escape(model['state'])}</span></h1>{note}"
         f"<h2>What went wrong lately</h2>{_journal(report['journal'])}"
         f"<h2>Model</h2>{_facts(model)}"
+        f"<h2>Champions</h2>{_champions(report['champions'])}"
+        f"<h2>Jobs</h2>{_jobs(report['jobs'], report['jobs_failure'])}"
         f"<h2>Work</h2>{_facts(report['work'])}"
         f"<h2>Embeddings</h2>{_facts(report['embeddings'])}"
         f"<h2>Projects</h2>{_projects(report['projects'])}"
@@ -46,30 +49,71 @@ def _facts(facts: dict[str, Any]) -> str:
         for name, value in facts.items()
         if name != "note"
     )
-    return f"<table>{rows}</table>"
+    return f'<table class="facts">{rows}</table>'
 
 
 def _projects(projects: dict[str, list[str]]) -> str:
     if not projects:
         return "<p>No Label Studio project has called /setup yet.</p>"
-    rows = "".join(
-        f"<tr><th>{escape(project)}</th><td>{escape(', '.join(urls))}</td></tr>"
-        for project, urls in projects.items()
+    rows = [[f"<b>{escape(uid)}</b>", escape(", ".join(urls))] for uid, urls in projects.items()]
+    return _table(["project", "Label Studio"], rows)
+
+
+def _champions(changes: list[dict[str, str]]) -> str:
+    if not changes:
+        return "<p>Nobody was promoted yet: the best checkpoint of the store is served.</p>"
+    return _table(
+        ["time (UTC)", "what", "version", "by", "reason"],
+        [
+            [
+                _time(one["at"]),
+                *(escape(one[name]) for name in ("action", "version", "by", "reason")),
+            ]
+            for one in changes
+        ],
     )
-    return f"<table><tr><th>project</th><th>Label Studio</th></tr>{rows}</table>"
+
+
+def _jobs(jobs: list[dict[str, str]], failure: str) -> str:
+    if failure:
+        return f'<p class="error">{escape(failure)}</p>'
+    if not jobs:
+        return "<p>None yet.</p>"
+    return _table(
+        ["job", "what", "project", "state", "progress or result", "since (UTC)"],
+        [
+            [
+                *(escape(job[name]) for name in ("id", "kind", "project")),
+                f'<span class="{escape(job["state"])}">{escape(job["state"])}</span>',
+                escape(job["progress"]),
+                _time(job["at"]),
+            ]
+            for job in jobs
+        ],
+    )
 
 
 def _journal(entries: list[dict[str, str]]) -> str:
     if not entries:
         return "<p>Nothing.</p>"
-    rows = "".join(
-        f"<tr><td><time>{escape(entry['at'])}</time></td>"
-        f'<td class="{escape(entry["level"])}">{escape(entry["level"])}</td>'
-        f"<td>{escape(entry['subject'])}</td><td>{escape(entry['reason'])}</td></tr>"
+    rows = [
+        [
+            _time(entry["at"]),
+            f'<span class="{escape(entry["level"])}">{escape(entry["level"])}</span>',
+            escape(entry["subject"]),
+            escape(entry["reason"]),
+        ]
         for entry in entries
-    )
-    return (
-        "<table><tr><th>time (UTC)</th><th></th><th>what</th><th>reason</th></tr>"
-        + rows
-        + "</table>"
-    )
+    ]
+    return _table(["time (UTC)", "", "what", "reason"], rows)
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    """A table; the cells are HTML already."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _time(moment: str) -> str:
+    return f"<time>{escape(moment)}</time>"

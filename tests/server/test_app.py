@@ -3,18 +3,21 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
-from sam_backend.engine.served_model import ServedModel
-from sam_backend.engine.serving import open_caches, serve_checkpoint
+from sam_backend.engine.champion import Champion
+from sam_backend.engine.model_choice import ModelChoice
+from sam_backend.engine.serving import open_caches
 from sam_backend.errors import ModelStoreError
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.server.app import create_app
 from sam_backend.server.service import Service
 from sam_backend.settings import Settings
+from sam_backend.store.models import open_store
 from tests.server.playing import CONFIG, PROJECT, running_service
 
 SETUP = {
@@ -39,17 +42,17 @@ class StuckLoad:
         self.may_end = threading.Event()
         self.error: Exception | None = None
         settings = Settings(data_dir=folder)
-        self.caches = open_caches(settings)
-        self.entry, self.real = serve_checkpoint(settings, self.caches.all)
-        self.model = ServedModel(self.real.model_version, self._load, self.caches.all)
-        self.service = Service(settings, self.caches, self.entry, self.model)
+        caches, store = open_caches(settings), open_store(settings)
+        self.real = ModelChoice(settings, store).checkpoint()
+        self.champion = Champion(replace(self.real, load=self._load), caches.all)
+        self.service = Service(settings, caches, store, self.champion)
         self.client = TestClient(create_app(self.service, settings))
 
     def _load(self) -> Segmenter:
         self.may_end.wait()
         if self.error is not None:
             raise self.error
-        return self.real.segmenter()
+        return self.real.load()
 
 
 @pytest.fixture
@@ -58,14 +61,13 @@ def stuck(tmp_path: Path) -> Iterator[StuckLoad]:
     yield load
     load.may_end.set()
     load.service.close()
-    load.real.close()
 
 
 def test_light_calls_are_answered_while_the_model_loads(stuck: StuckLoad) -> None:
     assert stuck.client.get("/health").json()["status"] == "UP"
     version = stuck.client.post("/setup", json=SETUP).json()["model_version"]
-    assert version.startswith(stuck.entry.version + "+")
-    assert stuck.client.get("/versions").json() == {"versions": [version]}
+    assert version.startswith(stuck.real.card.version + "+")
+    assert stuck.client.get("/versions").json()["versions"][0] == version
     assert stuck.client.get("/status").json()["model"]["state"] == "loading"
     assert stuck.client.get("/ready").status_code == 503
     stuck.may_end.set()
@@ -153,7 +155,7 @@ def test_light_calls_are_answered_while_the_device_is_busy(stuck: StuckLoad) -> 
     stuck.may_end.set()
     stuck.service.wait_until_loaded()
     may_end = threading.Event()
-    work = stuck.model.device.submit(may_end.wait)
+    work = stuck.champion.device.submit(may_end.wait)
     assert stuck.client.get("/health").status_code == 200
     assert stuck.client.post("/setup", json=SETUP).status_code == 200
     assert not work.done()

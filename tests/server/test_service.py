@@ -105,11 +105,11 @@ def test_a_click_joins_a_box_that_is_still_being_answered(service: Service) -> N
         may_go.wait(60)
 
     service.wait_until_loaded()
-    service._model.device.submit(hold)
+    service._champion.device.submit(hold)
     blocked.wait()
     with ThreadPoolExecutor(2) as pool:
         boxed = pool.submit(ask, service, "/left.png", box(12, 29, 32, 42))
-        while service._model.device.queue_length == 0:
+        while service._champion.device.queue_length == 0:
             time.sleep(0.01)
         beside = point(40, 68, is_positive=False)
         clicked = pool.submit(ask, service, "/left.png", beside)
