@@ -75,7 +75,8 @@ class ProjectImages:
         kept = KeptImage(name, fetched.digest, height, width)
         self._write(name, fetched.data)
         with self._index.open("a", encoding="ascii") as lines:
-            lines.write(json.dumps({"address": key, **asdict(kept)}) + "\n")
+            # The line break comes first, so that it also ends a line left half written.
+            lines.write("\n" + json.dumps({"address": key, **asdict(kept)}))
         self._known[key] = kept
         self.n_fetched += 1
         return kept

@@ -80,6 +80,50 @@ def test_settings_override_what_label_studio_sends(file: Path) -> None:
     assert host.public_url == "http://outside:80"
 
 
+class TestByNumber:
+    """Outside of a request a project is known by its number only."""
+
+    def test_its_one_setup_tells(self, file: Path) -> None:
+        connections = Connections(file)
+        for project, url in ((PROJECT, "http://one:1"), ("33.1", "http://two:1")):
+            connections.remember(project, url, "t1")
+        host = connections.host_of_number(3)
+        assert (host.url, host.token) == ("http://one:1", "t1")
+
+    def test_the_settings_tell_without_a_setup(self, file: Path) -> None:
+        host = Connections(file, "http://inside:8080", "own").host_of_number(3)
+        assert (host.url, host.token) == ("http://inside:8080", "own")
+
+    def test_the_settings_name_the_server_and_its_setup_the_token(self, file: Path) -> None:
+        connections = Connections(file, "http://inside:8080")
+        connections.remember(PROJECT, "http://outside:80", "theirs")
+        host = connections.host_of_number(3)
+        assert (host.url, host.token) == ("http://inside:8080", "theirs")
+        assert host.public_url == "http://outside:80"
+
+    @pytest.mark.parametrize(
+        ("url", "setups", "message"),
+        [
+            (None, [], "set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or connect"),
+            (None, [("33.1", "http://one:1")], "project 3 is unknown"),
+            ("http://inside:8080", [], "no token .* set LABEL_STUDIO_API_KEY"),
+            (
+                None,
+                [("3.1", "http://one:1"), ("3.2", "http://two:1")],
+                "at http://one:1 and http://two:1: set LABEL_STUDIO_URL",
+            ),
+        ],
+    )
+    def test_what_to_set_is_said(
+        self, file: Path, url: str | None, setups: list[tuple[str, str]], message: str
+    ) -> None:
+        connections = Connections(file, url)
+        for project, address in setups:
+            connections.remember(project, address, "t1")
+        with pytest.raises(LabelStudioError, match=message):
+            connections.host_of_number(3)
+
+
 @pytest.mark.parametrize("url", ["", "localhost:8080", "ftp://x"])
 def test_an_address_that_is_none_is_refused(file: Path, url: str) -> None:
     with pytest.raises(LabelStudioError):
