@@ -36,6 +36,9 @@ class KeptImage:
 class ProjectImages:
     """Fetches images into a folder, unless they lie there. One process at a time.
 
+    An address is taken to lead to the same image for good: its masks were drawn on that one. Files
+    are never deleted here; the folder may be, at any time, and is filled anew.
+
     What an address led to is kept in `index.jsonl`, a line for each; the address itself is kept as
     its sha256 only, for it may hold a secret. A line that a killed process left half written is
     fetched anew.
