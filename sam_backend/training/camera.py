@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sam_backend.training.textures import Surface
+from sam_backend.training.textures import Surface, spread
 
 
 def rounded(pixels: Surface) -> npt.NDArray[np.uint8]:
@@ -30,10 +30,8 @@ def camera(pixels: Surface, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     return image
 
 
-def light(
-    rng: np.random.Generator, size: tuple[int, int], strength: float
-) -> npt.NDArray[np.float32]:
-    """Brightness that changes smoothly over a (height, width) picture, about 1, shape (H, W)."""
+def light(rng: np.random.Generator, size: tuple[int, int], strength: float) -> Surface:
+    """Brightness that changes smoothly over a (height, width) picture, about 1, shape (H, W, 3)."""
     grid = 1 + rng.normal(0, strength, (3, 3)).astype(np.float32)
     field = cv2.resize(grid, size[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.maximum(field, np.float32(0.15))
+    return spread(np.maximum(np.asarray(field, np.float32), np.float32(0.15)))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_backend.training.shapes import Outline
-from sam_backend.training.textures import Surface, random_colour
+from sam_backend.training.textures import Surface, random_colour, spread
 
 MIN_AREA_SHARE = 0.0004
 """Objects with fewer visible pixels than this share of the image are no targets."""
@@ -37,14 +37,14 @@ class Canvas:
     def shade(self, coverage: npt.NDArray[np.uint8], window: tuple[slice, slice]) -> None:
         """Let an object about to be painted cast a soft shadow, inside `window`."""
         blur = max(self.size) // 32 | 1
-        cast = cv2.blur(coverage, (blur, blur))[..., None]
-        self.pixels[window] *= 1 - cast * np.float32(0.5 / 255)
+        cast = np.asarray(cv2.blur(coverage, (blur, blur)), np.uint8)
+        self.pixels[window] *= spread(1 - cast * np.float32(0.5 / 255))
 
     def paint(
         self, coverage: npt.NDArray[np.uint8], surface: Surface, window: tuple[slice, slice]
     ) -> None:
         """Cover the window of the scene with `surface` where `coverage` says so."""
-        share = coverage[..., None] * np.float32(1 / 255)
+        share = spread(coverage * np.float32(1 / 255))
         view = self.pixels[window]
         view += (surface - view) * share
 

@@ -17,12 +17,12 @@ from sam_backend.training.camera import camera, light
 from sam_backend.training.canvas import MIN_AREA_SHARE, Scene, local, sides_px, window_of
 from sam_backend.training.lettering import word
 from sam_backend.training.materials import random_material
-from sam_backend.training.pile import Pile
+from sam_backend.training.pile import Pile, Window
 from sam_backend.training.shapes import Outline, blob, draw, moved, part_of, random_outline
-from sam_backend.training.textures import Photo, random_colour
+from sam_backend.training.textures import Photo, random_colour, spread
 from sam_backend.training.thin import fence, pole, twig
 
-MOST_LEAVES = 45
+MOST_LEAVES = 40
 LEAVES: tuple[tuple[Callable[[np.random.Generator], Outline], float], ...] = (
     (random_outline, 0.66),
     (blob, 0.22),
@@ -111,17 +111,14 @@ def _lay_leaf(pile: Pile, style: _Style, rng: np.random.Generator) -> None:
     if min(extent) < 3:
         return
     coverage = draw(local(outline, window), extent)
-    owner = None
-    n_parts = int(rng.integers(1, 4)) if radius > 0.08 and rng.random() < 0.35 else 0
-    if n_parts:
-        owner = pile.n_layers + n_parts
-    for _ in range(n_parts):
-        part = _part(outline, rng)
-        on_leaf = np.minimum(draw(local(part, window), extent), coverage)
-        pile.lay(on_leaf, random_material(rng, style.colour(rng), extent), window, owner)
+    has_parts = radius > 0.08 and rng.random() < 0.35
+    parts = [
+        _lay_part(pile, style, rng, outline, coverage, window)
+        for _ in range(int(rng.integers(1, 4)) if has_parts else 0)
+    ]
     surface = random_material(rng, style.colour(rng), extent, style.photos, photo_share=0.3)
-    surface *= light(rng, extent, rng.uniform(0, 0.35))[..., None]
-    pile.lay(coverage, surface, window)
+    surface *= light(rng, extent, rng.uniform(0, 0.35))
+    pile.lay(coverage, surface, window, [part for part in parts if part is not None])
     if style.shadow:
         blur = max(1, side // 40)
         cast = moved(outline, style.shadow_px * rng.uniform(0.3, 1.5), 1.0)
@@ -131,13 +128,29 @@ def _lay_leaf(pile: Pile, style: _Style, rng: np.random.Generator) -> None:
             pile.darken(np.asarray(soft, np.uint8), shaded, style.shadow)
 
 
-def _part(outline: Outline, rng: np.random.Generator) -> Outline:
-    """Something on a leaf: another shape, or letters."""
+def _lay_part(
+    pile: Pile,
+    style: _Style,
+    rng: np.random.Generator,
+    outline: Outline,
+    coverage: npt.NDArray[np.uint8],
+    window: Window,
+) -> int | None:
+    """Put something on a leaf that comes next, a shape or letters; its layer, None if unseen."""
     if rng.random() < 0.8:
-        return part_of(outline, rng)
-    points = np.concatenate(outline)
-    spread = float(np.abs(points - points.mean(0)).max())
-    return moved(word(rng), points.mean(0), spread * rng.uniform(0.4, 0.9))
+        part = part_of(outline, rng)
+    else:
+        points = np.concatenate(outline)
+        spread_px = float(np.abs(points - points.mean(0)).max())
+        part = moved(word(rng), points.mean(0), spread_px * rng.uniform(0.4, 0.9))
+    on_leaf = np.minimum(draw(local(part, window), sides_px(window)), coverage)
+    seen = pile.seen(on_leaf, window)
+    rows, columns = sides_px(seen)
+    if min(rows, columns) < 1:
+        return None
+    top, left = seen[0].start - window[0].start, seen[1].start - window[1].start
+    cut = on_leaf[top : top + rows, left : left + columns]
+    return pile.lay(cut, random_material(rng, style.colour(rng), (rows, columns)), seen)
 
 
 def _ridge(rng: np.random.Generator, size: tuple[int, int], height: float) -> Outline:
@@ -176,7 +189,7 @@ def _lay_ground(pile: Pile, style: _Style, rng: np.random.Generator) -> None:
         extent = sides_px(window)
         if min(extent) > 0:
             surface = random_material(rng, style.colour(rng), extent, style.photos, 0.3)
-            surface *= light(rng, extent, 0.15)[..., None]
+            surface *= light(rng, extent, 0.15)
             pile.lay(band[window], surface, window)
 
 
@@ -196,9 +209,9 @@ def leaves_scene(rng: np.random.Generator, size: int, photos: Sequence[Photo] = 
             break
         _lay_leaf(pile, style, rng)
     _lay_ground(pile, style, rng)
-    pixels = pile.pixels * light(rng, pile.size, rng.uniform(0, 0.3))[..., None]
+    pixels = pile.pixels * light(rng, pile.size, rng.uniform(0, 0.3))
     if rng.random() < 0.2:  # a shadow from outside falls across all things and is none of them
         cast = moved(random_outline(rng), rng.uniform(0, size, 2), size * rng.uniform(0.2, 0.7))
         soft = cv2.blur(draw(cast, pile.size), (1 + size // 64, 1 + size // 64))
-        pixels *= 1 - np.asarray(soft, np.float32)[..., None] * np.float32(0.45 / 255)
+        pixels *= spread(1 - np.asarray(soft, np.float32) * np.float32(0.45 / 255))
     return Scene(camera(pixels, rng), np.stack(pile.masks(MIN_AREA_SHARE * size**2)))

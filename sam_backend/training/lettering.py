@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_backend.training.shapes import Outline
-from sam_backend.training.textures import Surface
+from sam_backend.training.textures import Surface, spread
 
 FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
@@ -53,6 +53,6 @@ def written(rng: np.random.Generator, surface: Surface) -> Surface:
         at = int(rng.uniform(-1, 1) * letter_px), int(baseline)
         cv2.putText(ink, text, at, font, scale, 255, thickness, cv2.LINE_AA)
     colour = surface.mean((0, 1)) + np.float32(rng.choice([-1, 1])) * rng.uniform(40, 150, 3)
-    share = ink[..., None] * np.float32(1 / 255)
+    share = spread(ink * np.float32(1 / 255))
     inked: Surface = surface + (colour.astype(np.float32) - surface) * share
     return inked

@@ -19,6 +19,7 @@ from sam_backend.training.textures import (
     photo_crop,
     plain,
     stripes,
+    tinted,
 )
 
 
@@ -40,12 +41,11 @@ def clouds(
         rows = int(np.clip(h / cell_px * stretch, 2, h))
         columns = int(np.clip(w / cell_px / stretch, 2, w))
         field = _resized(field, (rows, columns))
-        weight = np.float32(2.0 ** (-fall * (octave - 1)))
+        weight = np.float32(2.0 ** float(-fall * (octave - 1)))
         field += weight * rng.standard_normal((rows, columns), np.float32)
     field = _resized(field, size)
     direction = np.float32(1) + rng.normal(0, 0.3, 3).astype(np.float32)
-    clouded: Surface = colour + field[..., None] * direction * np.float32(rng.uniform(8, 40))
-    return clouded
+    return tinted(field, colour, direction * np.float32(rng.uniform(8, 40)))
 
 
 def clutter(

@@ -4,11 +4,13 @@ The perfect simulation of dead leaves (Kendall and Thönnes 1999): nothing is pa
 the picture is known to be full. Every pixel belongs to exactly one layer.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sam_backend.training.textures import Surface
+from sam_backend.training.textures import Surface, spread
 
 Window = tuple[slice, slice]
 
@@ -31,12 +33,7 @@ class Pile:
         self._clear = np.ones(size, np.float32)
         self._light = np.ones(size, np.float32)
         self._windows: list[Window] = []
-        self._owners: list[int | None] = []
-
-    @property
-    def n_layers(self) -> int:
-        """Layers so far; the next one gets this number."""
-        return len(self._windows)
+        self._parts: list[tuple[int, ...]] = []
 
     def filled(self) -> float:
         """Share of the picture where something lies, 0..1."""
@@ -54,23 +51,28 @@ class Pile:
         coverage: npt.NDArray[np.uint8],
         surface: Surface,
         window: Window,
-        owner: int | None = None,
-    ) -> None:
+        parts: Sequence[int] = (),
+    ) -> int:
         """Put a layer behind all others.
 
         Args:
             coverage: 0..255, of the window's shape.
             surface: Its colours, of the window's shape and 3.
             window: Rows and columns.
-            owner: Layer that it is a part of.
+            parts: Layers before it that belong to the same thing, all within the window.
+
+        Returns:
+            Its number.
         """
         clear, layer = self._clear[window], self.layer[window]
         share = coverage * np.float32(1 / 255) * clear
-        self.pixels[window] += surface * (share * self._light[window])[..., None]
+        self.pixels[window] += surface * spread(share * self._light[window])
         clear -= share
-        layer[(coverage > 127) & (layer < 0)] = self.n_layers
+        number = len(self._windows)
+        layer[(coverage > 127) & (layer < 0)] = number
         self._windows.append(window)
-        self._owners.append(owner)
+        self._parts.append(tuple(parts))
+        return number
 
     def darken(self, coverage: npt.NDArray[np.uint8], window: Window, share: float) -> None:
         """Let a shadow fall on all that will be laid from now on."""
@@ -83,18 +85,16 @@ class Pile:
         divides is two segments; and it is one thing all the same.
         """
         found: list[npt.NDArray[np.bool_]] = []
-        owning = {owner for owner in self._owners if owner is not None}
-        for number, window in enumerate(self._windows):
-            own = self.layer[window] == number
-            if np.count_nonzero(own) < min_area_px and number not in owning:
-                continue
+        for number, (window, parts) in enumerate(zip(self._windows, self._parts, strict=True)):
+            layer = self.layer[window]
+            own = layer == number
             pieces = _pieces(own, min_area_px)
-            whole = own
-            if number in owning:
-                parts = [i for i, owner in enumerate(self._owners) if owner == number]
-                whole = own | np.isin(self.layer[window], parts)
-            if len(pieces) > 1 or (whole is not own and np.count_nonzero(whole) >= min_area_px):
-                pieces.append(whole)
+            if parts:
+                whole = own | np.isin(layer, parts)
+                if np.count_nonzero(whole) >= min_area_px:
+                    pieces.append(whole)
+            elif len(pieces) > 1:
+                pieces.append(own)
             for piece in pieces:
                 full = np.zeros(self.size, np.bool_)
                 full[window] = piece

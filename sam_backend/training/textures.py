@@ -17,6 +17,21 @@ def random_colour(rng: np.random.Generator) -> npt.NDArray[np.float32]:
     return rng.uniform(0, 255, 3).astype(np.float32)
 
 
+def spread(field: npt.NDArray[np.float32]) -> Surface:
+    """A (H, W) field as three equal channels; numpy is slow where the last axis has length 3."""
+    return np.asarray(cv2.merge([field, field, field]), np.float32)
+
+
+def tinted(
+    field: npt.NDArray[np.float32],
+    colour: npt.NDArray[np.float32],
+    change: npt.NDArray[np.float32],
+) -> Surface:
+    """`colour` plus `field` (H, W) times `change` in each channel, shape (H, W, 3)."""
+    channels = [field * d + c for c, d in zip(colour, change, strict=True)]
+    return np.asarray(cv2.merge(channels), np.float32)
+
+
 def plain(colour: npt.NDArray[np.float32], size: tuple[int, int]) -> Surface:
     """One colour everywhere, shape (H, W, 3)."""
     return np.broadcast_to(colour, (*size, 3)).astype(np.float32)
@@ -33,7 +48,7 @@ def gradient(
         np.sin(angle)
     )
     change = rng.normal(0, 30, 3).astype(np.float32) + np.float32(rng.normal(0, 30))
-    return colour + ramp[..., None] * change
+    return tinted(ramp, colour, change)
 
 
 def noise(
@@ -61,9 +76,9 @@ def stripes(
     wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / period))
     if rng.random() < 0.4:
         wave = wave * np.sin((x * -np.sin(angle) + y * np.cos(angle)) * (2 * np.pi / period))
-    share = np.clip(wave * 4 + 0.5, 0, 1)[..., None].astype(np.float32)
-    striped: Surface = colour * (1 - share) + other * share
-    return striped
+    share = np.clip(wave * 4 + 0.5, 0, 1).astype(np.float32)
+    channels = [a * (1 - share) + b * share for a, b in zip(colour, other, strict=True)]
+    return np.asarray(cv2.merge(channels), np.float32)
 
 
 def photo_crop(rng: np.random.Generator, photos: Sequence[Photo], size: tuple[int, int]) -> Surface:

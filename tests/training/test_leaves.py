@@ -61,8 +61,8 @@ def test_what_was_laid_first_stays_in_front() -> None:
 
 def test_a_thing_with_a_part_is_a_whole_too() -> None:
     pile = Pile((40, 40))
-    pile.lay(covering(slice(10, 20), slice(10, 20)), colour(200), ALL, owner=1)
-    pile.lay(covering(slice(5, 25), slice(5, 25)), colour(100), ALL)
+    part = pile.lay(covering(slice(10, 20), slice(10, 20)), colour(200), ALL)
+    pile.lay(covering(slice(5, 25), slice(5, 25)), colour(100), ALL, [part])
     areas = sorted(int(mask.sum()) for mask in pile.masks(1))
     assert areas == [100, 300, 400]
 
