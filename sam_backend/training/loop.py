@@ -51,7 +51,7 @@ class Training:
         clock: Seconds, such as `time.monotonic`.
         judge: Held-out score of a network, higher is better; it must not change the network.
             With it, `BEST_NAME` holds the best averaged weights.
-        observe: Told of the progress every `metrics_every` steps.
+        observe: Told of the progress after each step.
         stop: Asked before each step; true ends the training with a checkpoint.
         checkpoint_every_s: Time between two checkpoints.
         metrics_every: Steps between two lines of metrics.
@@ -67,8 +67,8 @@ class Training:
         judge: Judge | None = None,
         observe: Observe = _unobserved,
         stop: Callable[[], bool] = _never,
-        checkpoint_every_s: float = 120.0,
-        metrics_every: int = 20,
+        checkpoint_every_s: float = 60.0,
+        metrics_every: int = 10,
     ) -> None:
         self._state, self._source, self._plan = state, source, plan
         self._folder, self._clock = folder, clock
@@ -88,8 +88,10 @@ class Training:
         while (ending := self._ending()) is None:
             self._take_step()
             state.elapsed_s = before + clock() - started
+            self._report = metrics.mean(state.recent)
+            self._tell("training")
             if state.step % self._metrics_every == 0:
-                self._write_metrics()
+                self._write_metrics(self._report)
             if clock() - saved >= self._checkpoint_every_s:
                 self._save()
                 saved = clock()
@@ -140,10 +142,9 @@ class Training:
         self._save()
         self._tell("judging")
 
-    def _write_metrics(self) -> None:
+    def _write_metrics(self, report: metrics.StepMetrics) -> None:
         plan, state = self._plan, self._state
         progress = plan.progress(state.step, state.elapsed_s)
-        self._report = metrics.mean(state.recent)
         state.recent.clear()
         line = {
             "step": state.step,
@@ -151,8 +152,7 @@ class Training:
             "size": state.sam.image_encoder.img_size,
             "rate": plan.rate(state.step - 1, progress),
         }
-        metrics.append(self._folder / metrics.METRICS_NAME, line, self._report)
-        self._tell("training")
+        metrics.append(self._folder / metrics.METRICS_NAME, line, report)
 
     def _tell(self, stage: Stage) -> None:
         plan, state, report = self._plan, self._state, self._report

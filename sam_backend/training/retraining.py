@@ -72,7 +72,7 @@ def retrain(
         folder: Of this run alone.
         judge: Held-out score of a network, higher is better. At `Depth.DECODER` its encoder never
             changes: embeddings of held-out images may be kept from one call to the next.
-        observe: Told of the progress every few steps.
+        observe: Told of the progress before each image and after each step.
         stop: Asked before each image and step; true ends the run with a checkpoint.
         clock: Seconds.
 

@@ -1,11 +1,13 @@
 """The simulated annotator during training."""
 
 import numpy as np
+import pytest
 import torch
 
+from sam_backend.masks.clicks import deepest_point
 from sam_backend.sam.starter import PROMPT_DIM, build_starter
 from sam_backend.training.resolution import set_input_size
-from sam_backend.training.sessions import Session, run_sessions
+from sam_backend.training.sessions import Session, passes, run_sessions
 
 SIDE = 16
 
@@ -63,11 +65,52 @@ def test_clicks_lie_in_the_target_and_corrections_in_the_error() -> None:
     assert (session._label[:, 2] == 1).all()
 
 
-def test_gradients_reach_every_part_and_only_the_best_of_three_learns() -> None:
+def test_about_half_of_the_clicks_are_at_the_deepest_point() -> None:
+    truth = np.zeros((400, SIDE, SIDE), np.float32)
+    truth[:, 2:13, 1:14] = 1
+    session = Session(truth, np.random.default_rng(0))
+    cells = ((session._xy[:, 0] + 0.5) // 4).astype(int)
+    is_deepest = (cells == deepest_point(truth[0] > 0.5)).all(1)
+    assert 0.42 < is_deepest.mean() < 0.62  # some random clicks fall there too
+
+
+def test_passes_add_two_without_a_click_one_at_the_end() -> None:
+    rng = np.random.default_rng(0)
+    assert passes(3, False, rng) == [True] * 3
+    assert passes(0, True, rng) == [False, False]
+    drawn = [passes(2, True, rng) for _ in range(50)]
+    assert all(sum(clicks) == 2 and len(clicks) == 4 and not clicks[-1] for clicks in drawn)
+    assert {clicks.index(False) for clicks in drawn} == {0, 1, 2}
+
+
+def test_a_pass_without_a_click_has_the_prompts_of_the_one_before() -> None:
+    sam, tokens = starter(), []
+    encode = Session.encode
+
+    class Listening(Session):
+        def encode(self, *arguments):
+            tokens.append(encode(self, *arguments)[0].shape[1])
+            return encode(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sam_backend.training.sessions.Session", Listening)
+        run_sessions(
+            sam,
+            torch.randn(1, PROMPT_DIM, 4, 4),
+            squares(3),
+            [True, False, True, False],
+            np.random.default_rng(0),
+            False,
+            lambda loss: None,
+        )
+    assert tokens == [2, 3, 3, 4, 4]
+
+
+def test_gradients_reach_every_part() -> None:
     sam = starter()
     embeddings = torch.randn(2, PROMPT_DIM, 4, 4, requires_grad=True)
-    result = run_sessions(sam, embeddings, squares(8), 1, np.random.default_rng(0), autocast=False)
-    result.loss.backward()
+    rng = np.random.default_rng(0)
+    result = run_sessions(sam, embeddings, squares(8), [True], rng, False, torch.autograd.backward)
     assert embeddings.grad is not None
     assert embeddings.grad.abs().sum() > 0
     learning = {
@@ -78,11 +121,36 @@ def test_gradients_reach_every_part_and_only_the_best_of_three_learns() -> None:
         assert 0 <= value <= 1
 
 
+def test_going_backward_pass_by_pass_is_going_backward_once() -> None:
+    sam, clicks = starter(), [True, False]
+    data = torch.randn(2, PROMPT_DIM, 4, 4)
+
+    def gradients(at_once: bool) -> list[torch.Tensor]:
+        sam.zero_grad()
+        leaf, losses = data.clone().requires_grad_(), []
+
+        def learn(loss: torch.Tensor) -> None:
+            losses.append(loss)
+            if not at_once:
+                loss.backward()
+
+        result = run_sessions(sam, leaf, squares(4), clicks, np.random.default_rng(1), False, learn)
+        if at_once:
+            sum(losses).backward()
+        assert result.loss == pytest.approx(sum(loss.item() for loss in losses))
+        return [leaf.grad, *(p.grad for p in sam.mask_decoder.parameters() if p.grad is not None)]
+
+    for one, other in zip(gradients(True), gradients(False), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_sessions_are_reproducible() -> None:
     sam = starter()
     embeddings = torch.randn(2, PROMPT_DIM, 4, 4)
     losses = [
-        run_sessions(sam, embeddings, squares(4), 2, np.random.default_rng(3), False).loss.item()
+        run_sessions(
+            sam, embeddings, squares(4), [True, True], np.random.default_rng(3), False, id
+        ).loss
         for _ in range(2)
     ]
     assert losses[0] == losses[1]
