@@ -95,9 +95,9 @@ def test_label_studio_is_asked_for_what_changed_only(
     list(annotated_tasks(client, PROJECT, since=at(30)))
     (filters,) = project.asked
     assert filters["filter:tasks:total_annotations"]["value"] == 0
-    # Ten minutes before: an import stamps its tasks before their annotations.
+    # Three minutes before: an import stamps its tasks before their annotations.
     changed = filters["filter:tasks:updated_at"]
-    assert (changed["operator"], changed["value"]) == ("greater", "2026-11-23T14:20:05.477333Z")
+    assert (changed["operator"], changed["value"]) == ("greater", "2026-11-23T14:27:05.477333Z")
 
 
 @pytest.mark.parametrize(
