@@ -10,9 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from sam_backend.engine.champion import Champion
+from sam_backend.engine.events import WebhookEvent
 from sam_backend.engine.model_choice import ModelChoice
 from sam_backend.engine.serving import open_caches
-from sam_backend.errors import ModelStoreError
+from sam_backend.errors import DatabaseError, ModelStoreError
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.server.app import create_app
 from sam_backend.server.service import Service
@@ -116,6 +117,7 @@ def test_requests_do_not_pile_up_behind_a_model_that_failed(stuck: StuckLoad) ->
         ("/predict", b"x" * (1024 * 1024 + 1), 413),
         ("/setup", b"{}", 400),
         ("/webhook", b"{}", 400),
+        ("/webhook", b'{"action": "START_TRAINING", "project": 3}', 400),
         ("/predict", b'{"tasks": []}', 200),
         ("/webhook", b'{"action": "ANNOTATION_CREATED"}', 200),
     ],
@@ -139,6 +141,25 @@ def test_a_strange_page_in_the_browser_cannot_post(
     body = json.dumps(SETUP | {"tasks": [], "action": "x"}).encode()
     assert client.post(path, content=body, headers={"Content-Type": kind}).status_code == 415
     assert client.get("/status").json()["projects"] == {}
+
+
+def test_an_event_goes_on_and_what_stops_it_is_answered(stuck: StuckLoad) -> None:
+    """Label Studio shows the answer to START_TRAINING to whoever pressed the button."""
+    events: list[WebhookEvent] = []
+
+    def on_event(event: WebhookEvent) -> None:
+        events.append(event)
+        if event.action == "START_TRAINING":
+            raise DatabaseError("the database is away")
+
+    stuck.service._on_event = on_event
+    body = {"action": "ANNOTATION_CREATED", "project": {"id": 3}, "annotation": {"id": 5}}
+    assert stuck.client.post("/webhook", json=body).json() == {"status": "ok"}
+    refused = stuck.client.post("/webhook", json={"action": "START_TRAINING"})
+    assert (refused.status_code, refused.json()) == (500, {"error": "the database is away"})
+    assert [(event.project_id, event.annotation_id) for event in events] == [(3, 5), (None, None)]
+    (entry,) = stuck.service.journal.entries()
+    assert entry.reason == "the database is away"
 
 
 def test_setup_is_answered_where_nothing_can_be_written(tmp_path: Path) -> None:
