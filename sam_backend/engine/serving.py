@@ -17,6 +17,7 @@ from sam_backend.sam.embeddings import (
     WriteBehind,
 )
 from sam_backend.settings import Settings
+from sam_backend.store.cards import ModelCard
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,11 @@ def open_caches(settings: Settings) -> Caches:
     return Caches(LayeredEmbeddings([memory, *behind]), memory, redis, close)
 
 
+def is_starter(card: ModelCard) -> bool:
+    """True for a starter as it ships; one that was retrained is somebody's own."""
+    return card.family == "starter" and card.parent is None
+
+
 def serve_champion(settings: Settings, choice: ModelChoice, cache: EmbeddingCache) -> Champion:
     """Start loading the checkpoint that is chosen now.
 
@@ -77,6 +83,6 @@ def serve_champion(settings: Settings, choice: ModelChoice, cache: EmbeddingCach
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     log.info("serving %s on %s", checkpoint.model_version, choice.device)
-    if checkpoint.card.family == "starter":
+    if is_starter(checkpoint.card):
         log.warning(STARTER_NOTE)
     return Champion(checkpoint, cache)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sam_backend.engine.champion import Champion
 from sam_backend.engine.champion_watch import ChampionWatch
-from sam_backend.engine.serving import MEGABYTE, STARTER_NOTE, Caches
+from sam_backend.engine.serving import MEGABYTE, STARTER_NOTE, Caches, is_starter
 from sam_backend.errors import SamBackendError
 from sam_backend.labelstudio.connections import Connections
 from sam_backend.server.journal import Journal
@@ -76,7 +76,7 @@ class StatusReport:
             "not_served": "none"
             if refused is None
             else f"{refused.version or 'the champion'}: {refused.reason}",
-            "note": STARTER_NOTE if card.family == "starter" else "",
+            "note": STARTER_NOTE if is_starter(card) else "",
         }
 
     def _champions(self) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ th{font-weight:600;white-space:nowrap}
 td .done{color:var(--good)}.pill.ready{background:var(--good)}.pill.loading{background:var(--warn)}
 .pill.failed{background:var(--bad)}
 .note{background:var(--soft);padding:.6rem .9rem;border-radius:.4rem}
-time{font-variant-numeric:tabular-nums;white-space:nowrap}
+time{font-variant-numeric:tabular-nums}time,td span{white-space:nowrap}
 """
 
 
@@ -83,7 +83,9 @@ def _jobs(jobs: list[dict[str, str]], failure: str) -> str:
         ["job", "what", "project", "state", "progress or result", "since (UTC)"],
         [
             [
-                *(escape(job[name]) for name in ("id", "kind", "project")),
+                escape(job["id"]),
+                f"<span>{escape(job['kind'])}</span>",
+                escape(job["project"]),
                 f'<span class="{escape(job["state"])}">{escape(job["state"])}</span>',
                 escape(job["progress"]),
                 _time(job["at"]),
