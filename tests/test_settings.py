@@ -34,7 +34,9 @@ def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://ls:8080")
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "t0ken")
     monkeypatch.setenv("REDIS_URL", "redis://:passw0rd@host")
+    monkeypatch.setenv("SAM_BACKEND_DATABASE_URL", "postgresql://sam:passw0rd@host/sam")
     settings = Settings()
+    assert settings.database_url is not None
     assert settings.label_studio_api_key is not None
     assert settings.label_studio_api_key.get_secret_value() == "t0ken"
     assert "t0ken" not in repr(settings)

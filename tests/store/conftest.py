@@ -12,7 +12,7 @@ from tests.postgresql_server import PostgresqlServer, running_postgresql
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:
-    """One server for all; each test makes a database of its own."""
+    """One server for all; each test makes a schema of its own."""
     with running_postgresql() as server:
         yield server
 
@@ -23,7 +23,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "sqlite":
         return Settings(data_dir=tmp_path)
     server: PostgresqlServer = request.getfixturevalue("postgresql")
-    return Settings(data_dir=tmp_path, database_url=server.new_database())
+    return Settings(data_dir=tmp_path, database_url=server.new_schema())
 
 
 @pytest.fixture

@@ -37,8 +37,12 @@ def test_an_older_database_is_brought_up_to_date_and_keeps_its_jobs(
 
 
 def test_processes_that_open_a_new_database_at_once(settings: Settings) -> None:
-    with get_context("spawn").Pool(3) as pool:
-        assert len(set(pool.map(enqueue_one, [settings] * 6, chunksize=1))) == 1
+    with get_context("spawn").Pool(2) as pool:
+        ids = pool.map(enqueue_one, [settings] * 8, chunksize=1)
+    assert len(set(ids)) == 1, "one key, one job"
+    database = open_database(settings)
+    assert len(Jobs(database).list()) == 1
+    database.close()
 
 
 def test_a_newer_database_is_refused(settings: Settings, database: Database) -> None:
@@ -103,7 +107,7 @@ def test_the_password_is_never_shown(
     postgresql: PostgresqlServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    settings = Settings(database_url=postgresql.new_database())
+    settings = Settings(database_url=postgresql.new_schema())
     database = open_database(settings)
     shown = [repr(settings), repr(database), repr(database.engine), database.address]
     shown.append(repr(Jobs(database)))
@@ -120,18 +124,18 @@ def test_the_password_is_never_shown(
     for said in (*shown, caplog.text):
         assert PASSWORD not in said
         assert URL_PASSWORD not in said
-    assert database.address.startswith(f"postgresql://127.0.0.1:{postgresql.port}/test_")
+    assert database.address == f"postgresql://127.0.0.1:{postgresql.port}/postgres"
 
 
 def test_a_server_that_goes_and_comes_back() -> None:
     with running_postgresql() as server:
-        database = open_database(Settings(database_url=server.new_database()))
+        database = open_database(Settings(database_url=server.new_schema()))
         jobs = Jobs(database)
         jobs.enqueue("retrain", {})
         server.stop()
         attempts: list[Callable[[], object]] = [jobs.list, lambda: jobs.claim("w")]
         for attempt in attempts:
-            with pytest.raises(DatabaseError, match=r"postgresql://127.0.0.1:\d+/test_1"):
+            with pytest.raises(DatabaseError, match=r"postgresql://127.0.0.1:\d+/postgres"):
                 attempt()
         server.start()
         assert len(jobs.list()) == 1

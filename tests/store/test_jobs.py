@@ -14,7 +14,7 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.jobs import Job, Jobs, LeaseLostError
-from tests.store.workers import claim_and_hang, claim_and_note_all, enqueue_one
+from tests.store.workers import claim_and_hang, claim_and_note_all
 
 PROCESSES = get_context("spawn")  # as real workers: nothing is inherited
 
@@ -238,13 +238,6 @@ def test_a_killed_workers_job_is_resumed(settings: Settings, database: Database)
     job = claimed(later, "next")
     assert (job.id, job.attempts, job.progress) == (asked.id, 2, {"step": 1})
     assert later.finish(job, {}).state == "done"
-
-
-def test_processes_that_ask_at_once_get_one_job(settings: Settings, jobs: Jobs) -> None:
-    with PROCESSES.Pool(3) as pool:
-        ids = pool.map(enqueue_one, [settings] * 12, chunksize=4)
-    assert len(set(ids)) == 1
-    assert len(jobs.list()) == 1
 
 
 def test_one_job_can_be_asked_for(jobs: Jobs) -> None:
