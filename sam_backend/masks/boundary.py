@@ -10,8 +10,8 @@ from sam_backend.masks.overlap import mask_iou
 from sam_backend.masks.types import Mask, check_mask, window
 
 WIDTH_SHARE = 0.02
-"""Width of the band as a share of the image's diagonal: section 4.3, and `mask_to_boundary` of
-the published code (bowenc0221/boundary-iou-api)."""
+"""Width of the band as a share of the image's diagonal: the default of `mask_to_boundary` in the
+published code (bowenc0221/boundary-iou-api)."""
 
 
 def boundary_width(size: tuple[int, int]) -> int:

@@ -23,7 +23,7 @@ from sam_backend.quality.figures import (
 from sam_backend.quality.results import MaskResult
 
 MAX_CLICKS = 20
-"""The usual limit of NoC (RITM, arXiv 2102.06583, section 5)."""
+"""The usual limit of NoC (RITM, arXiv 2102.06583)."""
 PIXELS_AT_ONCE = 64_000_000
 """Of full-size candidate masks that are held together; small enough for any machine."""
 

@@ -36,7 +36,7 @@ class MaskResult:
     def n_clicks(self, target_iou: float, max_clicks: int) -> int:
         """Clicks until the IoU reaches `target_iou`; a failure counts as `max_clicks`.
 
-        As `get_noc_metric`/`compute_noc_metric` of RITM (Sofiiuk, Petrov, Konushin, "Reviving
+        As `compute_noc_metric` of RITM (Sofiiuk, Petrov, Konushin, "Reviving
         Iterative Training with Mask Guidance", arXiv 2102.06583).
         """
         reached = (n for n, iou in enumerate(self.ious, start=1) if iou >= target_iou)

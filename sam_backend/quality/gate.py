@@ -1,0 +1,158 @@
+"""The quality gate: whether a challenger may replace the champion, and why."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from sam_backend.quality.bootstrap import CONFIDENCE, Interval, are_comparable, difference
+from sam_backend.quality.figures import (
+    BOX_MIOU,
+    CALIBRATION_ERROR,
+    NOC_TARGETS,
+    THREE_CLICK_BOUNDARY,
+    Figure,
+    miou,
+    noc,
+)
+from sam_backend.quality.interactive import InteractiveReport
+
+MIN_IMAGES = 5
+"""Fewer cannot be resampled: four images have 35 different resamples, five have 126, and with one
+image every interval has no width at all."""
+
+GATED: tuple[Figure, ...] = (
+    miou(1),
+    miou(3),
+    *(noc(target) for target in NOC_TARGETS),
+    BOX_MIOU,
+    THREE_CLICK_BOUNDARY,
+    CALIBRATION_ERROR,
+)
+
+ROUNDING = 1e-9
+"""Differences so small are the arithmetic's, not the model's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One figure of both models.
+
+    Attributes:
+        figure: Its name.
+        champion: The champion's.
+        challenger: The challenger's.
+        difference: Challenger minus champion, with its interval.
+        verdict: Better or worse if the whole interval of the difference is on that side, else same.
+        digits: After the point, for people.
+    """
+
+    figure: str
+    champion: float
+    challenger: float
+    difference: Interval
+    verdict: Literal["better", "same", "worse"]
+    digits: int = 3
+
+    def __str__(self) -> str:
+        n = self.digits
+        change = self.difference
+        return (
+            f"{self.figure} goes from {self.champion:.{n}f} to {self.challenger:.{n}f} "
+            f"({change.value:+.{n}f}, {CONFIDENCE:.0%} interval "
+            f"{change.low:+.{n}f} to {change.high:+.{n}f})"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GateDecision:
+    """The gate's word.
+
+    Attributes:
+        promote: Whether the challenger may be served.
+        comparisons: Each gated figure; none if there was nothing to compare.
+        reasons: Why, as sentences.
+    """
+
+    promote: bool
+    comparisons: tuple[Comparison, ...]
+    reasons: tuple[str, ...]
+
+    def as_json(self) -> dict[str, object]:
+        """The decision as plain values."""
+        return asdict(self)
+
+    def as_text(self) -> str:
+        """A table of the comparisons, then the reasons, one a line."""
+        rows = [("figure", "champion", "challenger", "difference", "interval", "")]
+        for one in self.comparisons:
+            n, change = one.digits, one.difference
+            rows.append(
+                (
+                    one.figure,
+                    f"{one.champion:.{n}f}",
+                    f"{one.challenger:.{n}f}",
+                    f"{change.value:+.{n}f}",
+                    f"{change.low:+.{n}f} to {change.high:+.{n}f}",
+                    one.verdict,
+                )
+            )
+        table = _aligned(rows) if self.comparisons else []
+        return "\n".join([*table, *self.reasons])
+
+
+def decide(
+    champion: InteractiveReport, challenger: InteractiveReport, seed: int = 0
+) -> GateDecision:
+    """Promote the challenger unless a figure is worse by more than chance, else keep the champion.
+
+    A challenger that differs in nothing is let through: to be no worse is enough.
+
+    Args:
+        champion: Of the model that is served.
+        challenger: Of the one that wants to be, on the same masks.
+        seed: Of the resamples.
+    """
+    if not are_comparable(champion, challenger):
+        reason = "The two models were not measured on the same masks with equally many clicks."
+        return GateDecision(False, (), (f"Kept the champion. {reason}",))
+    if champion.n_images < MIN_IMAGES:
+        reason = (
+            f"The masks lie on {champion.n_images} images; fewer than {MIN_IMAGES} prove nothing."
+        )
+        return GateDecision(False, (), (f"Kept the champion. {reason}",))
+    comparisons = tuple(_compare(champion, challenger, figure, seed) for figure in GATED)
+    worse = [one for one in comparisons if one.verdict == "worse"]
+    better = [one for one in comparisons if one.verdict == "better"]
+    if worse:
+        head = "Kept the champion: the challenger is worse by more than chance."
+    else:
+        head = "Promoted the challenger: no figure is worse by more than chance."
+    shown = worse or better
+    details = [f"{one}." for one in shown] or ["No figure differs by more than chance."]
+    return GateDecision(not worse, comparisons, (head, *details))
+
+
+def _compare(
+    champion: InteractiveReport, challenger: InteractiveReport, figure: Figure, seed: int
+) -> Comparison:
+    change = difference(champion, challenger, figure, seed)
+    rises, falls = change.low > ROUNDING, change.high < -ROUNDING
+    verdict: Literal["better", "same", "worse"] = "same"
+    if rises or falls:
+        verdict = "better" if rises == figure.is_higher_better else "worse"
+    return Comparison(
+        figure.name,
+        champion.value(figure),
+        challenger.value(figure),
+        change,
+        verdict,
+        figure.digits,
+    )
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
