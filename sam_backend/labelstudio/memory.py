@@ -19,7 +19,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +47,8 @@ class MemoryKey:
         task_id: Its task.
         label: The label of the prompts; None without.
         image: sha256 of the image's bytes: what an address holds may change.
-        model_version: The model that answers: another one's logits mean nothing.
+        model_version: The model that answers. Not part of what the context is about: after a swap
+            the prompts that another one has answered still bear on it, but never its logits.
     """
 
     origin: Origin
@@ -55,7 +56,7 @@ class MemoryKey:
     task_id: int | str
     label: str | None
     image: str
-    model_version: str = ""
+    model_version: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +67,7 @@ class _Remembered:
         prompt: What was asked, without its mask: the logits stand for it.
         first_logits: The logits that went in, for the same list sent again; None without.
         logits: The logits that came out, shape (L, L).
+        model_version: Of the model that gave them.
         answer_ids: Ids of the regions it was answered with.
         was_newest: True if its box was once the newest region of a context.
         draft_stamp: When the drafts had been saved last.
@@ -75,6 +77,7 @@ class _Remembered:
     prompt: ObjectPrompt
     first_logits: Logits | None
     logits: Logits
+    model_version: str
     answer_ids: frozenset[str]
     was_newest: bool
     draft_stamp: str
@@ -170,7 +173,7 @@ class TaskMemory:
         that it is answered the same again. None: start anew.
         """
         with self._lock:
-            known = self._fresh(key)
+            known = [one for one in self._fresh(key) if one.model_version == key.model_version]
         items = prompt.items
         best: _Remembered | None = None
         for one in known:
@@ -209,6 +212,7 @@ class TaskMemory:
                 prompt=replace(prompt, mask=None),
                 first_logits=first_logits,
                 logits=np.array(logits, np.float32),  # may be a view of a whole batch's
+                model_version=key.model_version,
                 answer_ids=answers,
                 was_newest=prompt.is_newest or any(one.was_newest for one in replaced),
                 draft_stamp="" if on_task is None else on_task.draft_stamp,

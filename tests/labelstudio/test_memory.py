@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,16 @@ def session() -> Session:
 
 A, B = box("a", 10, 10, 40, 40), box("b", 60, 60, 30, 30)
 K, L, M = click("k", 20, 20), click("l", 30, 30), click("m", 40, 40, False)
+
+
+def test_after_a_swap_prompts_are_joined_but_another_models_logits_are_not_used() -> None:
+    session = Session(TaskMemory(), replace(KEY, model_version="old"))
+    assert session.ask(A) == [(("a",), None, 1)]
+    session.key = replace(KEY, model_version="new")
+    assert session.ask(M) == [(("a", "m"), None, 2)]
+    assert session.ask(M, K) == [(("a", "m", "k"), 2, 3)]
+    session.key = replace(KEY, model_version="old")
+    assert session.ask(M, K) == [(("a", "m", "k"), None, 4)]
 
 
 def test_clicks_refine_the_last_answer(session: Session) -> None:
@@ -218,7 +229,6 @@ OTHERS = {
     "task": MemoryKey(KEY.origin, "1.2", 8, "Car", KEY.image),
     "label": MemoryKey(KEY.origin, "1.2", 7, "Bus", KEY.image),
     "image": MemoryKey(KEY.origin, "1.2", 7, "Car", "/data/upload/1/b.png"),
-    "model": MemoryKey(KEY.origin, "1.2", 7, "Car", KEY.image, "vit_b"),
 }
 
 
