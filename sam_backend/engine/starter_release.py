@@ -1,32 +1,42 @@
 """From a training run to a checkpoint of the model store: measure, write weights and card."""
 
-import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
 import numpy as np
-import torch
-from safetensors.torch import save_file
 from segment_anything.modeling import Sam
 
+from sam_backend.datasets.pixels import read_pixels
+from sam_backend.datasets.selection import select
+from sam_backend.datasets.types import Dataset
+from sam_backend.engine.starter_runs import StarterRun
 from sam_backend.quality.interactive import InteractiveReport, Sample, evaluate
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.training.canvas import Scene
-from sam_backend.training.coco import read_photos
 from sam_backend.training.examples import cut_to_aspect
+from sam_backend.training.leaves import leaves_scene
 from sam_backend.training.scenes import hard_scene, simple_scene
+from sam_backend.training.weights import save_weights
 
 SCENE_SIZE_PX = 512
-SIMPLE_SEED, HARD_SEED, PHOTO_SEED = 90_001, 90_002, 90_003
-"""Of the held-out sets; training runs take small seeds, so no scene is in both."""
-MASKS_PER_PHOTO = 4
-MIN_SEGMENT_PX = 500
+SIMPLE_SEED, HARD_SEED, LEAVES_SEED = 90_001, 90_002, 90_003
+"""Of the held-out sets. Training never draws from them: its chance has a list as its seed."""
+LEAVES_PER_SCENE = 8
+MIN_SEGMENT_SHARE = 0.01
+PHOTOS_MEASURED = f"segments over {MIN_SEGMENT_SHARE:.0%} of the first annotator"
+"""Of a segmentation set whose annotators each tile the photo, one's large ones."""
+MAX_CLICKS = 3
 
 RESEARCH_LICENCE = (
     "for non-commercial research and education only: the weights learned from BSDS500 photos,"
     " which are given out for that"
+)
+SCENES_USED = "procedural scenes (sam_backend/training: scenes.py, leaves.py)"
+PHOTOS_USED = (
+    "BSDS500 train (200 photos, for non-commercial research and education; Arbelaez,"
+    " Maire, Fowlkes, Malik, TPAMI 2011)"
 )
 
 
@@ -42,34 +52,50 @@ def held_out_hard_scenes(n: int) -> Iterator[Sample]:
     return (_sample(cut_to_aspect(hard_scene(rng, SCENE_SIZE_PX), rng)) for _ in range(n))
 
 
-def held_out_photos(coco_file: Path, n: int) -> Iterator[Sample]:
-    """The first `n` photos of a COCO file, a few random segments of each."""
-    rng = np.random.default_rng(PHOTO_SEED)
-    for photo in read_photos(coco_file, MIN_SEGMENT_PX).photos[:n]:
-        yield _sample(photo.scene(rng, limit=MASKS_PER_PHOTO))
+def held_out_leaves(n: int) -> Iterator[Sample]:
+    """`n` scenes of dead leaves, without photos, that no training has seen; some masks of each.
+
+    Those over `MIN_SEGMENT_SHARE`, as of photos.
+    """
+    rng = np.random.default_rng(LEAVES_SEED)
+    for _ in range(n):
+        scene = cut_to_aspect(leaves_scene(rng, SCENE_SIZE_PX), rng)
+        large = np.flatnonzero(scene.masks.mean((1, 2)) >= MIN_SEGMENT_SHARE)
+        if len(large):
+            chosen = rng.choice(large, min(len(large), LEAVES_PER_SCENE), replace=False)
+            yield Sample(scene.image, scene.masks[chosen])
+
+
+def held_out_photos(photos: Dataset, n: int) -> Iterator[Sample]:
+    """The first `n` photos with their first annotator's segments over `MIN_SEGMENT_SHARE`."""
+    for image in select(photos, MIN_SEGMENT_SHARE, annotator="first", limit=n):
+        yield Sample(read_pixels(image), [mask.rle for mask in image.masks], image.name)
 
 
 def _sample(scene: Scene) -> Sample:
     return Sample(scene.image, scene.masks)
 
 
-def measure(sam: Sam, bsds: Path | None, n: int = 100) -> dict[str, InteractiveReport]:
+def measure(sam: Sam, photos: Dataset | None, n: int = 100) -> dict[str, InteractiveReport]:
     """Quality of a network on each held-out set, by the set's name.
 
     Args:
         sam: The network.
-        bsds: Folder of BSDS500 with `val.json`; None leaves the photos out.
-        n: Images a set.
+        photos: BSDS500 val, or another set that it has not seen; None leaves it out.
+        n: Images a set; half of it for the crowded scenes.
     """
     segmenter = Segmenter(sam, "measured")
-    sets = {
-        "simple scenes": held_out_scenes(n),
-        "hard scenes": held_out_hard_scenes(n // 2),
+    sets: dict[str, Callable[[], Iterator[Sample]]] = {
+        "simple scenes": lambda: held_out_scenes(n),
+        "hard scenes": lambda: held_out_hard_scenes(n // 2),
+        "dead leaves": lambda: held_out_leaves(n // 2),
     }
-    if bsds is not None:
-        name = f"BSDS500 val, segments of at least {MIN_SEGMENT_PX} px"
-        sets[name] = held_out_photos(bsds / "val.json", n)
-    return {name: evaluate(segmenter, samples, max_clicks=3) for name, samples in sets.items()}
+    if photos is not None:
+        sets[f"photos ({photos.name}), {PHOTOS_MEASURED}"] = lambda: held_out_photos(photos, n)
+    return {
+        name: evaluate(segmenter, samples(), max_clicks=MAX_CLICKS)
+        for name, samples in sets.items()
+    }
 
 
 def release(
@@ -78,8 +104,7 @@ def release(
     version: str,
     trained_on: date,
     quality: dict[str, InteractiveReport],
-    photos_used: bool,
-    source: str = "trained by this project: sam-backend train starter",
+    run: StarterRun,
 ) -> Path:
     """Write `weights.safetensors` (half precision) and `card.json` into `folder`.
 
@@ -89,47 +114,26 @@ def release(
         version: Names the checkpoint.
         trained_on: Day on which the training ended.
         quality: What `measure` found.
-        photos_used: Whether it learned from BSDS500, which binds its licence.
-        source: How it came to be.
+        run: Where the weights come from; photos bind the licence.
 
     Returns:
         The card's path.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / "weights.safetensors"
-    halves = {
-        name: (t.half() if t.is_floating_point() else t).contiguous()
-        for name, t in sam.state_dict().items()
-    }
-    save_file(halves, weights)
+    digest = save_weights(sam, folder / "weights.safetensors")
+    commands = "; then ".join((*run.before, run.command))
     card = {
-        "name": "Starter: a small SAM",
+        "name": "Starter: a small SAM" + ("" if run.photos else ", from procedural scenes alone"),
         "family": "starter",
         "version": version,
-        "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "source": source,
-        "licence": RESEARCH_LICENCE if photos_used else "Apache-2.0",
-        "training_data": "procedural scenes (sam_backend/training/scenes.py)"
-        + (
-            "; BSDS500 train (200 photos, for non-commercial research and education; Arbelaez,"
-            " Maire, Fowlkes, Malik, TPAMI 2011)"
-            if photos_used
-            else ""
-        ),
+        "sha256": digest,
+        "source": f"trained by this project: {commands}",
+        "licence": RESEARCH_LICENCE if run.photos else "Apache-2.0",
+        "training_data": f"{SCENES_USED}; {PHOTOS_USED}" if run.photos else SCENES_USED,
         "trained_on": trained_on.isoformat(),
         "parameters": sum(p.numel() for p in sam.parameters()),
-        "measured_quality": {name: result.as_card() for name, result in quality.items()},
+        "measured_quality": {name: report.as_card() for name, report in quality.items()},
     }
     path = folder / "card.json"
-    path.write_text(json.dumps(card, indent=2) + "\n")
+    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return path
-
-
-def averaged_network(sam: Sam, checkpoint: Path) -> Sam:
-    """Load the averaged weights of a training's checkpoint into `sam`, in half precision's values.
-
-    The card must speak of the weights that ship, and those are halves.
-    """
-    state = torch.load(checkpoint, weights_only=True)["averaged"]
-    sam.load_state_dict({k: t.half().float() for k, t in state.items()})
-    return sam.eval()

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sam_backend.training.balance import draw_targets
 from sam_backend.training.canvas import MIN_AREA_SHARE, Scene
 
 Image = npt.NDArray[np.uint8]
@@ -94,11 +95,7 @@ def prepare(scene: Scene, size: int, n_targets: int, rng: np.random.Generator) -
     usable = np.flatnonzero(area >= 8.0)
     if not len(usable):
         return None
-    weight = np.sqrt(area[usable])
-    n_distinct = min(n_targets, len(usable))
-    chosen = rng.choice(usable, n_distinct, replace=False, p=weight / weight.sum())
-    if n_distinct < n_targets:
-        chosen = np.concatenate([chosen, rng.choice(chosen, n_targets - n_distinct)])
+    chosen = usable[draw_targets(area[usable], n_targets, rng)]
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     image = np.zeros((size, size, 3), np.uint8)
     source = np.ascontiguousarray(scene.image)

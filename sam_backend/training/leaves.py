@@ -6,7 +6,7 @@ outline and material, colours from one palette (so that neighbours may be alike)
 and now and then a landscape behind them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -19,7 +19,7 @@ from sam_backend.training.lettering import word
 from sam_backend.training.materials import random_material
 from sam_backend.training.pile import Pile, Window
 from sam_backend.training.shapes import Outline, blob, draw, moved, part_of, random_outline
-from sam_backend.training.textures import Photo, random_colour, spread
+from sam_backend.training.textures import Photos, random_colour, spread
 from sam_backend.training.thin import fence, pole, twig
 
 MOST_LEAVES = 40
@@ -54,7 +54,7 @@ class _Style:
     power: float
     shadow_px: npt.NDArray[np.float32]
     shadow: float
-    photos: Sequence[Photo]
+    photos: Photos
 
     def colour(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """One of the palette's colours, nearly."""
@@ -69,7 +69,7 @@ class _Style:
         return drawn
 
 
-def _random_style(rng: np.random.Generator, size: int, photos: Sequence[Photo]) -> _Style:
+def _random_style(rng: np.random.Generator, size: int, photos: Photos) -> _Style:
     n_colours = int(rng.integers(3, 9))
     palette = np.stack([random_colour(rng) for _ in range(n_colours)])
     grey = palette.mean(1, keepdims=True)
@@ -193,7 +193,7 @@ def _lay_ground(pile: Pile, style: _Style, rng: np.random.Generator) -> None:
             pile.lay(band[window], surface, window)
 
 
-def leaves_scene(rng: np.random.Generator, size: int, photos: Sequence[Photo] = ()) -> Scene:
+def leaves_scene(rng: np.random.Generator, size: int, photos: Photos = ()) -> Scene:
     """A picture full of things that cover each other; every pixel belongs to a mask.
 
     Args:

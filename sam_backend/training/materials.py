@@ -4,7 +4,7 @@ Natural pictures are alike at every scale (Field 1987: amplitude falls with 1/fr
 of things that cover each other (Lee, Mumford, Huang, IJCV 2001); so are clouds and clutter.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sam_backend.training.lettering import written
 from sam_backend.training.textures import (
-    Photo,
+    Photos,
     Surface,
     gradient,
     noise,
@@ -99,7 +99,7 @@ def random_material(
     rng: np.random.Generator,
     colour: npt.NDArray[np.float32],
     size: tuple[int, int],
-    photos: Sequence[Photo] = (),
+    photos: Photos = (),
     photo_share: float = 0.0,
 ) -> Surface:
     """A surface as on photographs round `colour`, float32 about 0..255, shape (H, W, 3)."""

@@ -1,72 +1,101 @@
-"""The stream of examples: simple scenes, hard scenes, dead leaves and labelled photos, by share."""
+"""What the starter learns from: simple scenes, hard ones, dead leaves and labelled photos."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
+from sam_backend.datasets.types import LabelledImage
+from sam_backend.errors import InvalidInputError
 from sam_backend.training.canvas import Scene
-from sam_backend.training.coco import LabelledPhoto
-from sam_backend.training.examples import Example, augment, cut_to_aspect, prepare
+from sam_backend.training.examples import Example, cut_to_aspect, prepare
+from sam_backend.training.held_photos import HeldPhotos
 from sam_backend.training.leaves import leaves_scene
+from sam_backend.training.photos import LabelledImages
+from sam_backend.training.plan import Phase
 from sam_backend.training.scenes import hard_scene, simple_scene
-from sam_backend.training.textures import Photo
+from sam_backend.training.sources import example_chance
+from sam_backend.training.textures import Photos
+
+MIN_CROP = 0.5
+"""Least share of each side that an augmented photo keeps: few photos must look like many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How often each source is drawn; photos are left out where there are none."""
+    """How often each source is drawn; photos are left out where there are none.
+
+    Raises:
+        InvalidInputError: A share is negative or all procedural ones are zero.
+    """
 
     simple: float = 0.25
     hard: float = 0.2
     leaves: float = 0.3
     photos: float = 0.25
 
+    def __post_init__(self) -> None:
+        if min(astuple(self)) < 0 or not any(astuple(self)):
+            raise InvalidInputError(
+                f"shares must not be negative and not all zero, not {astuple(self)}"
+            )
+
+
+def _simple_scene(rng: np.random.Generator, size: int, photos: Photos) -> Scene:
+    """Simple scenes stay plain, photos or not."""
+    return simple_scene(rng, size)
+
+
+_SCENES = (_simple_scene, hard_scene, leaves_scene)
+"""In the order of `Shares`."""
+
 
 class Mixture:
-    """An endless source of examples.
+    """The source of examples for a network that learns from scratch.
 
     Args:
-        rng: Source of all chance.
-        labelled: Photos with masks; may be empty.
-        textures: Photos whose pixels fill backgrounds and objects of the hard scenes
-            and leaves.
+        seed: The training's.
+        side: Of the network's square input in pixels, for phases without a size of their own.
+        photos: Labelled images to learn from, whose pixels also fill backgrounds and objects of
+            hard scenes and leaves; may be empty.
         shares: How often each source is drawn.
+
+    Raises:
+        InvalidInputError: No photo has a usable mask, or there is nothing to draw from.
     """
 
     def __init__(
         self,
-        rng: np.random.Generator,
-        labelled: Sequence[LabelledPhoto] = (),
-        textures: Sequence[Photo] = (),
+        seed: int,
+        side: int,
+        photos: Sequence[LabelledImage] = (),
         shares: Shares = Shares(),
     ) -> None:
-        self.rng = rng
-        self._labelled = labelled
-        self._textures = textures
-        weights = np.array(
-            [shares.simple, shares.hard, shares.leaves, shares.photos if labelled else 0.0]
+        self._seed, self._side = seed, side
+        self._pixels = HeldPhotos(photos)
+        self._photos = (
+            LabelledImages(photos, side, seed, MIN_CROP, self._pixels.read) if photos else None
         )
+        weights = np.array(astuple(shares), float)
+        if not photos:
+            weights[len(_SCENES)] = 0.0
+        if not weights.any():
+            raise InvalidInputError("without photos, a share other than theirs must be above zero")
         self._weights = weights / weights.sum()
 
-    def _scene(self, size: int) -> Scene:
-        source = int(self.rng.choice(4, p=self._weights))
-        if source == 0:
-            return cut_to_aspect(simple_scene(self.rng, size), self.rng)
-        if source == 1:
-            return cut_to_aspect(hard_scene(self.rng, size, self._textures), self.rng)
-        if source == 2:
-            return cut_to_aspect(leaves_scene(self.rng, size, self._textures), self.rng)
-        photo = self._labelled[int(self.rng.integers(len(self._labelled)))]
-        return augment(photo.scene(self.rng, limit=16), self.rng)
+    def batch(self, step: int, phase: Phase) -> list[Example]:
+        """The examples of a step."""
+        return [
+            self._example(phase, example_chance(self._seed, step, i)) for i in range(phase.n_images)
+        ]
 
-    def batch(self, n_images: int, size: int, n_targets: int) -> list[Example]:
-        """The next `n_images` examples, each `size` pixels wide with `n_targets` targets."""
-        examples = self._examples(size, n_targets)
-        return [next(examples) for _ in range(n_images)]
-
-    def _examples(self, size: int, n_targets: int) -> Iterator[Example]:
+    def _example(self, phase: Phase, rng: np.random.Generator) -> Example:
+        size = phase.size or self._side
         while True:
-            example = prepare(self._scene(size), size, n_targets, self.rng)
+            source = int(rng.choice(len(self._weights), p=self._weights))
+            if source == len(_SCENES) and self._photos is not None:
+                return self._photos.example(phase, rng)
+            scene = _SCENES[source](rng, size, self._pixels)
+            example = prepare(cut_to_aspect(scene, rng), size, phase.n_targets, rng)
             if example is not None:
-                yield example
+                return example

@@ -1,7 +1,7 @@
 """Labelled images as they come, augmented anew each time: for trainings whose encoder learns."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,13 +32,23 @@ class LabelledImages:
         images: Of a data set.
         side: Of the network's square input in pixels.
         seed: The training's.
+        min_crop: Least share of each side that an augmented image keeps.
+        read: Decodes an image.
 
     Raises:
         InvalidInputError: No image has a usable mask.
     """
 
-    def __init__(self, images: Sequence[LabelledImage], side: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: Sequence[LabelledImage],
+        side: int,
+        seed: int,
+        min_crop: float = MIN_CROP,
+        read: Callable[[LabelledImage], npt.NDArray[np.uint8]] = read_pixels,
+    ) -> None:
         self._side, self._seed = side, seed
+        self._min_crop, self._read = min_crop, read
         self._unreadable: set[str] = set()
         self._unusable: Counter[str] = Counter()
         areas = [self._usable_areas(image, side) for image in images]
@@ -71,15 +81,20 @@ class LabelledImages:
             InvalidInputError: None of many images drawn can be read.
         """
         return [
-            self._example(phase, example_chance(self._seed, step, i)) for i in range(phase.n_images)
+            self.example(phase, example_chance(self._seed, step, i)) for i in range(phase.n_images)
         ]
 
-    def _example(self, phase: Phase, rng: np.random.Generator) -> Example:
+    def example(self, phase: Phase, rng: np.random.Generator) -> Example:
+        """A random image and random masks of it.
+
+        Raises:
+            InvalidInputError: None of many images drawn can be read.
+        """
         for _ in range(_MAX_TRIES):
             index = int(rng.choice(len(self._images), p=self._weights))
             image = self._images[index]
             try:
-                pixels = read_pixels(image)
+                pixels = self._read(image)
             except ImageDecodeError:
                 self._unreadable.add(image.digest)
                 continue
@@ -87,7 +102,7 @@ class LabelledImages:
             n_masks = min(len(usable), _MASKS_PER_TARGET * phase.n_targets)
             chosen = usable[draw_targets(self._areas[index][usable], n_masks, rng)]
             masks = np.stack([rle.decode(image.masks[i].rle) for i in chosen])
-            scene = augment(Scene(pixels, masks), rng, MIN_CROP)
+            scene = augment(Scene(pixels, masks), rng, self._min_crop)
             example = prepare(scene, phase.size or self._side, phase.n_targets, rng)
             if example is not None:
                 return example

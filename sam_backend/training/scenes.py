@@ -4,8 +4,6 @@ Objects cover each other, cast shadows, have holes, and have parts of their own,
 may well mean the whole, a part or a subpart (the ambiguity of the SAM paper, section 3).
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from sam_backend.training.camera import camera, rounded
@@ -22,7 +20,7 @@ from sam_backend.training.shapes import (
     ring,
 )
 from sam_backend.training.textures import (
-    Photo,
+    Photos,
     gradient,
     noise,
     plain,
@@ -31,9 +29,7 @@ from sam_backend.training.textures import (
 )
 
 
-def _add_object(
-    canvas: Canvas, rng: np.random.Generator, photos: Sequence[Photo], max_parts: int
-) -> None:
+def _add_object(canvas: Canvas, rng: np.random.Generator, photos: Photos, max_parts: int) -> None:
     """Paint one object, perhaps with parts, and record its masks."""
     side = max(canvas.size)
     radius = side * np.exp(rng.uniform(np.log(0.025), np.log(0.36)))
@@ -63,7 +59,7 @@ def _add_object(
         canvas.add_mask(part, window, occludes=False)
 
 
-def hard_scene(rng: np.random.Generator, size: int, photos: Sequence[Photo] = ()) -> Scene:
+def hard_scene(rng: np.random.Generator, size: int, photos: Photos = ()) -> Scene:
     """A crowded scene with textures, occlusion, shadows, holes, parts and camera artefacts.
 
     Args:

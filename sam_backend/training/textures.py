@@ -1,6 +1,6 @@
 """Random surfaces: what fills the background and the objects of a procedural scene."""
 
-from collections.abc import Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -8,6 +8,14 @@ import numpy.typing as npt
 
 Photo = npt.NDArray[np.uint8]
 Surface = npt.NDArray[np.float32]
+
+
+class Photos(Protocol):
+    """A list of photos, or what decodes them when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Photo: ...
 
 
 def random_colour(rng: np.random.Generator) -> npt.NDArray[np.float32]:
@@ -81,7 +89,7 @@ def stripes(
     return np.asarray(cv2.merge(channels), np.float32)
 
 
-def photo_crop(rng: np.random.Generator, photos: Sequence[Photo], size: tuple[int, int]) -> Surface:
+def photo_crop(rng: np.random.Generator, photos: Photos, size: tuple[int, int]) -> Surface:
     """A random window of a random photo, flipped at will, resized to `size`."""
     photo = photos[int(rng.integers(len(photos)))]
     h, w = photo.shape[:2]
@@ -99,7 +107,7 @@ def random_surface(
     rng: np.random.Generator,
     colour: npt.NDArray[np.float32],
     size: tuple[int, int],
-    photos: Sequence[Photo] = (),
+    photos: Photos = (),
     photo_share: float = 0.0,
 ) -> Surface:
     """A surface of a random kind round `colour`, float32 about 0..255, shape (H, W, 3)."""

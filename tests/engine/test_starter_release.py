@@ -1,18 +1,27 @@
 """The starter that ships: its card tells the truth about it."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 import torch
 
-from sam_backend.engine.starter_release import held_out_scenes, measure, release
+from sam_backend.engine.starter_release import (
+    held_out_leaves,
+    held_out_photos,
+    held_out_scenes,
+    measure,
+    release,
+)
+from sam_backend.engine.starter_runs import StarterRun
 from sam_backend.quality.interactive import InteractiveReport, evaluate
 from sam_backend.quality.results import MaskResult
 from sam_backend.sam.checkpoints import load
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.starter import build_starter
+from tests.training.tiny import mask_of, squares
 
 STARTER = Path(__file__).parents[2] / "model_store" / "starter-1"
 
@@ -47,10 +56,12 @@ def test_a_released_folder_loads_as_what_was_measured(tmp_path: Path) -> None:
     result = MaskResult("0", "", (0.5, 0.6, 0.7), 0.6, 0.8, 0.3, 0.4, 0.5, 0.5)
     quality = {"simple scenes": InteractiveReport((result,), max_clicks=3)}
     folder = tmp_path / "starter-x"
-    release(sam, folder, "starter-x", date(2026, 1, 2), quality, photos_used=True)
+    run = StarterRun("train b", 200, ("train a",))
+    release(sam, folder, "starter-x", date(2026, 1, 2), quality, run)
     card = json.loads((folder / "card.json").read_text())
     assert "non-commercial" in card["licence"]
     assert "BSDS500" in card["training_data"]
+    assert card["source"].endswith("train a; then train b")
     assert card["trained_on"] == "2026-01-02"
     assert card["measured_quality"]["simple scenes"]["box mIoU"] == 0.8
     loaded = load(folder)
@@ -59,5 +70,22 @@ def test_a_released_folder_loads_as_what_was_measured(tmp_path: Path) -> None:
         torch.testing.assert_close(loaded.sam.state_dict()[name], weight.half().float())
 
 
-def test_without_photos_only_scenes_are_measured() -> None:
-    assert set(measure(build_starter(), None, n=2)) == {"simple scenes", "hard scenes"}
+def test_photos_are_measured_on_large_segments_of_the_first_annotator(tmp_path: Path) -> None:
+    photos = squares(tmp_path, n_images=2)
+    first = photos.images[0]
+    small = mask_of(60)
+    other = replace(first.masks[0], annotator="another")
+    photos = replace(
+        photos, images=(replace(first, masks=(*first.masks, small, other)), photos.images[1])
+    )
+    samples = list(held_out_photos(photos, 5))
+    assert [len(sample.masks) for sample in samples] == [2, 2]
+    names = set(measure(build_starter(), photos, n=2))
+    scenes = {"simple scenes", "hard scenes", "dead leaves"}
+    assert names == scenes | {"photos (squares), segments over 1% of the first annotator"}
+    assert set(measure(build_starter(), None, n=2)) == scenes
+
+
+def test_held_out_leaves_are_large() -> None:
+    for sample in held_out_leaves(3):
+        assert sample.masks.mean((1, 2)).min() >= 0.01

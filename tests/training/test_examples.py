@@ -1,18 +1,10 @@
 """From scenes and COCO files to what the network sees."""
 
-import json
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
-from sam_backend.errors import InvalidInputError
 from sam_backend.training.canvas import Scene
-from sam_backend.training.coco import read_photos
 from sam_backend.training.examples import augment, cut_to_aspect, padded_pixels, prepare
-from sam_backend.training.mixture import Mixture, Shares
 from sam_backend.training.scenes import simple_scene
 
 
@@ -71,66 +63,6 @@ def test_augmentation_moves_image_and_masks_together() -> None:
             assert (red - blue)[scene.masks[0]].min() > 0
             assert (blue - red)[scene.masks[1]].min() > 0
         assert scene.masks.shape[1:] == scene.image.shape[:2]
-
-
-def write_coco(folder: Path) -> Path:
-    (folder / "tiny").mkdir()
-    scene = two_squares()
-    cv2.imwrite(str(folder / "tiny" / "a.png"), scene.image[..., ::-1])
-    rles = [coco_mask.encode(np.asfortranarray(m.astype(np.uint8))) for m in scene.masks]
-    annotations = [
-        {
-            "image_id": 1,
-            "area": int(m.sum()),
-            "segmentation": {"size": r["size"], "counts": r["counts"].decode()},
-        }
-        for m, r in zip(scene.masks, rles, strict=True)
-    ]
-    annotations.append(annotations[0] | {"area": 0})
-    document = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": annotations}
-    file = folder / "tiny.json"
-    file.write_text(json.dumps(document))
-    return file
-
-
-def test_a_coco_file_gives_back_image_and_masks(tmp_path: Path) -> None:
-    photos = read_photos(write_coco(tmp_path))
-    assert photos.skipped == 1
-    scene, expected = photos.photos[0].scene(), two_squares()
-    np.testing.assert_array_equal(scene.image, expected.image)
-    np.testing.assert_array_equal(scene.masks, expected.masks)
-
-
-def test_a_missing_coco_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match=r"none\.json"):
-        read_photos(tmp_path / "none.json")
-
-
-def test_a_missing_photo_is_named(tmp_path: Path) -> None:
-    file = write_coco(tmp_path)
-    (tmp_path / "tiny" / "a.png").unlink()
-    with pytest.raises(InvalidInputError, match=r"a\.png"):
-        read_photos(file)
-
-
-def most_targets(mixture: Mixture) -> int:
-    """Distinct targets of the richest of eight examples."""
-    return max(len({t.tobytes() for t in e.truth}) for e in mixture.batch(8, 64, 6))
-
-
-def test_a_mixture_draws_photos_only_where_there_are_some(tmp_path: Path) -> None:
-    photos = read_photos(write_coco(tmp_path)).photos
-    only_photos = Mixture(np.random.default_rng(0), photos, shares=Shares(0, 0, 0, 1))
-    assert most_targets(only_photos) == 2  # the photo has two masks
-    without = Mixture(np.random.default_rng(0), (), shares=Shares(1, 0, 0, 1))
-    assert most_targets(without) > 2
-
-
-def test_a_mixture_is_reproducible() -> None:
-    batches = [Mixture(np.random.default_rng(7)).batch(3, 64, 2) for _ in range(2)]
-    for a, b in zip(*batches, strict=True):
-        np.testing.assert_array_equal(a.image, b.image)
-        np.testing.assert_array_equal(a.truth, b.truth)
 
 
 def test_simple_scenes_give_targets_at_every_size() -> None:
