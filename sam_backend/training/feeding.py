@@ -1,6 +1,7 @@
 """Worker processes that make examples ahead of the training, so that a GPU need not wait."""
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,10 +106,12 @@ class Feeding:
 def _make_batches(source: Source, connection: Connection) -> None:
     """What a worker does until nobody is there to ask."""
     cv2.setNumThreads(1)  # one core each
+    # Ctrl-C reaches all processes of a terminal; the training ends first, then its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
         try:
             step, phase = connection.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         try:
             made: Batch | Exception = source.batch(step, phase)
