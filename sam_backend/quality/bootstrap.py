@@ -1,10 +1,11 @@
 """How far a figure can be trusted: bootstrap intervals over images.
 
 Masks of one image share its difficulty, so whole images are drawn again, with all their masks (a
-cluster bootstrap: Davison and Hinkley, "Bootstrap Methods and their Application", 1997). For a difference the same images are drawn for both reports. Percentile intervals are too
-narrow for few images (of five, they refuse a third of the challengers that are equal to their
-champion), so they are widened as Student's t widens the normal interval: Hesterberg's "expanded
-percentile interval" (arXiv 1411.5279).
+cluster bootstrap: Davison and Hinkley, "Bootstrap Methods and their Application", 1997). For a
+difference the same images are drawn for both reports. Percentile intervals are too narrow for few
+images (with five, they refuse a third of the challengers that are equal to their champion), so they
+are widened as Student's t widens the normal interval: Hesterberg's "expanded percentile interval"
+(arXiv 1411.5279).
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,135 @@
+"""How many of the human masks the automatic generator finds: average recall of its proposals.
+
+AR@1000 is COCO's (Lin et al., arXiv 1405.0312; Hosang et al., arXiv 1502.05082; SAM's table 4):
+the share of human masks found by the 1000 proposals of best score, averaged over IoU thresholds
+0.50, 0.55, …, 0.95. A proposal answers for one mask only (Hungarian matching for the largest
+summed IoU; pycocotools matches greedily by score), but for one of each annotator: several people's
+masks of an object are all found by one good proposal. Where an annotator's masks do not overlap,
+as in BSDS500, no proposal can have an IoU over 0.5 with two of them, so that this equals the recall
+of each mask's best proposal.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from sam_backend.datasets.types import LabelledMask
+from sam_backend.errors import InvalidInputError
+from sam_backend.masks.overlap import iou_matrix
+from sam_backend.masks.rle import RLE
+
+MAX_PROPOSALS = 1000
+THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """A mask that a generator offers without being asked.
+
+    Attributes:
+        rle: The mask at the image's original size.
+        score: The higher, the surer; the predicted IoU.
+    """
+
+    rle: RLE
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecall:
+    """What was found on one image.
+
+    Attributes:
+        image: Its name.
+        n_proposals: Offered, before the best ones were taken.
+        ious: Of each human mask with its proposal, annotator by annotator; 0 without one.
+    """
+
+    image: str
+    n_proposals: int
+    ious: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticReport:
+    """What an automatic generator found on a data set.
+
+    Attributes:
+        images: One entry an image.
+
+    Raises:
+        InvalidInputError: There is no human mask.
+    """
+
+    images: tuple[ImageRecall, ...]
+
+    def __post_init__(self) -> None:
+        if not self.n_masks:
+            raise InvalidInputError("recall needs at least one human mask, not none")
+
+    @property
+    def n_masks(self) -> int:
+        """Human masks to be found."""
+        return sum(len(image.ious) for image in self.images)
+
+    @property
+    def proposals_per_image(self) -> float:
+        """Mean number of proposals."""
+        return float(np.mean([image.n_proposals for image in self.images]))
+
+    def recall(self, min_iou: float) -> float:
+        """Share of the human masks whose proposal has at least this IoU."""
+        ious = [iou for image in self.images for iou in image.ious]
+        return float(np.mean(np.array(ious) >= min_iou))
+
+    @property
+    def average_recall(self) -> float:
+        """AR@1000: mean of `recall` over `THRESHOLDS`."""
+        return float(np.mean([self.recall(threshold) for threshold in THRESHOLDS]))
+
+    def as_json(self) -> dict[str, object]:
+        """All figures, and the images they are made of."""
+        return {
+            "masks": self.n_masks,
+            "images": len(self.images),
+            f"AR@{MAX_PROPOSALS}": self.average_recall,
+            "recall@0.5": self.recall(0.5),
+            "proposals per image": self.proposals_per_image,
+            "results": [asdict(image) for image in self.images],
+        }
+
+
+def image_recall(
+    image: str,
+    proposals: Sequence[Proposal],
+    truths: Sequence[LabelledMask],
+    limit: int = MAX_PROPOSALS,
+) -> ImageRecall:
+    """Match the best proposals of one image with its human masks.
+
+    Args:
+        image: Its name.
+        proposals: In any order.
+        truths: Of one or several annotators.
+        limit: Proposals that count, by score.
+    """
+    best = sorted(proposals, key=lambda proposal: -proposal.score)[:limit]
+    by_annotator: dict[str | None, list[RLE]] = defaultdict(list)
+    for truth in truths:
+        by_annotator[truth.annotator].append(truth.rle)
+    masks = [proposal.rle for proposal in best]
+    ious = [iou for wanted in by_annotator.values() for iou in _matched(iou_matrix(wanted, masks))]
+    return ImageRecall(image, len(proposals), tuple(ious))
+
+
+def _matched(ious: npt.NDArray[np.float64]) -> list[float]:
+    """IoU of each row's partner, 0 without one; pairs under the lowest threshold are none."""
+    counted = np.where(ious >= THRESHOLDS[0], ious, 0.0)
+    rows, columns = linear_sum_assignment(counted, maximize=True)
+    matched = np.zeros(len(ious))
+    matched[rows] = counted[rows, columns]
+    return matched.tolist()
