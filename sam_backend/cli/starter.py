@@ -62,7 +62,7 @@ def train(
     import torch
 
     from sam_backend.cli.launching import leaving_at_signals
-    from sam_backend.cli.training_bar import training_bar
+    from sam_backend.cli.progress_bar import progress_bar
     from sam_backend.datasets.reading import read_dataset
     from sam_backend.engine.starter_runs import StarterRun, begin_run
     from sam_backend.sam.starter import IMAGE_SIZE
@@ -81,11 +81,17 @@ def train(
     mixture = Mixture(seed, IMAGE_SIZE, () if dataset is None else dataset.images, drawn)
     with (
         Feeding(mixture, workers) as feeding,
-        training_bar() as observe,
+        progress_bar() as show,
         leaving_at_signals(lambda: None) as is_leaving,
     ):
         training = Training(
-            state, feeding, plan, out, time.monotonic, observe=observe, stop=is_leaving
+            state,
+            feeding,
+            plan,
+            out,
+            time.monotonic,
+            observe=lambda progress: show(progress.as_json()),
+            stop=is_leaving,
         )
         ending = training.run()
     draw_curves(out / METRICS_NAME, out / "curves.png")

@@ -42,7 +42,8 @@ class OwnWorker:
     def close(self) -> None:
         """Ask the worker to leave; its job keeps what it has and goes back to the queue."""
         self._closed.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         if self._process is None or self._process.poll() is not None:
             return
         self._process.terminate()
@@ -71,4 +72,3 @@ class OwnWorker:
         )
         log.info("a job waits: worker process %d", process.pid)
         return process
-

@@ -1,7 +1,7 @@
 """What an observer of a training is told while it runs."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 Stage = Literal["embedding", "training", "judging"]
 
@@ -34,3 +34,10 @@ class Progress:
     box_iou: float | None = None
     last_iou: float | None = None
     held_out: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What is known, as jobs and progress bars tell it: `stage`, `done`, `of` and figures."""
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        stage, done, of = known.pop("stage"), known.pop("step"), known.pop("steps", None)
+        figures = {k: round(v, 4) if isinstance(v, float) else v for k, v in known.items()}
+        return {"stage": stage, "done": done, "of": of} | figures

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sam_backend.cli.serve import ALLOCATOR_TUNING
+from sam_backend.cli.launching import ALLOCATOR_TUNING
 from sam_backend.labelstudio.server_process import ServerProcess, bare_environment, free_port
 
 SETUP = {"project": "1.5", "schema": "", "hostname": "http://ls:8080", "access_token": "t"}

@@ -1,0 +1,56 @@
+"""One line on stderr about long work: how far, how good, how long to go."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+_FIGURES = {"loss": "loss", "click_iou": "click", "box_iou": "box", "held_out": "held-out"}
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A bar, or nothing where stderr is no terminal; yields what takes the state of the work.
+
+    The state is what jobs report: `stage`, `done`, `of` and the figures that are known.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}"),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("starting", total=1.0, told="")
+
+        def show(state: Mapping[str, Any]) -> None:
+            if "stage" in state:
+                share = share_done(state)
+                bar.update(task, description=state["stage"], completed=share, told=told(state))
+
+        yield show
+
+
+def share_done(state: Mapping[str, Any]) -> float:
+    """By count where it is known how many there are, else by time; 0 to 1."""
+    if state.get("of"):
+        return float(state["done"]) / float(state["of"])
+    spent, left = state.get("elapsed_s", 0.0), state.get("eta_s")
+    return float(spent / (spent + left)) if left is not None and spent + left > 0 else 0.0
+
+
+def told(state: Mapping[str, Any]) -> str:
+    """Count, figures and time left in a line."""
+    words = [f"{state['done']}" + (f"/{state['of']}" if state.get("of") else "")]
+    words += [f"{name} {state[key]:.3f}" for key, name in _FIGURES.items() if key in state]
+    if "masks" in state:
+        words.append(f"{state['masks']} masks")
+    if state.get("eta_s") is not None:
+        minutes, seconds = divmod(round(state["eta_s"]), 60)
+        words.append(f"{minutes}:{seconds:02} left")
+    return " · ".join(words)

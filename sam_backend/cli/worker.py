@@ -1,0 +1,39 @@
+"""`sam-backend worker`: runs queued jobs, such as retrainings."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from sam_backend.cli.launching import leaving_at_signals, log_to_stderr, tune_allocator, worker_name
+from sam_backend.settings import Settings
+
+
+def worker(
+    until_idle: Annotated[bool, typer.Option(help="End once no job waits.")] = False,
+    nice: Annotated[int, typer.Option(help="Step back behind other processes.", min=0)] = 0,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+) -> None:
+    """Run queued jobs, one at a time; any number of workers may share a database.
+
+    The first SIGINT or SIGTERM lets the job keep what it has and go back to the queue.
+    """
+    settings = Settings() if device is None else Settings(device=device)
+    tune_allocator(settings)
+    log_to_stderr(settings)
+    if nice:
+        os.nice(nice)
+
+    # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
+    from sam_backend.engine.retraining.handler import handlers
+    from sam_backend.engine.worker import Worker
+    from sam_backend.store.database import open_database
+    from sam_backend.store.jobs import Jobs
+
+    database = open_database(settings)
+    at_work = Worker(Jobs(database), handlers(settings), worker_name())
+    try:
+        with leaving_at_signals(at_work.leave):
+            at_work.work(until_idle=until_idle)
+    finally:
+        database.close()

@@ -1,0 +1,245 @@
+"""One retraining from data to verdict; it may be killed anywhere and goes on where it was.
+
+Each step leaves its result in the run folder: a second start of the same run finds the data pulled,
+the training at its last checkpoint, and a finished challenger in the store.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sam_backend.datasets.manifest import read_manifest, write_manifest
+from sam_backend.datasets.reading import read_dataset
+from sam_backend.datasets.types import Dataset
+from sam_backend.engine.project_dataset import PullProgress, host_of_project, pull_project
+from sam_backend.engine.retraining.order import RetrainingOrder
+from sam_backend.engine.retraining.parts import Parts, divide
+from sam_backend.engine.retraining.verdict import GATE_NAME, SHEET_NAME, Steering, compare
+from sam_backend.engine.worker import IsStopped, Report, StoppedError
+from sam_backend.errors import ModelStoreError
+from sam_backend.sam.checkpoints import choose_device, load
+from sam_backend.settings import Settings
+from sam_backend.store.models import ModelEntry, ModelStore
+from sam_backend.training.loop import Ending
+from sam_backend.training.metrics import METRICS_NAME
+from sam_backend.training.plan import retraining_plan
+from sam_backend.training.progress import Progress
+from sam_backend.training.retraining import CURVES_NAME, Retrained, retrain
+from sam_backend.training.weights import save_weights
+
+log = logging.getLogger(__name__)
+
+MANIFEST_NAME = "manifest.jsonl"
+TRAINING_FOLDER = "training"
+WEIGHTS_NAME = "weights.safetensors"
+
+
+class RetrainingRun:
+    """Everything between an order and its outcome.
+
+    Args:
+        order: What is asked.
+        folder: Of this run alone; its name names the run.
+        settings: Device, limits of images, folder of data.
+        store: Champion and challengers.
+        report: Takes the state of the work as JSON: `stage`, `done`, `of` and what is known.
+        is_stopped: True ends the run with what it has.
+        now: The clock, UTC.
+    """
+
+    def __init__(
+        self,
+        order: RetrainingOrder,
+        folder: Path,
+        settings: Settings,
+        store: ModelStore,
+        report: Report,
+        is_stopped: IsStopped,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._order = order
+        self._run_id = folder.name
+        self._folder = folder
+        self._settings = settings
+        self._store = store
+        self._report = report
+        self._is_stopped = is_stopped
+        self._now = now
+        self._device = choose_device(settings.device)
+
+    def run(self) -> dict[str, Any]:
+        """Train, compare, promote or keep; returns the outcome as JSON.
+
+        Raises:
+            StoppedError: Told to stop; the folder holds what is done so far.
+            SamBackendError: It cannot be done; the message says why.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        challenger = self._finished()
+        if challenger is None:
+            parent = self._parent()
+            data = self._data()
+            parts = divide(data, self._gold(), self._order.seed)
+            challenger = self._train_and_judge(parent, data, parts)
+        return self._promote(challenger)
+
+    def _finished(self) -> ModelEntry | None:
+        """The challenger that this run has brought into the store before it was killed."""
+        for entry in self._store.list():
+            if entry.card.run.get("id") == self._run_id:
+                return entry
+        return None
+
+    def _parent(self) -> ModelEntry:
+        """The checkpoint to start from and to beat, the same after a restart."""
+        note = self._folder / "parent.txt"
+        if note.is_file():
+            return self._store.get(note.read_text().strip())
+        named = self._order.parent
+        parent = self._store.get(named) if named else self._store.champion()
+        note.write_text(parent.version + "\n")
+        return parent
+
+    def _data(self) -> Dataset:
+        """The masks to learn from; pulled once a run, so that a restart sees the same."""
+        manifest = self._folder / MANIFEST_NAME
+        if manifest.is_file():
+            return read_manifest(manifest)
+        if self._order.project is None:
+            images = self._order.images
+            data = read_dataset(Path(str(self._order.data)), Path(images) if images else None)
+        else:
+            data = self._pull(self._order.project)
+        write_manifest(data, manifest)
+        return data
+
+    def _pull(self, project: int) -> Dataset:
+        def tell(progress: PullProgress) -> None:
+            self._check_stopped()
+            known = {"done": progress.tasks, "of": progress.of_tasks, "masks": progress.masks}
+            self._report({"stage": "pulling"} | known)
+
+        folder = self._settings.data_dir / "projects" / str(project)
+        host = host_of_project(self._settings, project)
+        return pull_project(host, project, folder, self._settings, tell)
+
+    def _gold(self) -> Dataset | None:
+        return None if self._order.gold is None else read_dataset(Path(self._order.gold))
+
+    def _train_and_judge(self, parent: ModelEntry, data: Dataset, parts: Parts) -> ModelEntry:
+        trained = self._train(parent, parts)
+        weights = self._folder / WEIGHTS_NAME
+        save_weights(trained.sam, weights)
+        # What was written is judged, in half precision: it is what would be served.
+        verdict = compare(
+            load(parent.folder, self._device).sam,
+            load(weights, self._device).sam,
+            parts.gate,
+            self._folder,
+            self._order.seed,
+            self._tell_judging,
+        )
+        training = self._folder / TRAINING_FOLDER
+        files = [self._folder / GATE_NAME, self._folder / SHEET_NAME]
+        files += [training / METRICS_NAME, training / CURVES_NAME]
+        return self._store.add(
+            weights,
+            self._store.next_version(parent.version),
+            parent.card.family,
+            attachments={file.name: file for file in files if file.is_file()},
+            name=f"{parent.card.name.split(', retrained on')[0]}, retrained on {data.name}"[:200],
+            source=f"trained by this project: sam-backend train, run {self._run_id}",
+            licence=_licence(parent.card.licence, data.licence),
+            training_data=f"{parent.card.training_data}; then {data.name}: {_sizes(parts.train)}",
+            parent=parent.version,
+            trained_on=self._now().date(),
+            challenger=True,
+            data_digest=data.digest,
+            measured_quality={_gate_name(parts): verdict.challenger.as_card()},
+            gate=verdict.decision.as_json(),
+            run={
+                "id": self._run_id,
+                "depth": self._order.depth,
+                "seed": self._order.seed,
+                "steps": trained.steps,
+                "best_step": trained.best_step,
+                "held_out_by_step": {str(k): round(v, 4) for k, v in trained.judged.items()},
+                "skipped": dict(trained.skipped) | dict(data.skipped),
+                "images": len(parts.train),
+                "masks": parts.train.n_masks,
+                "gate_images": len(parts.gate),
+                "gate_is_gold": parts.is_gold,
+            },
+        )
+
+    def _train(self, parent: ModelEntry, parts: Parts) -> Retrained:
+        order = self._order
+        steps = {} if order.steps is None else {"steps": order.steps}
+        plan = retraining_plan(order.depth, seed=order.seed, **steps)
+        loaded = load(parent.folder, self._device)
+        steering = Steering(parts.steering, order.depth, order.seed)
+        trained = retrain(
+            loaded.sam,
+            loaded.family,
+            parts.train,
+            plan,
+            self._folder / TRAINING_FOLDER,
+            judge=steering.score,
+            observe=self._tell_training,
+            stop=self._is_stopped,
+        )
+        if trained.ending is Ending.STOPPED:
+            raise StoppedError(f"stopped at step {trained.steps}")
+        return trained
+
+    def _promote(self, challenger: ModelEntry) -> dict[str, Any]:
+        """Let the gate's word decide, unless another champion came meanwhile."""
+        card, reasons = challenger.card, list(challenger.card.gate["reasons"])
+        promoted = self._store.champion().version == challenger.version  # before a restart
+        if not promoted and card.gate["promote"]:
+            if not self._order.promote:
+                reasons.append("not promoted: only training was asked for")
+            else:
+                try:
+                    self._store.promote(
+                        card.version, "; ".join(reasons), self._run_id, replacing=card.parent
+                    )
+                    promoted = True
+                except ModelStoreError as error:
+                    reasons.append(f"not promoted: {error}")
+        log.info("%s is %s", card.version, "the champion" if promoted else "kept, not served")
+        return {
+            "version": card.version,
+            "parent": card.parent,
+            "promoted": promoted,
+            "reasons": reasons,
+            "comparisons": card.gate["comparisons"],
+            "folder": str(challenger.folder),
+        }
+
+    def _tell_training(self, progress: Progress) -> None:
+        self._report(progress.as_json())
+
+    def _tell_judging(self, who: str, done: int, of: int) -> None:
+        self._check_stopped()
+        self._report({"stage": f"judging {who}", "done": done, "of": of})
+
+    def _check_stopped(self) -> None:
+        if self._is_stopped():
+            raise StoppedError("stopped before the training ended")
+
+
+def _licence(parents: str, datas: str | None) -> str:
+    """Both bind a model; somebody's own masks, of no licence, add nothing to the parent's."""
+    return parents if datas is None or datas == parents else f"{parents}; data: {datas}"
+
+
+def _sizes(data: Dataset) -> str:
+    return f"{data.n_masks} masks on {len(data)} images"
+
+
+def _gate_name(parts: Parts) -> str:
+    kind = "gold" if parts.is_gold else "held-out"
+    return f"{kind} masks of {parts.gate.name}"

@@ -1,0 +1,132 @@
+"""Judging while a challenger learns, and judging it against its champion once it has."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from segment_anything.modeling import Sam
+
+from sam_backend.datasets.types import Dataset, LabelledImage
+from sam_backend.engine.evaluation import samples
+from sam_backend.quality.gate import GateDecision, decide
+from sam_backend.quality.interactive import InteractiveReport, Sample, evaluate
+from sam_backend.quality.sheets import before_after_sheet
+from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.types import Embedding
+from sam_backend.training.depths import Depth
+
+GATE_NAME = "gate.json"
+SHEET_NAME = "before_after.png"
+
+MAX_GATE_MASKS = 400
+"""Twenty clicks on each cost a second or more on a CPU; the interval tells what so few prove."""
+MAX_STEERING_MASKS = 100
+
+TellProgress = Callable[[str, int, int], None]
+"""Who is judged, images done, of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate saw and says.
+
+    Attributes:
+        champion: Of the champion, on the gate's masks.
+        challenger: Of the challenger, on the same ones.
+        decision: Promote or keep, with reasons.
+    """
+
+    champion: InteractiveReport
+    challenger: InteractiveReport
+    decision: GateDecision
+
+
+class Steering:
+    """The held-out score that tells a training when to stop: mean IoU after one click.
+
+    Args:
+        data: Images that are neither learned from nor judged on.
+        depth: At `DECODER` the image encoder stays as it is: each image is embedded once.
+        seed: Chooses the masks, if there are many.
+    """
+
+    def __init__(self, data: Dataset, depth: Depth, seed: int) -> None:
+        self._data = spread(data, MAX_STEERING_MASKS, seed)
+        self._keeps = depth is Depth.DECODER
+        self._embeddings: dict[str, Embedding] = {}
+
+    def score(self, sam: Sam) -> float:
+        """The score of a network, 0 to 1."""
+        kept = self._embeddings if self._keeps else {}
+        predictor = _Remembering(Segmenter(sam, "steering"), kept)
+        report = evaluate(predictor, samples(self._data), max_clicks=1)
+        return report.miou_at(1)
+
+
+class _Remembering:
+    """A segmenter that embeds each image once, over several networks of one image encoder."""
+
+    def __init__(self, segmenter: Segmenter, kept: dict[str, Embedding]) -> None:
+        self._segmenter = segmenter
+        self._kept = kept
+        self.predict_many = segmenter.predict_many
+
+    def embed(self, image: npt.NDArray[np.uint8], /) -> Embedding:
+        digest = hashlib.sha256(image.tobytes()).hexdigest()
+        if digest not in self._kept:
+            self._kept[digest] = self._segmenter.embed(image)
+        return self._kept[digest]
+
+
+def compare(
+    champion: Sam, challenger: Sam, gate: Dataset, folder: Path, seed: int, tell: TellProgress
+) -> Verdict:
+    """Let both find the gate's masks, decide, and write `GATE_NAME` and `SHEET_NAME`.
+
+    Args:
+        champion: In eval mode, like the other.
+        challenger: What would take its place, as it would be served.
+        gate: Images that the challenger has not seen.
+        folder: Gets the figures and a picture of masks before and after.
+        seed: Chooses masks, if there are too many, and resamples.
+        tell: Called for each image.
+    """
+    judged = spread(gate, MAX_GATE_MASKS, seed)
+    segmenters = {
+        "champion": Segmenter(champion, "champion"),
+        "challenger": Segmenter(challenger, "challenger"),
+    }
+    reports = {
+        who: evaluate(segmenter, _told(judged, who, tell)) for who, segmenter in segmenters.items()
+    }
+    decision = decide(reports["champion"], reports["challenger"], seed)
+    document = decision.as_json() | {who: r.as_json() for who, r in reports.items()}
+    (folder / GATE_NAME).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    before_after_sheet(*segmenters.values(), samples(judged), folder / SHEET_NAME)
+    return Verdict(reports["champion"], reports["challenger"], decision)
+
+
+def spread(data: Dataset, max_masks: int, seed: int) -> Dataset:
+    """At most about `max_masks` masks, as evenly over all images as they allow."""
+    if data.n_masks <= max_masks:
+        return data
+    each = -(-max_masks // len(data))
+    return replace(data, images=tuple(_at_most(image, each, seed) for image in data))
+
+
+def _at_most(image: LabelledImage, n: int, seed: int) -> LabelledImage:
+    if len(image.masks) <= n:
+        return image
+    rng = np.random.default_rng([seed, int(image.digest[:8], 16)])
+    chosen = sorted(rng.choice(len(image.masks), n, replace=False).tolist())
+    return replace(image, masks=tuple(image.masks[index] for index in chosen))
+
+
+def _told(data: Dataset, who: str, tell: TellProgress) -> Iterator[Sample]:
+    for done, sample in enumerate(samples(data)):
+        tell(who, done, len(data))
+        yield sample
