@@ -126,9 +126,11 @@ def retraining_plan(depth: Depth = Depth.DECODER, steps: int = 300, seed: int = 
     """The plan for a checkpoint that learns from some hundreds of human masks.
 
     The paper pre-trains at 8e-4 with batches of 256 images; a checkpoint that already knows what
-    masks are is moved an eighth as far by default, and an encoder as a whole 40 times less, since
+    masks are is moved an eighth as fast by default, and an encoder as a whole 40 times less, since
     few images would make it forget what eleven million taught it. 300 steps of 4 images are about
-    four epochs of 300 images.
+    four epochs of 300 images. Tried with starter-1 on 24 images of an odd style, 60 decoder steps:
+    1e-4 raised the 1-click IoU on held-out images from 0.32 to 0.63 at every look and the box IoU
+    from 0.71 to 0.73; 4e-4 came as far by step 10, then wavered, and lost box IoU (0.70).
 
     Args:
         depth: What learns.
