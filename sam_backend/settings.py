@@ -91,6 +91,11 @@ class Settings(BaseSettings):
     retrain_every: int | None = Field(
         None, ge=1, description="Retrain a project's model after so many new human masks."
     )
+    retrain_steps: int | None = Field(
+        None,
+        ge=1,
+        description="Optimiser steps of a retraining at the most; its depth's default without.",
+    )
     reconcile_s: float = Field(
         300.0, gt=0, description="Seconds between looks for new masks that no webhook told of."
     )

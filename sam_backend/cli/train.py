@@ -38,7 +38,10 @@ def train(
     depth: Annotated[
         str, typer.Option(help="What learns: decoder (fast), adapter or full.")
     ] = "decoder",
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps at the most.", min=1)] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Optimiser steps at the most; SAM_BACKEND_RETRAIN_STEPS without.", min=1),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of clicks, order and split.", min=0)] = 0,
     promote: Annotated[
         bool, typer.Option(help="Serve the challenger if the gate lets it pass.")
@@ -69,7 +72,7 @@ def train(
         "gold": _absolute(gold),
         "parent": parent,
         "depth": depth,
-        "steps": steps,
+        "steps": steps or settings.retrain_steps,
         "seed": seed,
         "promote": promote,
     }

@@ -43,7 +43,9 @@ class Project:
 class Bench:
     """Triggers over a real queue."""
 
-    def __init__(self, folder: Path, every: int | None, reconcile_s: float) -> None:
+    def __init__(
+        self, folder: Path, every: int | None, reconcile_s: float, steps: int | None = None
+    ) -> None:
         self.database = open_database(Settings(data_dir=folder))
         self.jobs = Jobs(self.database)
         self.project = Project()
@@ -52,6 +54,7 @@ class Bench:
             self.jobs,
             Events(self.database),
             every,
+            steps,
             reconcile_s,
             lambda: [7],
             self.project.count,
@@ -91,6 +94,16 @@ def test_the_button_orders_one_retraining_however_often_it_is_told(bench: Bench)
     bench.end_job()
     bench.triggers.handle(button("c"))
     assert len(bench.orders()) == 2, "once it has ended, another press means another one"
+
+
+def test_each_order_has_the_steps_that_the_settings_ask_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, every=10, reconcile_s=3600, steps=40)
+    bench.project.n_masks = 10
+    bench.triggers.look(7)
+    bench.end_job()
+    bench.triggers.handle(button())
+    assert [order["steps"] for order in bench.orders()] == [40, 40]
+    bench.database.close()
 
 
 def test_the_button_without_a_project_is_refused(bench: Bench) -> None:

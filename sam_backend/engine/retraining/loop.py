@@ -36,6 +36,7 @@ class RetrainingLoop:
             self.jobs,
             Events(self._database),
             settings.retrain_every,
+            settings.retrain_steps,
             settings.reconcile_s,
             self._known_projects,
             count_through_api(settings),

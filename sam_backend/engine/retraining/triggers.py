@@ -38,6 +38,7 @@ class Triggers:
         jobs: The queue.
         events: Those seen before.
         every: Retrain after so many new human masks; None: only when somebody asks.
+        steps: Of each retraining at the most; None: as many as its plan has.
         reconcile_s: Seconds between two looks at all known projects.
         projects: Numbers of the projects known now.
         count_masks: Human masks of a project that are newer than a moment.
@@ -51,6 +52,7 @@ class Triggers:
         jobs: Jobs,
         events: Events,
         every: int | None,
+        steps: int | None,
         reconcile_s: float,
         projects: Callable[[], Iterable[int]],
         count_masks: CountMasks,
@@ -61,6 +63,7 @@ class Triggers:
         self._jobs = jobs
         self._events = events
         self._every = every
+        self._steps = steps
         self._reconcile_s = reconcile_s
         self._projects = projects
         self._count_masks = count_masks
@@ -95,7 +98,7 @@ class Triggers:
         if event.action == START_TRAINING:
             if event.project_id is None:
                 raise LabelStudioError("START_TRAINING names no project: the webhook must send it")
-            self.order(RetrainingOrder(project=event.project_id))
+            self.order(RetrainingOrder(project=event.project_id, steps=self._steps))
             self._is_new(event)
         elif self._every is None or event.project_id is None:
             return
@@ -123,7 +126,9 @@ class Triggers:
         if new.count < self._every:
             return None
         log.info("project %d has %d new masks", project, new.count)
-        return self.order(RetrainingOrder(project=project, masks_until=new.newest))
+        return self.order(
+            RetrainingOrder(project=project, steps=self._steps, masks_until=new.newest)
+        )
 
     def _last_looked_at(self, project: int) -> datetime | None:
         """The newest mask that an earlier retraining has seen, whatever became of it."""
