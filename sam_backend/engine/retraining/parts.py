@@ -43,15 +43,12 @@ def divide(data: Dataset, gold: Dataset | None, seed: int) -> Parts:
         golden = {image.digest for image in gold}
         rest = replace(data, images=tuple(i for i in data if i.digest not in golden))
         gate = gold
-    needed = MIN_TRAIN + MIN_STEERING
-    n_rest, n_gate = (len({image.digest for image in part}) for part in (rest, gate))
-    if n_rest < needed or n_gate < MIN_IMAGES:
-        beside = "besides the gold ones" if gold is not None else "in all"
-        least = needed if gold is not None else needed + MIN_IMAGES
-        have = n_rest if gold is not None else n_rest + n_gate
+    learned_from = len({image.digest for image in rest})
+    if learned_from < MIN_TRAIN + MIN_STEERING or len(gate) < MIN_IMAGES:
         raise InvalidInputError(
-            f"a retraining needs masks on {least} images {beside}, not on {have}"
-            + (f", and {MIN_IMAGES} gold images, not {n_gate}" if n_gate < MIN_IMAGES else "")
+            f"a retraining needs masks on {MIN_TRAIN + MIN_STEERING} images to learn from and "
+            f"{MIN_IMAGES} {'gold' if gold is not None else 'others'} to judge on, not "
+            f"{learned_from} and {len(gate)}"
         )
     second = split(rest, STEERING_SHARE, seed + 1, MIN_STEERING)
     return Parts(second.train, second.held_out, gate, gold is not None)

@@ -96,18 +96,15 @@ def compare(
         tell: Called for each image.
     """
     judged = spread(gate, MAX_GATE_MASKS, seed)
-    segmenters = {
-        "champion": Segmenter(champion, "champion"),
-        "challenger": Segmenter(challenger, "challenger"),
-    }
-    reports = {
-        who: evaluate(segmenter, _told(judged, who, tell)) for who, segmenter in segmenters.items()
-    }
-    decision = decide(reports["champion"], reports["challenger"], seed)
-    document = decision.as_json() | {who: r.as_json() for who, r in reports.items()}
-    (folder / GATE_NAME).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    before_after_sheet(*segmenters.values(), samples(judged), folder / SHEET_NAME)
-    return Verdict(reports["champion"], reports["challenger"], decision)
+    old, new = Segmenter(champion, "champion"), Segmenter(challenger, "challenger")
+    before = evaluate(old, _told(judged, "champion", tell))
+    after = evaluate(new, _told(judged, "challenger", tell))
+    decision = decide(before, after, seed)
+    seen = {"champion": before.as_json(), "challenger": after.as_json()}
+    document = json.dumps(decision.as_json() | seen, indent=1)
+    (folder / GATE_NAME).write_text(document + "\n", encoding="utf-8")
+    before_after_sheet(old, new, samples(judged), folder / SHEET_NAME)
+    return Verdict(before, after, decision)
 
 
 def spread(data: Dataset, max_masks: int, seed: int) -> Dataset:

@@ -1,0 +1,202 @@
+"""From labelled images to a judged challenger, also over a stop and with worthless labels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sam_backend.datasets.manifest import write_manifest
+from sam_backend.datasets.types import Dataset
+from sam_backend.engine.retraining.handler import handlers
+from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
+from sam_backend.engine.retraining.parts import MIN_STEERING, divide
+from sam_backend.engine.retraining.verdict import spread
+from sam_backend.engine.worker import IsStopped, Report, Worker
+from sam_backend.quality.gate import MIN_IMAGES
+from sam_backend.settings import Settings
+from sam_backend.store.database import open_database
+from sam_backend.store.jobs import Job, Jobs
+from sam_backend.store.models import open_store
+from tests.bullseyes import bullseye_dataset
+
+N_IMAGES = 14
+STEPS = 24
+
+
+@pytest.fixture(scope="module")
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Manifests of good labels and of shuffled ones, on the same pictures."""
+    folder = tmp_path_factory.mktemp("bullseyes")
+    files = {}
+    for name, shuffled in (("good", False), ("shuffled", True)):
+        data = bullseye_dataset(folder / name, range(N_IMAGES), shuffled, shuffled)
+        write_manifest(data, folder / f"{name}.jsonl")
+        files[name] = folder / f"{name}.jsonl"
+    gold = bullseye_dataset(folder / "gold", range(100, 106), whole=True)
+    write_manifest(gold, folder / "gold.jsonl")
+    return files | {"gold": folder / "gold.jsonl"}
+
+
+class Bench:
+    """A queue, a store and a worker in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(data_dir=folder, model="starter-1", device="cpu", threads=1)
+        self.store = open_store(self.settings)
+        self.jobs = Jobs(open_database(self.settings))
+
+    def order(self, data: Path, **more: object) -> Job:
+        order = RetrainingOrder(data=str(data), parent="starter-1", steps=STEPS, **more)
+        payload = order.model_dump(mode="json", exclude_none=True)
+        return self.jobs.enqueue(JOB_KIND, payload, None, order.dedupe_key)
+
+    def work(self) -> None:
+        Worker(self.jobs, handlers(self.settings), "test:1").work(until_idle=True)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def outcome(bench: Bench, job: Job) -> Mapping[str, Any]:
+    ended = bench.jobs.get(job.id)
+    assert ended.state == "done", ended.reason
+    assert ended.result is not None
+    return ended.result
+
+
+@pytest.fixture(scope="module")
+def unbroken(
+    manifests: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Bench, Mapping[str, Any]]:
+    """A retraining that nothing disturbed, and its outcome."""
+    bench = Bench(tmp_path_factory.mktemp("unbroken"))
+    bench.store.promote("starter-1", "the test's beginning", "test")
+    job = bench.order(manifests["good"])
+    bench.work()
+    return bench, outcome(bench, job)
+
+
+def test_a_better_challenger_becomes_champion(unbroken: tuple[Bench, Mapping[str, Any]]) -> None:
+    bench, result = unbroken
+    assert result["promoted"], result["reasons"]
+    champion = bench.store.champion()
+    assert champion.version == result["version"] == "starter-1-r1"
+    card = champion.card
+    assert (card.parent, card.challenger, card.family) == ("starter-1", True, "starter")
+    assert card.data_digest is not None
+    assert card.gate["promote"] is True
+    one_click = card.gate["comparisons"][0]
+    assert one_click["figure"] == "1-click mIoU"
+    assert one_click["challenger"] > one_click["champion"] + 0.2
+    assert card.run["images"] + card.run["gate_images"] == N_IMAGES - MIN_STEERING
+    names = {path.name for path in champion.folder.iterdir()}
+    assert {"weights.safetensors", "card.json", "gate.json", "metrics.jsonl"} <= names
+    assert {"curves.png", "before_after.png"} <= names
+    assert bench.store.rollback("too bold", "test").version == "starter-1"
+
+
+def test_a_challenger_of_shuffled_labels_is_refused(
+    bench: Bench, manifests: dict[str, Path]
+) -> None:
+    """The gate's gold masks are good ones: shuffled ones could not tell."""
+    job = bench.order(manifests["shuffled"], gold=str(manifests["gold"]))
+    before = bench.store.champion().version
+    bench.work()
+    result = outcome(bench, job)
+    assert not result["promoted"]
+    assert "worse" in result["reasons"][0]
+    assert bench.store.champion().version == before
+    kept = bench.store.get(result["version"])
+    assert kept.card.run["gate_is_gold"] is True
+    assert kept.card.gate["promote"] is False
+
+
+def interrupting(bench: Bench, stage: str) -> Worker:
+    """A worker that leaves in the middle of a stage."""
+    real = handlers(bench.settings)[JOB_KIND]
+
+    def handler(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
+        def watching(state: Mapping[str, Any]) -> None:
+            report(state)
+            if state["stage"] == stage and state["done"] >= 2:
+                worker.leave()
+
+        return real(job, watching, is_stopped)
+
+    worker = Worker(bench.jobs, {JOB_KIND: handler}, "test:1")
+    return worker
+
+
+def test_a_run_that_is_stopped_twice_ends_the_same(
+    bench: Bench, manifests: dict[str, Path], unbroken: tuple[Bench, Mapping[str, Any]]
+) -> None:
+    bench.store.promote("starter-1", "the test's beginning", "test")
+    job = bench.order(manifests["good"])
+    for stage in ("embedding", "training", "judging challenger"):
+        interrupting(bench, stage).work(until_idle=True)
+        assert bench.jobs.get(job.id).state == "queued", stage
+        assert not [entry for entry in bench.store.list() if entry.card.challenger]
+    bench.work()
+    result = outcome(bench, job)
+    other, its = unbroken
+    assert result["reasons"] == its["reasons"]
+    ours, theirs = bench.store.get(result["version"]), other.store.get(its["version"])
+    assert ours.card.sha256 == theirs.card.sha256, "the same weights, bit for bit"
+
+
+def test_a_challenger_that_is_in_the_store_already_is_not_trained_again(
+    unbroken: tuple[Bench, Mapping[str, Any]],
+) -> None:
+    """As after a kill between the store and the queue."""
+    bench, result = unbroken
+    job = bench.jobs.list()[0]
+    stages: list[str] = []
+    again = handlers(bench.settings)[JOB_KIND](
+        job, lambda state: stages.append(state["stage"]), lambda: False
+    )
+    assert again["version"] == result["version"]
+    assert stages == []
+
+
+def test_a_champion_that_came_meanwhile_stays(
+    unbroken: tuple[Bench, Mapping[str, Any]],
+) -> None:
+    bench, _ = unbroken
+    bench.store.add(bench.store.get("starter-1").weights_path, "newcomer", "starter")
+    bench.store.promote("newcomer", "somebody's choice", "test")
+    job = bench.jobs.list()[0]
+    result = handlers(bench.settings)[JOB_KIND](job, lambda state: None, lambda: False)
+    assert not result["promoted"]
+    assert result["reasons"][-1] == "not promoted: the champion is newcomer by now, not starter-1"
+    assert bench.store.champion().version == "newcomer"
+
+
+def test_too_few_images_are_refused_with_the_number_needed(bench: Bench, tmp_path: Path) -> None:
+    write_manifest(bullseye_dataset(tmp_path / "few", range(6)), tmp_path / "few.jsonl")
+    job = bench.order(tmp_path / "few.jsonl")
+    bench.work()
+    assert bench.jobs.get(job.id).reason == (
+        "a retraining needs masks on 5 images to learn from and 5 others to judge on, not 1 and 5"
+    )
+
+
+def test_the_parts_share_no_image(tmp_path: Path) -> None:
+    data = bullseye_dataset(tmp_path, range(30))
+    parts = divide(data, None, seed=0)
+    sets = [{i.digest for i in part} for part in (parts.train, parts.steering, parts.gate)]
+    assert sum(map(len, sets)) == len(set.union(*sets)) == 30
+    assert len(parts.gate) >= MIN_IMAGES
+    gold = Dataset("gold", data.images[:6])
+    parts = divide(data, gold, seed=0)
+    assert {i.digest for i in parts.gate} == {i.digest for i in gold}
+    assert not {i.digest for i in parts.gate} & {i.digest for i in parts.train}
+
+
+def test_masks_are_spread_over_all_images(tmp_path: Path) -> None:
+    data = bullseye_dataset(tmp_path, range(5))
+    few = spread(data, 5, seed=0)
+    assert [len(image.masks) for image in few] == [1] * 5
+    assert spread(data, 10, seed=0) is data
