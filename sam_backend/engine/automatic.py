@@ -1,7 +1,6 @@
 """Masks of a whole image without a prompt: a grid of points, filters, non-maximum suppression."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -42,10 +41,6 @@ class AutomaticThresholds:
             raise InvalidInputError(
                 f"points_per_side must be at least 1, not {self.points_per_side}"
             )
-
-    def as_json(self) -> Mapping[str, float]:
-        """The thresholds by name."""
-        return asdict(self)
 
 
 def automatic_masks(

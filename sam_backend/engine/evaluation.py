@@ -1,7 +1,7 @@
 """A checkpoint measured on a data set: clicks, boxes, and the automatic generator."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from segment_anything.modeling import Sam
@@ -10,6 +10,7 @@ from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.types import Dataset
 from sam_backend.engine.automatic import AutomaticThresholds, automatic_masks
 from sam_backend.quality.automatic import AutomaticReport, image_recall
+from sam_backend.quality.bootstrap import intervals
 from sam_backend.quality.interactive import MAX_CLICKS, InteractiveReport, Sample, evaluate
 from sam_backend.quality.sheets import evaluation_sheet, shown_examples
 from sam_backend.sam.checkpoints import LoadedModel
@@ -37,15 +38,18 @@ class Evaluation:
     automatic: AutomaticReport | None = None
     thresholds: AutomaticThresholds | None = None
 
-    def as_json(self) -> dict[str, object]:
-        """All figures as plain values."""
-        return {
+    def as_json(self, with_results: bool = True) -> dict[str, object]:
+        """All figures as plain values, with or without the results of single masks and images."""
+        told: dict[str, object] = {
             "model_version": self.model_version,
             "data_digest": self.data_digest,
-            "interactive": self.interactive.as_json(),
-            "automatic": self.automatic and self.automatic.as_json(),
-            "thresholds": self.thresholds and self.thresholds.as_json(),
+            "interactive": self.interactive.as_json(with_results),
+            "intervals": {name: asdict(one) for name, one in intervals(self.interactive).items()},
         }
+        if self.automatic is not None and self.thresholds is not None:
+            told["automatic"] = self.automatic.as_json(with_results)
+            told["thresholds"] = asdict(self.thresholds)
+        return told
 
 
 def samples(dataset: Dataset) -> Iterator[Sample]:

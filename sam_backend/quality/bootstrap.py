@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.quality.figures import Figure, total
+from sam_backend.quality.figures import Figure, figures, total
 from sam_backend.quality.interactive import InteractiveReport
 
 N_RESAMPLES = 4000
@@ -48,6 +48,13 @@ def interval(
     draws = _draws(report, seed)
     resampled = _resampled(report, figure, draws)
     return _interval(report.value(figure), resampled, report.n_images, confidence)
+
+
+def intervals(report: InteractiveReport, seed: int = 0) -> dict[str, Interval]:
+    """All figures of a report with their intervals, by name; none if it is of a single image."""
+    if report.n_images < 2:
+        return {}
+    return {one.name: interval(report, one, seed) for one in figures(report.max_clicks)}
 
 
 def difference(

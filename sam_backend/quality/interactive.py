@@ -116,15 +116,15 @@ class InteractiveReport:
         told: dict[str, float] = {figure.name: round(self.value(figure), 3) for figure in clicks}
         return told | {"masks": self.n_masks}
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self, with_results: bool = True) -> dict[str, object]:
         """All figures, and the results they are made of."""
-        return {
+        told: dict[str, object] = {
             "masks": self.n_masks,
             "images": self.n_images,
             "max_clicks": self.max_clicks,
             "figures": {figure.name: self.value(figure) for figure in figures(self.max_clicks)},
-            "results": [asdict(result) for result in self.results],
         }
+        return told | ({"results": [asdict(r) for r in self.results]} if with_results else {})
 
 
 def evaluate(

@@ -24,6 +24,14 @@ NOTHING = np.zeros_like(SQUARE)
 IMAGE = np.zeros((SIZE, SIZE, 3), np.uint8)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def measure(model: Known, max_clicks: int = 20) -> InteractiveReport:
     return evaluate(model, [Sample(IMAGE, SQUARE[None])], max_clicks)
 
@@ -51,7 +59,6 @@ def test_a_perfect_oracle_scores_one_on_every_figure() -> None:
 
 def test_random_weights_score_near_nothing() -> None:
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     report = evaluate(Segmenter(build_starter(), "random"), [scene()])
     assert report.miou_at(1) < 0.25
     assert report.miou_at(9) < 0.35
@@ -128,7 +135,6 @@ def test_masks_of_one_image_are_annotated_alike_alone_and_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     torch.manual_seed(1)
-    torch.set_num_threads(1)
     segmenter = Segmenter(build_starter(), "random")
     together = evaluate(segmenter, [scene()], max_clicks=3)
     monkeypatch.setattr(interactive, "PIXELS_AT_ONCE", 1)
@@ -174,3 +180,4 @@ def test_the_figures_and_every_mask_go_into_json() -> None:
     told = json.loads(json.dumps(measure(Known(lambda prompt: [HALF])).as_json()))
     assert told["figures"]["NoC@90"] == 20
     assert told["results"][0]["ious"][0] == 0.5
+    assert "results" not in measure(Known(lambda prompt: [HALF])).as_json(with_results=False)

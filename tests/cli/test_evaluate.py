@@ -1,0 +1,130 @@
+"""`sam-backend evaluate`: figures on stdout, the rest on stderr and in a folder."""
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from sam_backend.cli import evaluate
+from sam_backend.cli.main import app
+from sam_backend.datasets.manifest import write_manifest
+from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
+from sam_backend.errors import InvalidInputError
+from sam_backend.masks.rle import encode
+from sam_backend.sam.checkpoint_files import sha256_of
+from tests.datasets.making import box, picture
+from tests.sam.networks import random_starter
+
+SIZE = (96, 128)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "random.pth"
+    torch.manual_seed(0)
+    torch.save(random_starter().state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two images: a large and a small mask by A, one by B on the first."""
+    folder = tmp_path_factory.mktemp("data")
+    large, small = (
+        encode(box(10, 10, 60, 50, size=SIZE)),
+        encode(box(90, 20, 10, 10, size=SIZE)),
+    )
+    images = []
+    for number in range(2):
+        path = picture(folder / f"{number}.png", SIZE, seed=number)
+        masks = [LabelledMask(large, annotator="A"), LabelledMask(small, annotator="A")]
+        masks += [LabelledMask(large, annotator="B")] * (1 - number)
+        images.append(LabelledImage(path.name, path, sha256_of(path), SIZE, tuple(masks)))
+    write_manifest(Dataset("two pictures", tuple(images)), folder / "data.jsonl")
+    return folder / "data.jsonl"
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAM_BACKEND_TUNE_ALLOCATOR", "false")
+    monkeypatch.setenv("SAM_BACKEND_THREADS", "1")
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def test_a_table_of_figures_with_intervals(data: Path, weights: Path) -> None:
+    done = run(data, "--model", weights, "--clicks", 3)
+    assert done.exit_code == 0, done.output
+    assert "5 masks on 2 images" in done.stderr
+    header, *rows = done.stdout.splitlines()
+    assert header.split()[:2] == ["FIGURE", next(w for w in header.split() if "random+" in w)]
+    names = [row.split("  ")[0] for row in rows]
+    assert names[:3] == ["1-click mIoU", "3-click mIoU", "1-click mIoU, best of three"]
+    assert "NoC@90 (max 3)" in names
+    assert "5-click mIoU" not in names
+    assert all(" to " in row for row in rows)
+
+
+def test_json_for_scripts(data: Path, weights: Path) -> None:
+    done = run(data, "--model", weights, "--clicks", 1, "--annotator", "B", "--json")
+    told = json.loads(done.stdout)
+    assert told["interactive"]["masks"] == 1
+    assert "results" not in told["interactive"]
+    assert told["intervals"] == {}
+    assert len(told["data_digest"]) == 64
+    assert "automatic" not in told
+
+
+@pytest.mark.parametrize(
+    ("options", "n_masks"),
+    [
+        ([], 5),
+        (["--annotator", "first"], 4),
+        (["--min-area", "0.1"], 3),
+        (["--limit", "1"], 3),
+        (["--limit", "1", "--annotator", "first", "--min-area", "0.1"], 1),
+    ],
+)
+def test_what_is_measured_can_be_chosen(
+    data: Path, weights: Path, options: list[str], n_masks: int
+) -> None:
+    done = run(data, "--model", weights, "--clicks", 1, "--json", *options)
+    assert json.loads(done.stdout)["interactive"]["masks"] == n_masks
+
+
+def test_results_and_pictures_go_into_a_folder(data: Path, weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "folder"
+    assert run(data, "--model", weights, "--clicks", 1, "--out", out).exit_code == 0
+    told = json.loads((out / evaluate.RESULTS_NAME).read_text())
+    assert len(told["interactive"]["results"]) == 5
+    assert cv2.imread(str(out / evaluate.SHEET_NAME)) is not None
+
+
+def test_automatic_masks_are_measured_when_asked(data: Path, weights: Path) -> None:
+    generator = ["--automatic", "--points", 4, "--predicted-iou", 0, "--stability", 0]
+    options = ["--model", weights, "--clicks", 1, *generator]
+    done = run(data, *options, "--json")
+    told = json.loads(done.stdout)
+    assert told["thresholds"]["predicted_iou"] == 0
+    assert told["automatic"]["masks"] == 5
+    assert told["automatic"]["proposals per image"] > 0
+    assert "automatic AR@1000" in run(data, *options).stdout
+
+
+def test_nothing_to_measure_says_why(data: Path, weights: Path) -> None:
+    done = run(data, "--model", weights, "--annotator", "C")
+    assert isinstance(done.exception, InvalidInputError)
+    assert "no mask by annotator 'C'" in str(done.exception)
+
+
+def test_the_packaged_starter_needs_no_name(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAM_BACKEND_DATA_DIR", str(tmp_path))
+    done = run(data, "--clicks", 1, "--limit", 1)
+    assert "starter-" in done.stdout.splitlines()[0]
