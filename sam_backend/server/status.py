@@ -120,8 +120,10 @@ def _job(job: Job) -> dict[str, str]:
 def _told(facts: Mapping[str, Any]) -> str:
     """What a worker tells, in one line: plain values only, numbers to three digits."""
     facts = dict(facts)
-    steps = [facts.pop("step", None), facts.pop("steps", None)]
-    parts = [] if None in steps else [f"step {steps[0]} of {steps[1]}"]
+    stage, done, of = (facts.pop(name, None) for name in ("stage", "done", "of"))
+    parts = [] if stage is None else [str(stage)]
+    if done is not None:
+        parts.append(f"{done} of {of}" if of else f"{done}")
     for name, value in facts.items():
         words = name.removesuffix("_s").replace("_", " ")
         if name.endswith("_s") and isinstance(value, int | float):

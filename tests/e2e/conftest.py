@@ -51,11 +51,10 @@ def label_studio(
         yield server
 
 
-@contextmanager
-def running_backend(folder: Path, **settings: str) -> Iterator[str]:
-    """`sam-backend serve` with the starter, ready; yields its address."""
+def backend_process(folder: Path, **settings: str) -> ServerProcess:
+    """`sam-backend serve` on a data folder, not started; `address_of` tells where it listens."""
     port = free_port()
-    server = ServerProcess(
+    return ServerProcess(
         "the backend",
         [sys.executable, "-m", "sam_backend.cli.main", "serve", "--port", str(port)],
         f"http://127.0.0.1:{port}/ready",
@@ -63,8 +62,18 @@ def running_backend(folder: Path, **settings: str) -> Iterator[str]:
         {"SAM_BACKEND_DATA_DIR": str(folder)} | settings,
         cwd=folder,
     )
-    with server:
-        yield server.health_url.removesuffix("/ready")
+
+
+def address_of(backend: ServerProcess) -> str:
+    """Where Label Studio reaches a backend."""
+    return backend.health_url.removesuffix("/ready")
+
+
+@contextmanager
+def running_backend(folder: Path, **settings: str) -> Iterator[str]:
+    """`sam-backend serve` with the starter, ready; yields its address."""
+    with backend_process(folder, **settings) as server:
+        yield address_of(server)
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,9 @@
 
 import base64
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from label_studio_sdk.converter.brush import mask2rle
@@ -28,6 +26,7 @@ from sam_backend.labelstudio.projects import Projects
 from sam_backend.masks import rle
 from sam_backend.masks.types import Mask
 from sam_backend.settings import Settings
+from tests.e2e.people import Json, Person
 
 pytestmark = pytest.mark.e2e
 
@@ -41,9 +40,6 @@ CONFIG = """<View>
   <KeyPointLabels name="click" toName="image"><Label value="Car"/></KeyPointLabels>
   <RectangleLabels name="box" toName="image"><Label value="Car"/></RectangleLabels>
 </View>"""
-
-Json = dict[str, Any]
-Call = Callable[..., httpx.Response]
 
 
 def picture(seed: int, file_format: str = "PNG", turned: bool = False) -> bytes:
@@ -110,37 +106,6 @@ def rectangle(region_id: str) -> Json:
     return item(region_id, "rectangle", "Car", x=1, y=1, width=30, height=30, rotation=0) | {
         "from_name": "box"
     }
-
-
-class Person:
-    """Somebody who works in Label Studio through the API."""
-
-    def __init__(self, http: httpx.Client, headers: dict[str, str]) -> None:
-        self._http, self._headers = http, headers
-        self.number = str(self.call("GET", "/api/current-user/whoami")["id"])
-
-    @classmethod
-    def administrator(cls, server: LocalLabelStudio) -> "Person":
-        return cls(httpx.Client(base_url=server.url, timeout=30), server.auth_headers)
-
-    @classmethod
-    def new(cls, server: LocalLabelStudio, email: str) -> "Person":
-        """Signs up through the form, so that what they save is theirs."""
-        http = httpx.Client(base_url=server.url, timeout=30, follow_redirects=True)
-        http.get("/user/signup/")
-        form = {"email": email, "password": "correct horse", "allow_newsletters": "false"}
-        headers = {"X-CSRFToken": http.cookies["csrftoken"], "Referer": server.url}
-        http.post("/user/signup/", data=form, headers=headers).raise_for_status()
-        return cls(http, headers | {"X-CSRFToken": http.cookies["csrftoken"]})
-
-    def call(self, method: str, path: str, body: Json | None = None) -> Any:
-        answer = self._http.request(method, path, json=body, headers=self._headers)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-    def submit(self, task: int, *result: Json, **fields: Any) -> Json:
-        body = {"result": list(result), **fields}
-        return self.call("POST", f"/api/tasks/{task}/annotations/", body)
 
 
 @pytest.fixture(scope="module")

@@ -11,38 +11,11 @@ from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.templates import template
 from tests.e2e.conftest import running_backend
 from tests.e2e.decoding import iou, mask_of
+from tests.e2e.people import Person
 from tests.e2e.scene import HEIGHT, WIDTH, Scene
 from tests.redis_server import running_redis
 
 pytestmark = pytest.mark.e2e
-
-
-def click(label_studio: LocalLabelStudio, backend: int, task: int, x: int, y: int) -> list[Any]:
-    """One click as the page sends it, through Label Studio; the regions that come back."""
-    prompt = {
-        "id": "click",
-        "from_name": "click",
-        "to_name": "image",
-        "type": "keypointlabels",
-        "original_width": WIDTH,
-        "original_height": HEIGHT,
-        "image_rotation": 0,
-        "is_positive": True,
-        "value": {
-            "x": 100 * x / WIDTH,
-            "y": 100 * y / HEIGHT,
-            "width": 0.2,
-            "labels": ["Object"],
-            "keypointlabels": ["Object"],
-        },
-    }
-    answer = httpx.post(
-        f"{label_studio.url}/api/ml/{backend}/interactive-annotating",
-        headers=label_studio.auth_headers,
-        json={"task": task, "context": {"result": [prompt]}},
-        timeout=60,
-    )
-    return answer.raise_for_status().json()["data"]["result"]
 
 
 def embeddings(backend_url: str) -> dict[str, Any]:
@@ -56,24 +29,24 @@ def test_two_processes_share_embeddings_and_outlive_redis(
 ) -> None:
     project = projects.create("e2e redis", template("brush"))
     task, other_task = projects.upload(project, {"a.png": scene.png, "b.png": scene.png + b"\0"})
-    truth = scene.masks["disc"]
+    truth, anna = scene.masks["disc"], Person.administrator(label_studio)
     with running_redis() as redis:
         (tmp_path / "one").mkdir()
         with running_backend(tmp_path / "one", REDIS_URL=redis.url) as first:
             backend = projects.connect_backend(project, first, "first")
-            (region,) = click(label_studio, backend, task, 150, 150)
+            (region,) = anna.click(backend, task, 150, 150, (HEIGHT, WIDTH))["result"]
             assert iou(mask_of(region), truth) > 0.8
             assert embeddings(first)["encoded"] == 1
 
         (tmp_path / "two").mkdir()
         with running_backend(tmp_path / "two", REDIS_URL=redis.url) as second:
             backend = projects.connect_backend(project, second, "second")
-            (region,) = click(label_studio, backend, task, 150, 150)
+            (region,) = anna.click(backend, task, 150, 150, (HEIGHT, WIDTH))["result"]
             assert iou(mask_of(region), truth) > 0.8
             assert embeddings(second)["encoded"] == 0
 
             redis.kill()
-            (region,) = click(label_studio, backend, other_task, 150, 150)
+            (region,) = anna.click(backend, other_task, 150, 150, (HEIGHT, WIDTH))["result"]
             assert iou(mask_of(region), truth) > 0.8
             assert embeddings(second)["encoded"] == 1
             assert "Redis at" in (tmp_path / "two" / "backend.log").read_text()

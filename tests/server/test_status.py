@@ -32,7 +32,7 @@ def test_jobs_show_their_state_and_how_far_they_are(settings: Settings, jobs: Jo
     assert failed is not None
     assert running is not None
     jobs.fail(failed, "project 1 has <no> masks")
-    progress = {"stage": "training", "step": 30, "steps": 200, "loss": 0.12345, "eta_s": 61.2}
+    progress = {"stage": "training", "done": 30, "of": 200, "loss": 0.12345, "eta_s": 61.2}
     jobs.heartbeat(running, progress)
     jobs.cancel(running.id)
     with Service.start(settings, jobs=jobs) as service:
@@ -40,7 +40,7 @@ def test_jobs_show_their_state_and_how_far_they_are(settings: Settings, jobs: Jo
     states = {job["project"]: (job["state"], job["progress"]) for job in report["jobs"]}
     assert states == {
         "1": ("failed", "project 1 has <no> masks"),
-        "2": ("stopping", "step 30 of 200, stage training, loss 0.123, eta 61 s"),
+        "2": ("stopping", "training, 30 of 200, loss 0.123, eta 61 s"),
         "3": ("queued", ""),
     }
     page = render_status(report)
