@@ -1,6 +1,7 @@
 """`sam-backend evaluate`: how good a checkpoint's masks are on a data set."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,14 +44,18 @@ def evaluate(
         bool, typer.Option("--automatic", help="Recall of the automatic generator too; slow.")
     ] = False,
     predicted_iou: Annotated[
-        float, typer.Option(help="Least predicted IoU of automatic masks.", min=0, max=1)
-    ] = 0.88,
+        float | None,
+        typer.Option(
+            help="Least predicted IoU of automatic masks; the card's without.", min=0, max=1
+        ),
+    ] = None,
     stability: Annotated[
-        float, typer.Option(help="Least stability of automatic masks.", min=0, max=1)
-    ] = 0.95,
+        float | None,
+        typer.Option(help="Least stability of automatic masks; the card's without.", min=0, max=1),
+    ] = None,
     points: Annotated[
-        int, typer.Option(help="Points a side of the automatic generator's grid.", min=1)
-    ] = 32,
+        int | None, typer.Option(help="Points a side of the grid; the card's without.", min=1)
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
 ) -> None:
@@ -76,8 +81,10 @@ def evaluate(
             f"{data} has no mask by annotator {annotator!r} that covers {min_area:.2%} of its image"
         )
     _say_what(dataset)
-    loaded = _load(model, settings)
-    thresholds = AutomaticThresholds(predicted_iou, stability, points_per_side=points)
+    loaded, suggested = _load(model, settings)
+    thresholds = AutomaticThresholds.of(
+        suggested, predicted_iou=predicted_iou, stability=stability, points_per_side=points
+    )
     with progress_bar() as show:
         found = evaluate_model(
             loaded,
@@ -104,7 +111,8 @@ def _say_what(dataset: "Dataset") -> None:
     typer.echo(f"{dataset.name}: {masks} masks on {images} images{skipped}", err=True)
 
 
-def _load(name: str | None, settings: Settings) -> "LoadedModel":
+def _load(name: str | None, settings: Settings) -> "tuple[LoadedModel, Mapping[str, float]]":
+    """The model, and the thresholds of automatic masks that its card suggests."""
     import torch
 
     from sam_backend.sam.checkpoints import choose_device, load
@@ -112,9 +120,11 @@ def _load(name: str | None, settings: Settings) -> "LoadedModel":
 
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    is_path = name is not None and Path(name).exists()
-    path = Path(name) if is_path and name else open_store(settings).to_serve(name).folder
-    return load(path, choose_device(settings.device))
+    device = choose_device(settings.device)
+    if name is not None and Path(name).exists():
+        return load(Path(name), device), {}
+    entry = open_store(settings).to_serve(name)
+    return load(entry.folder, device), entry.card.automatic
 
 
 def _print(found: "Evaluation") -> None:

@@ -107,10 +107,20 @@ def release(
         Path | None, typer.Option(help="Labelled photos to measure on, such as val.json.")
     ] = None,
     images: Annotated[int, typer.Option(help="Images of each held-out set.", min=2)] = 100,
+    predicted_iou: Annotated[
+        float | None,
+        typer.Option(
+            help="Least predicted IoU of its automatic masks, for the card.", min=0, max=1
+        ),
+    ] = None,
+    stability: Annotated[
+        float | None,
+        typer.Option(help="Least stability of its automatic masks, for the card.", min=0, max=1),
+    ] = None,
     threads: Threads = 1,
     device: Device = "cpu",
 ) -> None:
-    """Measure a run's averaged weights, write them with their card, print the card.
+    """Scale a run's averaged weights, measure them, write them with their card, print the card.
 
     A run that saw photos, or began from one that did, gets their research licence; one that saw
     procedural scenes alone gets Apache-2.0.
@@ -118,15 +128,18 @@ def release(
     import torch
 
     from sam_backend.datasets.reading import read_dataset
-    from sam_backend.engine.starter_release import measure
+    from sam_backend.engine.starter_release import make_ready, measure
     from sam_backend.engine.starter_release import release as write_release
-    from sam_backend.engine.starter_runs import read_run, released_network
+    from sam_backend.engine.starter_runs import averaged_network, read_run
 
     torch.set_num_threads(threads)
     told = read_run(run)
-    sam = released_network(run, torch.device(device))
+    sam = averaged_network(run, torch.device(device))
+    factor = make_ready(sam)
     quality = measure(sam, None if photos is None else read_dataset(photos), images)
-    card = write_release(sam, out, version, date.today(), quality, told)
+    given = {"predicted_iou": predicted_iou, "stability": stability}
+    automatic = {name: value for name, value in given.items() if value is not None}
+    card = write_release(sam, out, version, date.today(), quality, told, factor, automatic)
     typer.echo(json.dumps(json.loads(card.read_text(encoding="utf-8")), indent=2))
 
 

@@ -95,14 +95,14 @@ def begin_run(
     return state
 
 
-def released_network(folder: Path, device: torch.device) -> Sam:
-    """The averaged weights of a run with half precision's values, which are those that ship.
+def averaged_network(folder: Path, device: torch.device) -> Sam:
+    """A starter with the averaged weights of a run, in eval mode.
 
     Raises:
         InvalidInputError: The folder has no checkpoint.
     """
     sam = build_starter()
-    sam.load_state_dict({name: w.half().float() for name, w in _averaged(folder).items()})
+    sam.load_state_dict(_averaged(folder))
     return sam.to(device).eval()
 
 

@@ -25,6 +25,8 @@ class ModelCard(BaseModel):
         parameters: Number of weights.
         measured_quality: What we measured ourselves, no figures from papers: data set to measure to
             value, such as {"simple scenes": {"1-click mIoU": 0.83}}; the most telling one first.
+        automatic: Thresholds of the automatic generator that suit this checkpoint, by their names
+            in `engine.automatic.AutomaticThresholds`; where it is silent, SAM's own.
         parent: Version that the training began from.
         challenger: A training run of ours made it: not served unless promoted or named.
         data_digest: Of the data set it learned from (`Dataset.digest`).
@@ -45,6 +47,7 @@ class ModelCard(BaseModel):
     training_data: str
     parameters: int | None = Field(None, ge=1)
     measured_quality: dict[str, dict[str, float]] = Field(default_factory=dict)
+    automatic: dict[str, float] = Field(default_factory=dict)
     parent: str | None = None
     challenger: bool = False
     data_digest: str | None = None

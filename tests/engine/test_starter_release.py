@@ -12,6 +12,7 @@ from sam_backend.engine.starter_release import (
     held_out_leaves,
     held_out_photos,
     held_out_scenes,
+    make_ready,
     measure,
     release,
 )
@@ -57,17 +58,29 @@ def test_a_released_folder_loads_as_what_was_measured(tmp_path: Path) -> None:
     quality = {"simple scenes": InteractiveReport((result,), max_clicks=3)}
     folder = tmp_path / "starter-x"
     run = StarterRun("train b", 200, ("train a",))
-    release(sam, folder, "starter-x", date(2026, 1, 2), quality, run)
+    thresholds = {"predicted_iou": 0.3}
+    release(sam, folder, "starter-x", date(2026, 1, 2), quality, run, 2.0, thresholds)
     card = json.loads((folder / "card.json").read_text())
     assert "non-commercial" in card["licence"]
     assert "BSDS500" in card["training_data"]
     assert card["source"].endswith("train a; then train b")
     assert card["trained_on"] == "2026-01-02"
+    assert (card["automatic"], card["run"]) == (thresholds, {"logit_factor": 2.0})
     assert card["measured_quality"]["simple scenes"]["box mIoU"] == 0.8
     loaded = load(folder)
     assert loaded.version == "starter-x"
     for name, weight in sam.state_dict().items():
         torch.testing.assert_close(loaded.sam.state_dict()[name], weight.half().float())
+
+
+def test_made_ready_its_logits_are_scaled_and_its_weights_are_halves() -> None:
+    sam = load(STARTER).sam
+    before = {name: weight.clone() for name, weight in sam.state_dict().items()}
+    factor = make_ready(sam)
+    last = "mask_decoder.output_hypernetworks_mlps.1.layers.2.weight"
+    now = sam.state_dict()
+    torch.testing.assert_close(now[last], (before[last] * factor).half().float())
+    assert all(torch.equal(w, w.half().float()) for w in now.values() if w.is_floating_point())
 
 
 def test_photos_are_measured_on_large_segments_of_the_first_annotator(tmp_path: Path) -> None:

@@ -155,6 +155,7 @@ class RetrainingRun:
             training_data=f"{parent.card.training_data}; then {data.name}: {_sizes(parts.train)}",
             parent=parent.version,
             trained_on=self._now().date(),
+            automatic=parent.card.automatic,
             challenger=True,
             data_digest=data.digest,
             measured_quality={_gate_name(parts): verdict.challenger.as_card()},
