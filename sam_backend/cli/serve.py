@@ -31,7 +31,7 @@ def serve(
 
     with (
         RetrainingLoop(settings) as loop,
-        Service.start(settings, loop.handle, loop.jobs) as service,
+        Service.start(settings, loop.handle, loop.newest_jobs) as service,
     ):
         loop.start(service.journal.error)
         uvicorn.run(

@@ -11,6 +11,8 @@ log = logging.getLogger(__name__)
 NICENESS = 10
 """Clicks come first: the worker gets the processor's time that the server leaves."""
 POLL_S = 3.0
+REST_S = 30.0
+"""After a worker that failed: the next one may well fail too, and loading torch costs seconds."""
 _GRACE_S = 30.0
 
 
@@ -22,15 +24,23 @@ class OwnWorker:
     Args:
         is_waiting: Whether some job could be claimed now.
         device: Where the worker trains, as the settings name it.
+        tell: Told the subject and the reason of what goes wrong.
         poll_s: Seconds between two looks.
+        rest_s: Seconds after a worker that failed.
     """
 
     def __init__(
-        self, is_waiting: Callable[[], bool], device: str = "auto", poll_s: float = POLL_S
+        self,
+        is_waiting: Callable[[], bool],
+        device: str = "auto",
+        tell: Callable[[str, str], None] = lambda subject, reason: None,
+        poll_s: float = POLL_S,
+        rest_s: float = REST_S,
     ) -> None:
         self._is_waiting = is_waiting
         self._device = device
-        self._poll_s = poll_s
+        self._tell = tell
+        self._poll_s, self._rest_s = poll_s, rest_s
         self._closed = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="own-worker", daemon=True)
@@ -55,14 +65,27 @@ class OwnWorker:
             self._process.wait()
 
     def _run(self) -> None:
-        while not self._closed.wait(self._poll_s):
+        is_well = True
+        while not self._closed.wait(self._poll_s if is_well else self._rest_s):
             try:
-                if self._process is not None and self._process.poll() is None:
-                    continue
-                if self._is_waiting():
-                    self._process = self._spawn()
+                is_well = self._look()
             except Exception:  # a database that is away comes back
                 log.exception("no worker can be started")
+                is_well = False
+
+    def _look(self) -> bool:
+        """Start a worker where one is needed; false if the last one failed."""
+        if self._process is not None:
+            code = self._process.poll()
+            if code is None:
+                return True
+            self._process = None
+            if code:
+                self._tell("retraining", f"the worker process ended with {code}, see the log")
+                return False
+        if self._is_waiting():
+            self._process = self._spawn()
+        return True
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         program = [sys.executable, "-m", "sam_backend.cli.main", "worker"]

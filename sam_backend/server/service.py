@@ -1,7 +1,7 @@
 """What each of Label Studio's calls does, whatever carries it: our HTTP server or an adapter."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +26,7 @@ from sam_backend.server.journal import Journal
 from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest
 from sam_backend.server.status import StatusReport
 from sam_backend.settings import Settings
-from sam_backend.store.jobs import Jobs
+from sam_backend.store.jobs import Job
 from sam_backend.store.models import ModelStore, open_store
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class Service:
         store: Where checkpoints and the champion's history are.
         champion: Answers; closed with the service.
         on_event: Told each event of a webhook; must not wait for anything.
-        jobs: For the status page; None: there are none.
+        newest_jobs: At most so many, for the status page.
 
     Attributes:
         journal: What went wrong lately, with reasons.
@@ -67,7 +67,7 @@ class Service:
         store: ModelStore,
         champion: Champion,
         on_event: Callable[[WebhookEvent], None] = lambda event: None,
-        jobs: Jobs | None = None,
+        newest_jobs: Callable[[int], Sequence[Job]] = lambda limit: (),
     ) -> None:
         self.journal = Journal()
         self._caches = caches
@@ -87,7 +87,7 @@ class Service:
             self._choice, champion, settings.champion_poll_s, self._tell_refused
         )
         self._report = StatusReport(
-            champion, self._watch, caches, self._connections, self.journal, store, jobs
+            champion, self._watch, caches, self._connections, self.journal, store, newest_jobs
         )
         self._watch.start()
 
@@ -96,7 +96,7 @@ class Service:
         cls,
         settings: Settings,
         on_event: Callable[[WebhookEvent], None] = lambda event: None,
-        jobs: Jobs | None = None,
+        newest_jobs: Callable[[int], Sequence[Job]] = lambda limit: (),
     ) -> Self:
         """A service whose model loads in the background; see the class for the arguments.
 
@@ -106,7 +106,7 @@ class Service:
         caches = open_caches(settings)
         store = open_store(settings)
         champion = serve_champion(settings, ModelChoice(settings, store), caches.all)
-        return cls(settings, caches, store, champion, on_event, jobs)
+        return cls(settings, caches, store, champion, on_event, newest_jobs)
 
     def __enter__(self) -> Self:
         return self

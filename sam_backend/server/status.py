@@ -1,6 +1,6 @@
 """The status report: everything worth knowing about this process, and no token."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from sam_backend.engine.serving import MEGABYTE, STARTER_NOTE, Caches, is_starte
 from sam_backend.errors import SamBackendError
 from sam_backend.labelstudio.connections import Connections
 from sam_backend.server.journal import Journal
-from sam_backend.store.jobs import Job, Jobs
+from sam_backend.store.jobs import Job
 from sam_backend.store.models import ModelStore
 
 N_CHAMPIONS = 5
@@ -28,7 +28,7 @@ class StatusReport:
     connections: Connections
     journal: Journal
     store: ModelStore
-    jobs: Jobs | None
+    newest_jobs: Callable[[int], Sequence[Job]]
 
     def make(self) -> dict[str, Any]:
         """The report as JSON: model, champions, jobs, work, embeddings, projects, journal."""
@@ -99,7 +99,7 @@ class StatusReport:
     def _jobs(self) -> tuple[list[dict[str, str]], str]:
         """The newest jobs, and why they cannot be listed (else empty)."""
         try:
-            jobs = [] if self.jobs is None else self.jobs.list(limit=N_JOBS)
+            jobs = self.newest_jobs(N_JOBS)
         except SamBackendError as error:  # clicks need no database
             return [], str(error)
         return [_job(job) for job in jobs], ""

@@ -47,6 +47,20 @@ def test_kill_9_forgets_no_label_studio(tmp_path: Path) -> None:
     assert projects == {"1.5": ["http://ls:8080"]}
 
 
+def test_a_broken_database_costs_the_retrainings_alone(tmp_path: Path) -> None:
+    (tmp_path / "sam_backend.db").write_bytes(b"this is no database" * 1000)
+    port = free_port()
+    with server(tmp_path, port):
+        status = httpx.get(f"http://127.0.0.1:{port}/status").json()
+        pressed = {"action": "START_TRAINING", "project": {"id": 1}}
+        answer = httpx.post(f"http://127.0.0.1:{port}/webhook", json=pressed)
+    assert status["model"]["state"] == "ready"
+    assert "file is not a database" in status["jobs_failure"]
+    assert "file is not a database" in status["journal"][0]["reason"]
+    assert answer.is_error
+    assert "file is not a database" in answer.text
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_when_told(tmp_path: Path, number: signal.Signals) -> None:
     running = server(tmp_path, free_port())

@@ -35,7 +35,7 @@ def test_jobs_show_their_state_and_how_far_they_are(settings: Settings, jobs: Jo
     progress = {"stage": "training", "done": 30, "of": 200, "loss": 0.12345, "eta_s": 61.2}
     jobs.heartbeat(running, progress)
     jobs.cancel(running.id)
-    with Service.start(settings, jobs=jobs) as service:
+    with Service.start(settings, newest_jobs=lambda limit: jobs.list(limit=limit)) as service:
         report = service.status()
     states = {job["project"]: (job["state"], job["progress"]) for job in report["jobs"]}
     assert states == {
@@ -51,7 +51,7 @@ def test_jobs_show_their_state_and_how_far_they_are(settings: Settings, jobs: Jo
 def test_a_database_that_is_away_is_said_and_costs_no_status(
     settings: Settings, jobs: Jobs
 ) -> None:
-    with Service.start(settings, jobs=jobs) as service:
+    with Service.start(settings, newest_jobs=lambda limit: jobs.list(limit=limit)) as service:
         with jobs._database.writing() as connection:
             connection.exec_driver_sql("DROP TABLE jobs")
         report = service.status()

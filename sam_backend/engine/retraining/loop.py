@@ -1,61 +1,67 @@
 """The loop as a server runs it: events in, jobs in the queue, a worker of its own."""
 
+import logging
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from sam_backend.engine.events import WebhookEvent
+from sam_backend.engine.events import START_TRAINING, WebhookEvent
 from sam_backend.engine.own_worker import OwnWorker
 from sam_backend.engine.retraining.triggers import Triggers, count_through_api
+from sam_backend.errors import DatabaseError
 from sam_backend.labelstudio.connections import Connections
 from sam_backend.settings import Settings
-from sam_backend.store.database import open_database
+from sam_backend.store.database import Database, open_database
 from sam_backend.store.events import Events
-from sam_backend.store.jobs import Jobs
+from sam_backend.store.jobs import Job, Jobs
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 30.0
+_PATIENCE_S = 5.0
+
+Tell = Callable[[str, str], None]
+"""Takes the subject and the reason of what goes wrong."""
 
 
 class RetrainingLoop:
     """Turns what Label Studio tells into retrainings. Close it, or use `with`.
 
+    Clicks need no database: where it cannot be opened, the server answers without retrainings and
+    tries again now and then.
+
     Args:
         settings: Database, worker, and when to retrain.
-
-    Attributes:
-        jobs: The queue.
+        retry_s: Seconds between two tries to open the database.
 
     Raises:
-        SamBackendError: The database cannot be opened.
+        InvalidInputError: The database's address is wrong.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._database = open_database(settings)
-        self.jobs = Jobs(self._database)
-        self._connections = Connections.of(settings)
-        self._report: Callable[[str, str], None] = lambda subject, reason: None
-        self._triggers = Triggers(
-            self.jobs,
-            Events(self._database),
-            settings.retrain_every,
-            settings.retrain_steps,
-            settings.reconcile_s,
-            self._known_projects,
-            count_through_api(settings),
-            lambda subject, reason: self._report(subject, reason),
-        )
-        self._worker = (
-            OwnWorker(self.jobs.is_waiting, settings.device) if settings.own_worker else None
-        )
+    def __init__(self, settings: Settings, retry_s: float = RETRY_S) -> None:
+        self._settings = settings
+        self._retry_s = retry_s
+        self._tell: Tell = lambda subject, reason: None
+        self._failure = ""
+        self._closed = threading.Event()
+        self._opening = threading.Thread(target=self._open_later, name="database", daemon=True)
+        self._parts = self._open()
 
-    def start(self, report: Callable[[str, str], None]) -> None:
+    def start(self, report: Tell) -> None:
         """Begin to count masks and to run jobs, as the settings say.
 
         Args:
             report: Told the subject and the reason of what goes wrong.
         """
-        self._report = report
-        self._triggers.start()
-        if self._worker is not None:
-            self._worker.start()
+        self._tell = report
+        if self._parts is not None:
+            self._parts.start()
+        else:
+            log.error("no retraining until the database can be opened: %s", self._failure)
+            report("retraining", f"it waits until the database can be opened: {self._failure}")
+            self._opening.start()
 
     def __enter__(self) -> Self:
         return self
@@ -70,10 +76,11 @@ class RetrainingLoop:
 
     def close(self) -> None:
         """End the threads; a running job keeps what it has and goes back to the queue."""
-        self._triggers.close()
-        if self._worker is not None:
-            self._worker.close()
-        self._database.close()
+        self._closed.set()
+        if self._opening.is_alive():
+            self._opening.join(_PATIENCE_S)
+        if self._parts is not None:
+            self._parts.close()
 
     def handle(self, event: WebhookEvent) -> None:
         """Act on an event of a webhook; returns at once.
@@ -81,8 +88,82 @@ class RetrainingLoop:
         Raises:
             SamBackendError: Training was asked for and cannot be ordered.
         """
-        self._triggers.handle(event)
+        if self._parts is not None:
+            self._parts.triggers.handle(event)
+        elif event.action == START_TRAINING:  # all else is counted once there is a database
+            raise DatabaseError(self._failure)
 
-    def _known_projects(self) -> list[int]:
-        numbers = (uid.partition(".")[0] for uid in self._connections.projects())
-        return sorted({int(number) for number in numbers if number.isdigit()})
+    def newest_jobs(self, limit: int) -> list[Job]:
+        """At most so many jobs, the newest first.
+
+        Raises:
+            DatabaseError: The database cannot be opened or read.
+        """
+        if self._parts is None:
+            raise DatabaseError(self._failure)
+        return self._parts.jobs.list(limit=limit)
+
+    def _open(self) -> "_Parts | None":
+        try:
+            return _Parts.of(self._settings, lambda subject, reason: self._tell(subject, reason))
+        except DatabaseError as error:
+            self._failure = str(error)
+            return None
+
+    def _open_later(self) -> None:
+        while not self._closed.wait(self._retry_s):
+            try:
+                parts = self._open()
+            except Exception:  # the thread must outlive whatever a folder holds
+                log.exception("the database cannot be opened")
+                continue
+            if parts is not None and not self._closed.is_set():
+                parts.start()
+                self._parts = parts
+                log.info("the database is open: retrainings begin")
+            if parts is not None:
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What there is once the database is open."""
+
+    database: Database
+    jobs: Jobs
+    triggers: Triggers
+    worker: OwnWorker | None
+
+    @classmethod
+    def of(cls, settings: Settings, tell: Tell) -> Self:
+        database = open_database(settings)
+        jobs, connections = Jobs(database), Connections.of(settings)
+        triggers = Triggers(
+            jobs,
+            Events(database),
+            settings.retrain_every,
+            settings.retrain_steps,
+            settings.reconcile_s,
+            lambda: _numbers(connections),
+            count_through_api(settings),
+            tell,
+        )
+        worker = OwnWorker(jobs.is_waiting, settings.device, tell) if settings.own_worker else None
+        return cls(database, jobs, triggers, worker)
+
+    def start(self) -> None:
+        self.triggers.start()
+        if self.worker is not None:
+            self.worker.start()
+
+    def close(self) -> None:
+        self.triggers.close()
+        if self.worker is not None:
+            self.worker.close()
+        self.database.close()
+
+
+def _numbers(connections: Connections) -> list[int]:
+    """Of all projects that called /setup."""
+    numbers = (uid.partition(".")[0] for uid in connections.projects())
+    return sorted({int(number) for number in numbers if number.isdigit()})

@@ -27,6 +27,7 @@ KEPT = timedelta(days=30)
 SPACING_S = 10.0
 """Looks are at least so far apart: a team submits faster than a project should be counted."""
 _CALL_S = 60.0
+_PATIENCE_S = 5.0
 
 CountMasks = Callable[[int, datetime | None], HumanMasks]
 
@@ -87,7 +88,7 @@ class Triggers:
         self._closed.set()
         self._wake.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_PATIENCE_S)  # a call to a slow Label Studio goes with the process
 
     def handle(self, event: WebhookEvent) -> None:
         """Act on an event; returns at once.
