@@ -22,6 +22,7 @@ from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS, PublicCheck
 
 logger = logging.getLogger(__name__)
 
+_PLAIN = 1 << 62  # ends a version, so that the plain one stands above its variants
 _STALE_S = 6 * 3600.0  # an unfinished folder older than this was left by a process that died
 
 
@@ -226,6 +227,7 @@ def _goodness(entry: ModelEntry) -> tuple[bool, int, float, list[tuple[int, str]
     added_at = entry.card.added_at
     parts = re.findall(r"\d+|\D+", entry.version)
     natural = [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    natural.append((_PLAIN, ""))
     return (
         not entry.card.challenger,
         -1 if family is None else family.rank,

@@ -45,13 +45,15 @@ def test_the_best_is_the_largest_family_then_the_newest(tmp_path: Path) -> None:
 
     put(tmp_path, "starter-2")
     put(tmp_path, "starter-10")
+    put(tmp_path, "starter-10-synthetic")
     put(tmp_path, "old-b", "vit_b", added_at=stamp(1))
     put(tmp_path, "new-b", "vit_b", added_at=stamp(2))
     put(tmp_path, "h", "vit_h")
     put(tmp_path, "l", "vit_l", added_at=stamp(3))
     put(tmp_path, "from-the-future", "vit_z")
     store = ModelStore([tmp_path])
-    expected = ["h", "l", "new-b", "old-b", "starter-10", "starter-2", "from-the-future"]
+    expected = ["h", "l", "new-b", "old-b", "starter-10", "starter-10-synthetic", "starter-2"]
+    expected.append("from-the-future")
     assert versions(store) == expected
     assert store.best().version == "h"
 
