@@ -62,7 +62,8 @@ class ModelStore(CheckpointFolders):
 
         Larger image encoders segment better (the paper's figure 13) but are slower; on a CPU one
         may want to name a smaller one. Within a family the one added last wins, then the higher
-        version, then the plain one: `starter-2` before `starter-2-synthetic`. A challenger is never picked: whether it is better, only the gate can tell.
+        version, then the plain one: `starter-2` before `starter-2-synthetic`. A
+        challenger is never picked: whether it is better, only the gate can tell.
 
         Raises:
             ModelStoreError: There is none.
