@@ -37,8 +37,8 @@ def stages() -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def compose() -> Any:
-    return yaml.safe_load((REPOSITORY / "docker" / "compose.yaml").read_text())
+def compose(name: str = "compose.yaml") -> Any:
+    return yaml.safe_load((REPOSITORY / "docker" / name).read_text())
 
 
 def copied() -> list[str]:
@@ -79,7 +79,7 @@ def test_the_python_steps_are_those_of_the_readme(target: str) -> None:
     assert "pip install ." in steps
     assert "sam-backend serve" in steps
     runs = [rest for instruction, rest in stages()[target] if instruction == "RUN"]
-    assert runs[-1] == "pip install ."
+    assert runs[-1] == "pip install '.[postgres]'", "the README's step, and a driver of databases"
     last = dict(stages()[target])  # the last instruction of each name holds
     assert last["CMD"] == '["sam-backend", "serve"]'
     assert last["USER"].isdigit()
@@ -126,9 +126,32 @@ def test_services_and_volumes_that_are_named_exist() -> None:
     assert backend["environment"]["REDIS_URL"].startswith("redis://redis:")
 
 
+def test_workers_share_queue_and_folder_with_the_backend() -> None:
+    base, added = compose()["services"], compose("compose.workers.yaml")
+    services = added["services"]
+    backend, worker = services["backend"], services["worker"]
+    assert backend["environment"]["SAM_BACKEND_OWN_WORKER"] == "false"
+    for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
+        assert worker["environment"][name] == base["backend"]["environment"][name]
+    assert worker["command"] == ["sam-backend", "worker"]
+    for name in ("build", "volumes"):
+        assert worker[name] == base["backend"][name]
+    database, account = services["database"], services["database"]["environment"]
+    user, password, name = (account[f"POSTGRES_{part}"] for part in ("USER", "PASSWORD", "DB"))
+    for service in (backend, worker):
+        url = service["environment"]["SAM_BACKEND_DATABASE_URL"]
+        assert url == f"postgresql://{user}:{password}@database/{name}"
+    assert {mount.partition(":")[0] for mount in database["volumes"]} == set(added["volumes"])
+    for service in (backend, worker):
+        assert set(service["depends_on"]) <= {*base, *services}
+
+
 def test_the_backends_variables_are_settings() -> None:
-    image = dict(re.findall(r"(SAM_BACKEND_\w+)=(\S+)", DOCKERFILE.read_text()))
-    given = {**image, **compose()["services"]["backend"]["environment"]}
+    given = dict(re.findall(r"(SAM_BACKEND_\w+)=(\S+)", DOCKERFILE.read_text()))
+    for file in COMPOSE_FILES:
+        for name, service in compose(file.name)["services"].items():
+            if name in {"backend", "worker"}:
+                given |= service.get("environment", {})
     known = set()
     for name, field in Settings.model_fields.items():
         choices = getattr(field.validation_alias, "choices", [f"SAM_BACKEND_{name.upper()}"])
@@ -146,6 +169,7 @@ def test_label_studio_is_the_proven_one_and_started_alike(tmp_path: Path) -> Non
 
 
 def test_a_lowered_label_studio_is_published_to_this_machine_only() -> None:
-    for service in compose()["services"].values():
-        for port in service.get("ports", []):
-            assert port.startswith("127.0.0.1:")
+    for file in COMPOSE_FILES:
+        for service in compose(file.name)["services"].values():
+            for port in service.get("ports", []):
+                assert port.startswith("127.0.0.1:")
