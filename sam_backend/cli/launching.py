@@ -34,7 +34,8 @@ def log_to_stderr(settings: Settings) -> None:
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     # They log every URL and redirect with its query, where presigned addresses carry their secret.
-    for name in ("httpx", "httpcore"):
+    # Alembic tells of every opening of the database.
+    for name in ("httpx", "httpcore", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
