@@ -25,11 +25,13 @@ class Annotation:
         segmentation: What should be COCO's run lengths or polygons.
         label: What the mask shows.
         annotator: Who drew it.
+        is_gold: Marked as trusted.
     """
 
     segmentation: Any
     label: str | None = None
     annotator: str | None = None
+    is_gold: bool = False
 
 
 class Collector:
@@ -111,7 +113,7 @@ class Collector:
         if fault is not None:
             self.skip(fault)
             return None
-        return LabelledMask(rle, annotation.label, annotation.annotator)
+        return LabelledMask(rle, annotation.label, annotation.annotator, annotation.is_gold)
 
     def _fault(self, rle: RLE, size: tuple[int, int]) -> str | None:
         if rle.size != size:

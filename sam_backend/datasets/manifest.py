@@ -7,7 +7,9 @@ The first line is the header:
 and each other line an image, its path relative to the manifest where it lies below it:
 
     {"name": …, "path": …, "digest": …, "size": [H, W], "masks": [{"segmentation":
-     {"size": [H, W], "counts": …}, "label": …, "annotator": …}, …]}
+     {"size": [H, W], "counts": …}, "label": …, "annotator": …, "gold": true}, …]}
+
+`gold` is there for gold masks only.
 """
 
 import json
@@ -72,11 +74,12 @@ def _records(dataset: Dataset, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _mask_record(mask: LabelledMask) -> dict[str, Any]:
-    return {
+    record = {
         "segmentation": to_coco(mask.rle),
         "label": mask.label,
         "annotator": mask.annotator,
     }
+    return record | ({"gold": True} if mask.is_gold else {})
 
 
 def read_manifest(file: Path, verify: bool = True) -> Dataset:
@@ -171,7 +174,10 @@ def _image_file(record: dict[str, Any]) -> ImageFile | None:
 
 def _annotation(record: dict[str, Any]) -> Annotation:
     return Annotation(
-        record.get("segmentation"), text_of(record.get("label")), text_of(record.get("annotator"))
+        record.get("segmentation"),
+        text_of(record.get("label")),
+        text_of(record.get("annotator")),
+        record.get("gold") is True,
     )
 
 

@@ -22,11 +22,13 @@ class LabelledMask:
         label: What it shows; None without classes.
         annotator: Who drew it; None if unknown. Masks of several annotators of one image may cover
             the same object.
+        is_gold: Trusted enough to judge others by.
     """
 
     rle: RLE
     label: str | None = None
     annotator: str | None = None
+    is_gold: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

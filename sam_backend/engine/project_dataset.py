@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -135,9 +135,9 @@ class _Reader:
     def read(self, task: AnnotatedTask) -> list[LabelledImage]:
         """A task's images with at least one mask."""
         drawn = [
-            mask
+            replace(one, mask=replace(one.mask, is_gold=annotation.is_gold))
             for annotation in task.annotations
-            for mask in drawn_masks(annotation.result, annotation.annotator, self.skipped)
+            for one in drawn_masks(annotation.result, annotation.annotator, self.skipped)
         ]
         names = {tag.name for tag in self._config.images}
         if stray := sum(mask.image_name not in names for mask in drawn):

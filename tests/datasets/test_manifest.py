@@ -29,7 +29,7 @@ def labelled_images(draw: st.DrawFn) -> LabelledImage:
         mask = discs(seed, size)
         mask[0, 0] = True
         labels = st.none() | texts
-        masks.append(LabelledMask(encode(mask), draw(labels), draw(labels)))
+        masks.append(LabelledMask(encode(mask), draw(labels), draw(labels), draw(st.booleans())))
     digest = draw(st.text("0123456789abcdef", min_size=64, max_size=64))
     return LabelledImage(draw(texts), Path("one.png"), digest, size, tuple(masks))
 
@@ -53,7 +53,7 @@ def content(dataset: Dataset) -> object:
 
 
 def mask_content(mask: LabelledMask) -> object:
-    return mask.rle.size, mask.rle.counts.tolist(), mask.label, mask.annotator
+    return mask.rle.size, mask.rle.counts.tolist(), mask.label, mask.annotator, mask.is_gold
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -237,6 +237,10 @@ def test_only_gold(project: PlayedProject, pull: Pull) -> None:
     )
     (image,) = pull(only_gold=True)
     assert [mask.rle.area_px for mask in image.masks] == [36]
+    (image,) = pull()
+    assert [mask.is_gold for mask in image.masks] == [False, True]
+    (image,) = read_manifest(pull.folder / "pulled" / "manifest.jsonl")
+    assert [mask.is_gold for mask in image.masks] == [False, True]
 
 
 @pytest.mark.parametrize(
