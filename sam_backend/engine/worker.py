@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from sam_backend.errors import SamBackendError
+from sam_backend.errors import DatabaseError, SamBackendError
 from sam_backend.store.jobs import LEASE_S, Job, Jobs, LeaseLostError
 
 log = logging.getLogger(__name__)
@@ -77,9 +77,19 @@ class Worker:
         Args:
             until_idle: Return once no job waits.
             poll_s: Time between two looks into an empty queue.
+
+        Raises:
+            DatabaseError: It is away, and we should end when idle; else it is waited for.
         """
         while not self._leaving.is_set():
-            if not self.work_once() and (until_idle or self._leaving.wait(poll_s)):
+            try:
+                has_worked = self.work_once()
+            except DatabaseError as error:
+                if until_idle:
+                    raise
+                log.warning("%s", error)  # it comes back; the lease says what became of the job
+                has_worked = False
+            if not has_worked and (until_idle or self._leaving.wait(poll_s)):
                 return
 
     def work_once(self, job_id: int | None = None) -> bool:
@@ -114,6 +124,9 @@ class Worker:
         except SamBackendError as error:
             log.error("job %d failed: %s", job.id, error)  # noqa: TRY400  a known reason
             self._jobs.fail(job, str(error))
+        except OSError as error:  # such as a full disk
+            log.exception("job %d failed", job.id)
+            self._jobs.fail(job, f"{error.strerror or type(error).__name__}: {error.filename}")
         except Exception as error:
             # A foreign error's message may hold data: the job gets its class, the log the rest.
             log.exception("job %d failed", job.id)

@@ -26,6 +26,10 @@ _PLAIN = 1 << 62  # ends a version, so that the plain one stands above its varia
 _STALE_S = 6 * 3600.0  # an unfinished folder older than this was left by a process that died
 
 
+class VersionTakenError(ModelStoreError):
+    """The store has a checkpoint of that version."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
     """One checkpoint in the store.
@@ -107,8 +111,9 @@ class CheckpointFolders:
             about: Further fields of the card: name, source, licence, training_data, parent …
 
         Raises:
-            ModelStoreError: The file is damaged or fits no family, the version is taken, or an
-                attachment is missing or ill-named.
+            VersionTakenError: The store has one of that version.
+            ModelStoreError: The file is damaged or fits no family, or an attachment is missing or
+                ill-named.
         """
         from sam_backend.sam.checkpoints import build_with_weights, detect_family, read_weights
 
@@ -195,7 +200,7 @@ class CheckpointFolders:
     def _refuse_taken(self, version: str) -> None:
         for folder in self._folders:
             if (folder / version).exists():
-                raise ModelStoreError(
+                raise VersionTakenError(
                     f"version {version!r} is taken ({folder / version}); choose another"
                 )
 
@@ -210,6 +215,7 @@ class CheckpointFolders:
             yield hidden
             hidden.rename(store / version)
         except OSError as error:
+            self._refuse_taken(version)  # another process was faster
             raise ModelStoreError(f"cannot write {store / version}: {error}") from error
         finally:
             shutil.rmtree(hidden, ignore_errors=True)

@@ -16,6 +16,10 @@ from sam_backend.training.plan import TrainingPlan
 CONFIG_NAME = "config.json"
 
 
+class OtherRunError(InvalidInputError):
+    """A run folder belongs to another run."""
+
+
 def run_config(sam: Sam, family: str, data: Dataset, plan: TrainingPlan) -> dict[str, Any]:
     """A run as JSON values: same values, same result on the same machine."""
     config = {
@@ -40,7 +44,7 @@ def claim_folder(folder: Path, config: dict[str, Any]) -> None:
     """Write `config` into a new run folder, or check that a used one belongs to the same run.
 
     Raises:
-        InvalidInputError: The folder belongs to another run; names what differs.
+        OtherRunError: The folder belongs to another run; names what differs.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / CONFIG_NAME
@@ -52,11 +56,11 @@ def claim_folder(folder: Path, config: dict[str, Any]) -> None:
     try:
         before = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InvalidInputError(f"{file} is damaged: {error}") from error
+        raise OtherRunError(f"{file} is damaged: {error}") from error
     before, now = _flat(before), _flat(config)
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
-            raise InvalidInputError(
+            raise OtherRunError(
                 f"{folder} belongs to another run: its {name} is {before.get(name)!r},"
                 f" now it is {now.get(name)!r}"
             )

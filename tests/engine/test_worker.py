@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sam_backend.engine.worker import Handler, IsStopped, Report, StoppedError, Worker
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import DatabaseError, InvalidInputError
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.jobs import Job, Jobs
@@ -42,6 +42,36 @@ def eventually(condition: Callable[[], bool], patience_s: float = 60.0) -> None:
 
 def worker(jobs: Jobs, handler: Handler, lease_s: float = 60.0) -> Worker:
     return Worker(jobs, {"count": handler}, "test:1", lease_s)
+
+
+def test_a_full_disk_is_named(jobs: Jobs) -> None:
+    def handler(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
+        Path("/dev/full").write_text("a checkpoint")
+        return {}
+
+    job = jobs.enqueue("count", {})
+    worker(jobs, handler).work(until_idle=True)
+    assert "No space left on device" in str(jobs.get(job.id).reason)
+
+
+def test_a_database_that_is_away_is_waited_for(database: Database, jobs: Jobs) -> None:
+    def rename(before: str, after: str) -> None:
+        with database.writing() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
+
+    job = jobs.enqueue("count", {})
+    rename("jobs", "away")
+    at_work = worker(jobs, lambda job, report, is_stopped: {})
+    with pytest.raises(DatabaseError, match="no such table"):
+        at_work.work(until_idle=True)
+    thread = threading.Thread(target=at_work.work, kwargs={"poll_s": 0.01})
+    thread.start()
+    time.sleep(0.1)  # a few looks
+    rename("away", "jobs")
+    eventually(lambda: jobs.get(job.id).state == "done")
+    at_work.leave()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 def test_jobs_are_run_in_order_until_none_waits(jobs: Jobs) -> None:

@@ -18,6 +18,7 @@ from sam_backend.sam.checkpoints import load
 from sam_backend.sam.families import FAMILIES
 from sam_backend.settings import Settings
 from sam_backend.store.cards import ModelCard, make_card, read_card, write_card
+from sam_backend.store.checkpoint_folders import VersionTakenError
 from sam_backend.store.models import ModelStore, open_store, packaged_store
 from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS, PublicCheckpoint
 from tests.sam.networks import random_starter
@@ -128,6 +129,17 @@ def test_add_checks_copies_and_loads_again(
     model = load(entry.folder)
     assert (model.family, model.version, model.sha256) == ("starter", "mine", card.sha256)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_another_process_may_be_faster(tmp_path: Path, weights: dict[str, Path]) -> None:
+    def while_the_file_is_read() -> datetime:
+        put(tmp_path, "mine")
+        return datetime.now(UTC)
+
+    store = ModelStore([tmp_path], now=while_the_file_is_read)
+    with pytest.raises(VersionTakenError, match="version 'mine' is taken"):
+        store.add(weights["pth"], "mine")
+    assert (tmp_path / "mine" / "weights.pth").read_bytes() == b"weights"
 
 
 def test_add_refuses_and_leaves_nothing(tmp_path: Path, weights: dict[str, Path]) -> None:
