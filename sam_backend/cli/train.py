@@ -30,7 +30,8 @@ def train(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the data set's images.")] = None,
     gold: Annotated[
-        Path | None, typer.Option(help="Data set that the gate judges on; a held-out part without.")
+        Path | None,
+        typer.Option(help="Data set to judge on; gold masks or a part of the data without."),
     ] = None,
     parent: Annotated[
         str | None, typer.Option(help="Version to start from and to beat; the champion without.")
@@ -42,7 +43,7 @@ def train(
         int | None,
         typer.Option(help="Optimiser steps at the most; SAM_BACKEND_RETRAIN_STEPS without.", min=1),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of clicks, order and split.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of clicks and order.", min=0)] = 0,
     promote: Annotated[
         bool, typer.Option(help="Serve the challenger if the gate lets it pass.")
     ] = True,

@@ -1,13 +1,15 @@
 """From labelled images to a judged challenger, also over a stop and with worthless labels."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sam_backend.datasets.manifest import write_manifest
-from sam_backend.datasets.types import Dataset
+from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.engine.retraining.handler import handlers
 from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
 from sam_backend.engine.retraining.parts import MIN_STEERING, divide
@@ -42,12 +44,12 @@ class Bench:
     """A queue, a store and a worker in a folder of their own."""
 
     def __init__(self, folder: Path) -> None:
-        self.settings = Settings(data_dir=folder, model="starter-1", device="cpu", threads=1)
+        self.settings = Settings(data_dir=folder, model="starter-2", device="cpu", threads=1)
         self.store = open_store(self.settings)
         self.jobs = Jobs(open_database(self.settings))
 
     def order(self, data: Path, **more: object) -> Job:
-        order = RetrainingOrder(data=str(data), parent="starter-1", steps=STEPS, **more)
+        order = RetrainingOrder(data=str(data), parent="starter-2", steps=STEPS, **more)
         payload = order.model_dump(mode="json", exclude_none=True)
         return self.jobs.enqueue(JOB_KIND, payload, None, order.dedupe_key)
 
@@ -73,7 +75,7 @@ def unbroken(
 ) -> tuple[Bench, Mapping[str, Any]]:
     """A retraining that nothing disturbed, and its outcome."""
     bench = Bench(tmp_path_factory.mktemp("unbroken"))
-    bench.store.promote("starter-1", "the test's beginning", "test")
+    bench.store.promote("starter-2", "the test's beginning", "test")
     job = bench.order(manifests["good"])
     bench.work()
     return bench, outcome(bench, job)
@@ -83,9 +85,9 @@ def test_a_better_challenger_becomes_champion(unbroken: tuple[Bench, Mapping[str
     bench, result = unbroken
     assert result["promoted"], result["reasons"]
     champion = bench.store.champion()
-    assert champion.version == result["version"] == "starter-1-r1"
+    assert champion.version == result["version"] == "starter-2-r1"
     card = champion.card
-    assert (card.parent, card.challenger, card.family) == ("starter-1", True, "starter")
+    assert (card.parent, card.challenger, card.family) == ("starter-2", True, "starter")
     assert card.data_digest is not None
     assert card.gate["promote"] is True
     one_click = card.gate["comparisons"][0]
@@ -95,7 +97,7 @@ def test_a_better_challenger_becomes_champion(unbroken: tuple[Bench, Mapping[str
     names = {path.name for path in champion.folder.iterdir()}
     assert {"weights.safetensors", "card.json", "gate.json", "metrics.jsonl"} <= names
     assert {"curves.png", "before_after.png"} <= names
-    assert bench.store.rollback("too bold", "test").version == "starter-1"
+    assert bench.store.rollback("too bold", "test").version == "starter-2"
 
 
 def test_a_challenger_of_shuffled_labels_is_refused(
@@ -133,7 +135,7 @@ def interrupting(bench: Bench, stage: str) -> Worker:
 def test_a_run_that_is_stopped_twice_ends_the_same(
     bench: Bench, manifests: dict[str, Path], unbroken: tuple[Bench, Mapping[str, Any]]
 ) -> None:
-    bench.store.promote("starter-1", "the test's beginning", "test")
+    bench.store.promote("starter-2", "the test's beginning", "test")
     job = bench.order(manifests["good"])
     for stage in ("embedding", "training", "judging challenger"):
         interrupting(bench, stage).work(until_idle=True)
@@ -161,16 +163,59 @@ def test_a_challenger_that_is_in_the_store_already_is_not_trained_again(
     assert stages == []
 
 
+def test_what_was_promoted_and_taken_back_is_not_promoted_again(
+    unbroken: tuple[Bench, Mapping[str, Any]],
+) -> None:
+    """Killed after the promotion, and started again after somebody's rollback."""
+    bench, result = unbroken
+    while bench.store.champion().version == result["version"]:
+        bench.store.rollback("too bold", "test")
+    job = bench.jobs.list()[0]
+    again = handlers(bench.settings)[JOB_KIND](job, lambda state: None, lambda: False)
+    assert again["promoted"]
+    assert bench.store.champion().version == "starter-2"
+
+
+def test_a_run_leaves_its_records_only(unbroken: tuple[Bench, Mapping[str, Any]]) -> None:
+    bench, _ = unbroken
+    (run,) = (bench.settings.data_dir / "runs").iterdir()
+    left = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    assert left == {
+        ".lock",
+        "parent.txt",
+        "manifest.jsonl",
+        "gate.json",
+        "before_after.png",
+        "training/config.json",
+        "training/metrics.jsonl",
+        "training/curves.png",
+    }
+
+
+def test_a_training_begun_under_another_torch_begins_anew(
+    bench: Bench, manifests: dict[str, Path], unbroken: tuple[Bench, Mapping[str, Any]]
+) -> None:
+    job = bench.order(manifests["good"])
+    interrupting(bench, "training").work(until_idle=True)
+    (config,) = bench.settings.data_dir.glob("runs/*/training/config.json")
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"torch": "1.0"}))
+    bench.work()
+    other, its = unbroken
+    ours, theirs = bench.store.get(outcome(bench, job)["version"]), other.store.get(its["version"])
+    assert ours.card.sha256 == theirs.card.sha256
+
+
 def test_a_champion_that_came_meanwhile_stays(
     unbroken: tuple[Bench, Mapping[str, Any]],
 ) -> None:
     bench, _ = unbroken
-    bench.store.add(bench.store.get("starter-1").weights_path, "newcomer", "starter")
+    (bench.settings.data_dir / "model_store" / "champion.json").unlink()  # not promoted yet
+    bench.store.add(bench.store.get("starter-2").weights_path, "newcomer", "starter")
     bench.store.promote("newcomer", "somebody's choice", "test")
     job = bench.jobs.list()[0]
     result = handlers(bench.settings)[JOB_KIND](job, lambda state: None, lambda: False)
     assert not result["promoted"]
-    assert result["reasons"][-1] == "not promoted: the champion is newcomer by now, not starter-1"
+    assert result["reasons"][-1] == "not promoted: the champion is newcomer by now, not starter-2"
     assert bench.store.champion().version == "newcomer"
 
 
@@ -185,18 +230,62 @@ def test_too_few_images_are_refused_with_the_number_needed(bench: Bench, tmp_pat
 
 def test_the_parts_share_no_image(tmp_path: Path) -> None:
     data = bullseye_dataset(tmp_path, range(30))
-    parts = divide(data, None, seed=0)
+    parts = divide(data)
     sets = [{i.digest for i in part} for part in (parts.train, parts.steering, parts.gate)]
     assert sum(map(len, sets)) == len(set.union(*sets)) == 30
     assert len(parts.gate) >= MIN_IMAGES
     gold = Dataset("gold", data.images[:6])
-    parts = divide(data, gold, seed=0)
+    parts = divide(data, gold)
     assert {i.digest for i in parts.gate} == {i.digest for i in gold}
     assert not {i.digest for i in parts.gate} & {i.digest for i in parts.train}
 
 
+def marked(image: LabelledImage) -> LabelledImage:
+    first, *others = image.masks
+    return replace(image, masks=(replace(first, is_gold=True), *others))
+
+
+def test_gold_masks_of_the_data_itself_judge(tmp_path: Path) -> None:
+    data = bullseye_dataset(tmp_path, range(20))
+    images = data.images
+    gold = replace(data, images=(*map(marked, images[:7]), *images[7:]))
+    parts = divide(gold)
+    assert parts.is_gold
+    assert [(image.digest, len(image.masks)) for image in parts.gate] == [
+        (image.digest, 1) for image in images[:7]
+    ]
+    learned = {image.digest for image in (*parts.train, *parts.steering)}
+    assert learned == {image.digest for image in images[7:]}
+
+
+@pytest.mark.parametrize("n_gold", [4, 17])
+def test_gold_that_is_too_little_or_all_there_is_judges_as_any_other(
+    tmp_path: Path, n_gold: int
+) -> None:
+    data = bullseye_dataset(tmp_path, range(20))
+    gold = replace(data, images=(*map(marked, data.images[:n_gold]), *data.images[n_gold:]))
+    parts = divide(gold)
+    assert not parts.is_gold
+    assert [i.digest for i in parts.gate] == [i.digest for i in divide(data).gate]
+
+
+def test_tasks_of_one_image_are_one_image(tmp_path: Path) -> None:
+    data = bullseye_dataset(tmp_path, range(20))
+    twice = [
+        replace(image, name=f"task {number} {image.name}", masks=(image.masks[number],))
+        for number in (0, 1)
+        for image in data
+    ]
+    parts, wanted = divide(replace(data, images=tuple(twice))), divide(data)
+    for part, other in ((parts.train, wanted.train), (parts.gate, wanted.gate)):
+        assert part.digest == other.digest
+        assert len(part) == len(other)
+
+
 def test_masks_are_spread_over_all_images(tmp_path: Path) -> None:
     data = bullseye_dataset(tmp_path, range(5))
+    assert spread(data, 3, seed=0).n_masks == len(spread(data, 3, seed=0)) == 3
+    assert spread(data, 9, seed=0).n_masks == 5
     few = spread(data, 5, seed=0)
     assert [len(image.masks) for image in few] == [1] * 5
     assert spread(data, 10, seed=0) is data

@@ -1,12 +1,21 @@
 """Retraining as a kind of job."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+import torch
+
+from sam_backend.engine.retraining.folders import (
+    clear,
+    clear_abandoned,
+    held,
+    run_folder,
+    runs_folder,
+)
 from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
 from sam_backend.engine.retraining.run import RetrainingRun
-from sam_backend.engine.worker import Handler, IsStopped, Report
+from sam_backend.engine.worker import Handler, IsStopped, Report, StoppedError
+from sam_backend.errors import SamBackendError
 from sam_backend.settings import Settings
 from sam_backend.store.jobs import Job
 from sam_backend.store.models import open_store
@@ -16,14 +25,21 @@ def handlers(settings: Settings) -> dict[str, Handler]:
     """What a worker of this backend can do, by kind of job."""
 
     def retraining(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
         order = RetrainingOrder.parse(dict(job.payload))
         folder = run_folder(settings, job)
-        store = open_store(settings)
-        return RetrainingRun(order, folder, settings, store, report, is_stopped).run()
+        clear_abandoned(runs_folder(settings))
+        with held(folder, is_stopped):
+            run = RetrainingRun(order, folder, settings, open_store(settings), report, is_stopped)
+            try:
+                result = run.run()
+            except StoppedError:
+                raise  # somebody may go on with it
+            except SamBackendError:
+                clear(folder)
+                raise
+            clear(folder)
+            return result
 
     return {JOB_KIND: retraining}
-
-
-def run_folder(settings: Settings, job: Job) -> Path:
-    """Where a job keeps its work: under the data folder, by day and number."""
-    return settings.data_dir / "runs" / f"{job.created_at:%Y%m%d}-{job.kind}-{job.id}"

@@ -18,11 +18,12 @@ class RetrainingOrder(BaseModel):
         project: Label Studio project whose accepted annotations are learned from.
         data: A data set's path instead.
         images: Folder of the data set's images, if they do not lie beside it.
-        gold: Data set that the gate judges on; without, a held-out part of the data.
+        gold: Data set that the gate judges on; without, the data's own gold masks, else a held-out
+            part.
         parent: Version to start from and to beat; the champion without.
         depth: Which parts of the network learn.
         steps: Optimiser steps at the most; the depth's default without.
-        seed: Of clicks, order and split.
+        seed: Of clicks and order; the division into parts is the same for all.
         promote: Serve the challenger if the gate lets it pass.
         masks_until: The newest human mask known when this was ordered, by Label Studio's clock;
             None if nobody looked.

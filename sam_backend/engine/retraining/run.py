@@ -5,6 +5,7 @@ the training at its last checkpoint, and a finished challenger in the store.
 """
 
 import logging
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.reading import read_dataset
 from sam_backend.datasets.types import Dataset
 from sam_backend.engine.project_dataset import PullProgress, host_of_project, pull_project
+from sam_backend.engine.retraining import card_words
+from sam_backend.engine.retraining.folders import TRAINING_FOLDER, WEIGHTS_NAME
 from sam_backend.engine.retraining.order import RetrainingOrder
 from sam_backend.engine.retraining.parts import Parts, divide
 from sam_backend.engine.retraining.verdict import GATE_NAME, SHEET_NAME, Steering, compare
@@ -21,19 +24,19 @@ from sam_backend.engine.worker import IsStopped, Report, StoppedError
 from sam_backend.errors import ModelStoreError
 from sam_backend.sam.checkpoints import choose_device, load
 from sam_backend.settings import Settings
+from sam_backend.store.checkpoint_folders import VersionTakenError
 from sam_backend.store.models import ModelEntry, ModelStore
 from sam_backend.training.loop import Ending
 from sam_backend.training.metrics import METRICS_NAME
 from sam_backend.training.plan import retraining_plan
 from sam_backend.training.progress import Progress
 from sam_backend.training.retraining import CURVES_NAME, Retrained, retrain
+from sam_backend.training.run_config import OtherRunError
 from sam_backend.training.weights import save_weights
 
 log = logging.getLogger(__name__)
 
 MANIFEST_NAME = "manifest.jsonl"
-TRAINING_FOLDER = "training"
-WEIGHTS_NAME = "weights.safetensors"
 
 
 class RetrainingRun:
@@ -41,7 +44,7 @@ class RetrainingRun:
 
     Args:
         order: What is asked.
-        folder: Of this run alone; its name names the run.
+        folder: Of this run alone (`folders.held`); its name names the run.
         settings: Device, limits of images, folder of data.
         store: Champion and challengers.
         report: Takes the state of the work as JSON: `stage`, `done`, `of` and what is known.
@@ -76,12 +79,11 @@ class RetrainingRun:
             StoppedError: Told to stop; the folder holds what is done so far.
             SamBackendError: It cannot be done; the message says why.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
         challenger = self._finished()
         if challenger is None:
             parent = self._parent()
             data = self._data()
-            parts = divide(data, self._gold(), self._order.seed)
+            parts = divide(data, self._gold())
             challenger = self._train_and_judge(parent, data, parts)
         return self._promote(challenger)
 
@@ -99,7 +101,9 @@ class RetrainingRun:
             return self._store.get(note.read_text().strip())
         named = self._order.parent
         parent = self._store.get(named) if named else self._store.champion()
-        note.write_text(parent.version + "\n")
+        half = note.with_suffix(".partial")
+        half.write_text(parent.version + "\n")
+        half.replace(note)
         return parent
 
     def _data(self) -> Dataset:
@@ -144,21 +148,20 @@ class RetrainingRun:
         training = self._folder / TRAINING_FOLDER
         files = [self._folder / GATE_NAME, self._folder / SHEET_NAME]
         files += [training / METRICS_NAME, training / CURVES_NAME]
-        return self._store.add(
+        return self._add(
+            parent,
             weights,
-            self._store.next_version(parent.version),
-            parent.card.family,
             attachments={file.name: file for file in files if file.is_file()},
-            name=f"{parent.card.name.split(', retrained on')[0]}, retrained on {data.name}"[:200],
+            name=card_words.name(parent.card.name, data),
             source=f"trained by this project: sam-backend train, run {self._run_id}",
-            licence=_licence(parent.card.licence, data.licence),
-            training_data=f"{parent.card.training_data}; then {data.name}: {_sizes(parts.train)}",
+            licence=card_words.licence(parent.card.licence, data.licence),
+            training_data=card_words.training_data(parent.card.training_data, data, parts.train),
             parent=parent.version,
             trained_on=self._now().date(),
             automatic=parent.card.automatic,
             challenger=True,
             data_digest=data.digest,
-            measured_quality={_gate_name(parts): verdict.challenger.as_card()},
+            measured_quality={card_words.gate_name(parts): verdict.challenger.as_card()},
             gate=verdict.decision.as_json(),
             run={
                 "id": self._run_id,
@@ -175,12 +178,29 @@ class RetrainingRun:
             },
         )
 
+    def _add(self, parent: ModelEntry, weights: Path, /, **about: Any) -> ModelEntry:
+        while True:
+            version = self._store.next_version(parent.version)
+            try:
+                return self._store.add(weights, version, parent.card.family, **about)
+            except VersionTakenError as error:  # another run has just ended
+                log.info("%s", error)
+
     def _train(self, parent: ModelEntry, parts: Parts) -> Retrained:
+        try:
+            return self._go_on(parent, parts)
+        except OtherRunError as error:
+            # Stopped on another device, torch or version of ours: halves would not go together.
+            log.warning("the training begins anew: %s", error)
+            shutil.rmtree(self._folder / TRAINING_FOLDER)
+            return self._go_on(parent, parts)
+
+    def _go_on(self, parent: ModelEntry, parts: Parts) -> Retrained:
         order = self._order
         steps = {} if order.steps is None else {"steps": order.steps}
         plan = retraining_plan(order.depth, seed=order.seed, **steps)
         loaded = load(parent.folder, self._device)
-        steering = Steering(parts.steering, order.depth, order.seed)
+        steering = Steering(parts.steering, order.depth, order.seed, self._check_stopped)
         trained = retrain(
             loaded.sam,
             loaded.family,
@@ -198,7 +218,8 @@ class RetrainingRun:
     def _promote(self, challenger: ModelEntry) -> dict[str, Any]:
         """Let the gate's word decide, unless another champion came meanwhile."""
         card, reasons = challenger.card, list(challenger.card.gate["reasons"])
-        promoted = self._store.champion().version == challenger.version  # before a restart
+        # Before a restart, perhaps; what a person has decided since stands.
+        promoted = any(one.by == self._run_id for one in self._store.history())
         if not promoted and card.gate["promote"]:
             if not self._order.promote:
                 reasons.append("not promoted: only training was asked for")
@@ -230,17 +251,3 @@ class RetrainingRun:
     def _check_stopped(self) -> None:
         if self._is_stopped():
             raise StoppedError("stopped before the training ended")
-
-
-def _licence(parents: str, datas: str | None) -> str:
-    """Both bind a model; somebody's own masks, of no licence, add nothing to the parent's."""
-    return parents if datas is None or datas == parents else f"{parents}; data: {datas}"
-
-
-def _sizes(data: Dataset) -> str:
-    return f"{data.n_masks} masks on {len(data)} images"
-
-
-def _gate_name(parts: Parts) -> str:
-    kind = "gold" if parts.is_gold else "held-out"
-    return f"{kind} masks of {parts.gate.name}"

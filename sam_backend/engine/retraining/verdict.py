@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +13,15 @@ from segment_anything.modeling import Sam
 
 from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.engine.evaluation import samples
+from sam_backend.errors import ImageDecodeError
 from sam_backend.quality.gate import GateDecision, decide
 from sam_backend.quality.interactive import InteractiveReport, Sample, evaluate
 from sam_backend.quality.sheets import before_after_sheet
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.types import Embedding
 from sam_backend.training.depths import Depth
+
+log = logging.getLogger(__name__)
 
 GATE_NAME = "gate.json"
 SHEET_NAME = "before_after.png"
@@ -52,18 +56,31 @@ class Steering:
         data: Images that are neither learned from nor judged on.
         depth: At `DECODER` the image encoder stays as it is: each image is embedded once.
         seed: Chooses the masks, if there are many.
+        check: Called for each image; what it raises ends the look.
     """
 
-    def __init__(self, data: Dataset, depth: Depth, seed: int) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        depth: Depth,
+        seed: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._data = spread(data, MAX_STEERING_MASKS, seed)
+        self._check = check
         self._keeps = depth is Depth.DECODER
         self._embeddings: dict[str, Embedding] = {}
 
     def score(self, sam: Sam) -> float:
-        """The score of a network, 0 to 1."""
+        """The score of a network, 0 to 1.
+
+        Raises:
+            InvalidInputError: No image can be read.
+        """
         kept = self._embeddings if self._keeps else {}
         predictor = _Remembering(Segmenter(sam, "steering"), kept)
-        report = evaluate(predictor, samples(self._data), max_clicks=1)
+        seen = _readable(self._data, lambda done: self._check())
+        report = evaluate(predictor, seen, max_clicks=1)
         return report.miou_at(1)
 
 
@@ -94,6 +111,9 @@ def compare(
         folder: Gets the figures and a picture of masks before and after.
         seed: Chooses masks, if there are too many, and resamples.
         tell: Called for each image.
+
+    Raises:
+        InvalidInputError: No image can be read.
     """
     judged = spread(gate, MAX_GATE_MASKS, seed)
     old, new = Segmenter(champion, "champion"), Segmenter(challenger, "challenger")
@@ -103,16 +123,23 @@ def compare(
     seen = {"champion": before.as_json(), "challenger": after.as_json()}
     document = json.dumps(decision.as_json() | seen, indent=1)
     (folder / GATE_NAME).write_text(document + "\n", encoding="utf-8")
-    before_after_sheet(old, new, samples(judged), folder / SHEET_NAME)
+    before_after_sheet(old, new, _readable(judged), folder / SHEET_NAME)
     return Verdict(before, after, decision)
 
 
 def spread(data: Dataset, max_masks: int, seed: int) -> Dataset:
-    """At most about `max_masks` masks, as evenly over all images as they allow."""
+    """At most `max_masks` masks, as evenly over the images as they allow.
+
+    Of more images than that, some: an image costs its encoding however few its masks are.
+    """
     if data.n_masks <= max_masks:
         return data
-    each = -(-max_masks // len(data))
-    return replace(data, images=tuple(_at_most(image, each, seed) for image in data))
+    images = data.images
+    if len(images) > max_masks:
+        chosen = np.random.default_rng(seed).choice(len(images), max_masks, replace=False)
+        images = tuple(images[index] for index in sorted(chosen.tolist()))
+    each = max_masks // len(images)
+    return replace(data, images=tuple(_at_most(image, each, seed) for image in images))
 
 
 def _at_most(image: LabelledImage, n: int, seed: int) -> LabelledImage:
@@ -124,6 +151,16 @@ def _at_most(image: LabelledImage, n: int, seed: int) -> LabelledImage:
 
 
 def _told(data: Dataset, who: str, tell: TellProgress) -> Iterator[Sample]:
-    for done, sample in enumerate(samples(data)):
-        tell(who, done, len(data))
-        yield sample
+    return _readable(data, lambda done: tell(who, done, len(data)))
+
+
+def _readable(data: Dataset, tell: Callable[[int], None] = lambda done: None) -> Iterator[Sample]:
+    """The images that can be decoded: one damaged file must not cost a whole training."""
+    for done, image in enumerate(data):
+        tell(done)
+        try:
+            (sample,) = samples(replace(data, images=(image,)))
+        except ImageDecodeError as error:
+            log.warning("not judged on: %s", error)
+        else:
+            yield sample
