@@ -24,7 +24,7 @@ from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.starter import build_starter
 from tests.training.tiny import mask_of, squares
 
-STARTER = Path(__file__).parents[2] / "model_store" / "starter-1"
+STARTER = Path(__file__).parents[2] / "model_store" / "starter-2"
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ from tests.training import retraining_process
 from tests.training.tiny import mask_of, squares, tiny_plan, tiny_sam
 
 ROOT = Path(__file__).parents[2]
-STARTER = ROOT / "model_store" / "starter-1"
+STARTER = ROOT / "model_store" / "starter-2"
 
 
 def changed(before: Sam, after: Sam) -> set[str]:
