@@ -63,11 +63,15 @@ def evaluation_sheet(
     """
     rows: dict[int, list[Picture]] = {}
     for sample in samples:
-        wanted = [i for i, (_, result) in enumerate(examples) if result.image == sample.name]
+        masks = {rle_digest(rle): rle for rle in map(_rle, sample.masks)}
+        wanted = [  # a name may be there twice
+            index
+            for index, (_, result) in enumerate(examples)
+            if result.image == sample.name and result.mask in masks
+        ]
         if not wanted:
             continue
         embedding = predictor.embed(sample.image)
-        masks = {rle_digest(rle): rle for rle in map(_rle, sample.masks)}
         for index in wanted:
             kind, result = examples[index]
             truth = decode(masks[result.mask])
