@@ -98,6 +98,7 @@ def adapter(
             "SAM_BACKEND_DATA_DIR": str(folder / "data"),
             "LABEL_STUDIO_URL": label_studio_files.url,
             "LABEL_STUDIO_API_KEY": TOKEN,
+            "SAM_BACKEND_THREADS": "1",  # sums of as many parts, to the last bit
         },
         cwd=folder,
     )
@@ -114,6 +115,7 @@ def ours(
         data_dir=tmp_path_factory.mktemp("ours"),
         label_studio_url=label_studio_files.url,
         label_studio_api_key=SecretStr(TOKEN),
+        threads=1,
     )
     with Service.start(settings) as service:
         yield TestClient(create_app(service, settings))
