@@ -37,9 +37,12 @@ def test_compressed_counts_of_any_length(counts: list[int]) -> None:
         counts, total = [1], 1
     runs = rle.RLE((1, total), np.array(counts, np.uint32))
     text = rle.to_coco(runs)["counts"]
-    theirs = coco.frPyObjects({"size": [1, total], "counts": counts}, 1, total)
-    assert text == theirs["counts"].decode()
     assert rle.from_coco({"size": [1, total], "counts": text}).counts.tolist() == counts
+    # Its rleToString has room for six letters a count and writes a zero after them: where all need
+    # six, it writes outside of its memory.
+    if max(counts) < 2**23:
+        theirs = coco.frPyObjects({"size": [1, total], "counts": counts}, 1, total)
+        assert text == theirs["counts"].decode()
 
 
 @pytest.mark.parametrize(
