@@ -78,6 +78,8 @@ def train(
         "promote": promote,
     }
     order = RetrainingOrder.parse({name: v for name, v in given.items() if v is not None})
+    # Before the job waits: while torch loads, a server's own worker would come and take it.
+    known = {} if detach else _handlers(settings)
     database = open_database(settings)
     try:
         jobs = Jobs(database)
@@ -91,18 +93,23 @@ def train(
         if detach:
             typer.echo(job.id)
             return
-        _finish(_work_or_follow(jobs, job, settings), as_json)
+        _finish(_work_or_follow(jobs, job, known), as_json)
     finally:
         database.close()
 
 
-def _work_or_follow(jobs: "Jobs", job: "Job", settings: Settings) -> "Job":
-    """Run the job here, or watch who runs it; returns it once it has ended or went back."""
+def _handlers(settings: Settings) -> dict[str, "Handler"]:
     from sam_backend.engine.retraining.handler import handlers
+
+    return handlers(settings)
+
+
+def _work_or_follow(jobs: "Jobs", job: "Job", known: Mapping[str, "Handler"]) -> "Job":
+    """Run the job here, or watch who runs it; returns it once it has ended or went back."""
     from sam_backend.engine.worker import Worker
 
     with progress_bar() as show:
-        shown = {kind: _showing(handler, show) for kind, handler in handlers(settings).items()}
+        shown = {kind: _showing(handler, show) for kind, handler in known.items()}
         worker = Worker(jobs, shown, worker_name())
         with leaving_at_signals(worker.leave) as left:
             while True:

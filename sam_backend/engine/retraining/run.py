@@ -226,7 +226,7 @@ class RetrainingRun:
             else:
                 try:
                     self._store.promote(
-                        card.version, "; ".join(reasons), self._run_id, replacing=card.parent
+                        card.version, " ".join(reasons), self._run_id, replacing=card.parent
                     )
                     promoted = True
                 except ModelStoreError as error:
