@@ -70,11 +70,12 @@ class Annotator:
 
     def see(self, answer: Candidate) -> None:
         """Judge an answer to `prompt` and choose the next click."""
-        self.ious.append(mask_iou(answer.mask, self.truth))
+        mask = answer.mask
+        self.ious.append(mask_iou(mask, self.truth))
         self._logits = answer.logits
         if len(self.masks) < N_KEPT:
-            self.masks.append(answer.mask)
-        click = correction_click(self.truth, answer.mask)
+            self.masks.append(mask)
+        click = correction_click(self.truth, mask)
         is_enough = len(self.ious) >= ALWAYS_SPENT and self.ious[-1] >= TARGET_IOU
         if click is None or is_enough:
             self.is_done = True

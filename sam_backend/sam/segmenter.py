@@ -6,19 +6,22 @@ that of `segment_anything.SamPredictor`; the tests hold the two equal.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from segment_anything.modeling import Sam
+from segment_anything.utils.amg import batched_mask_to_box
 
 from sam_backend.errors import PromptError
+from sam_backend.masks.rle import encode
 from sam_backend.sam.checkpoints import LoadedModel
 from sam_backend.sam.postprocess import full_size_logits, stability
 from sam_backend.sam.preprocess import LongestSide
-from sam_backend.sam.types import Candidate, Embedding, Prompt
+from sam_backend.sam.types import Candidate, Embedding, PointMask, Prompt
 
 MAX_PROMPTS_AT_ONCE = 64  # segment_anything's generator's `points_per_batch`
 
@@ -128,11 +131,86 @@ class Segmenter:
                 answers.update(zip(part, found, strict=True))
         return [answers[index] for index in range(len(prompts))]
 
+    def scan(
+        self,
+        embedding: Embedding,
+        xy: npt.NDArray[np.floating],
+        min_predicted_iou: float | None = None,
+        min_stability: float | None = None,
+        stability_offset: float = 1.0,
+    ) -> Iterator[PointMask]:
+        """The masks of many separate clicks on one image, as they are made.
+
+        Args:
+            embedding: Of the image, made by this segmenter.
+            xy: Foreground clicks in pixels of the original image, shape (N, 2), x before y.
+            min_predicted_iou: Only masks above it (`SamAutomaticMaskGenerator` keeps `>`).
+            min_stability: Only masks of at least this stability.
+            stability_offset: Distance of stability's two cuts from the mask's, in logits.
+
+        Yields:
+            Click by click, up to three masks each, in the decoder's order.
+        """
+        for start in range(0, len(xy), MAX_PROMPTS_AT_ONCE):
+            prompts = [
+                Prompt(one[None].astype(np.float32), np.ones(1, np.bool_))
+                for one in xy[start : start + MAX_PROMPTS_AT_ONCE]
+            ]
+            for point, found in enumerate(self._scan(embedding, prompts, stability_offset), start):
+                for mask in found:
+                    if (min_predicted_iou is None or mask.predicted_iou > min_predicted_iou) and (
+                        min_stability is None or mask.stability >= min_stability
+                    ):
+                        yield replace(mask, point=point)
+
+    @torch.inference_mode()
+    def _scan(
+        self, embedding: Embedding, prompts: list[Prompt], offset: float
+    ) -> list[list[PointMask]]:
+        logits, ious = self._logits(embedding, prompts, True)
+        answers = []
+        for row in range(len(prompts)):
+            masks = []
+            for column in range(3):
+                full = full_size_logits(
+                    logits[row, column],
+                    self._resize.side,
+                    embedding.input_size,
+                    embedding.image_size,
+                )
+                mask = (full > self._sam.mask_threshold).cpu()
+                box = batched_mask_to_box(mask[None])[0].numpy()
+                masks.append(
+                    PointMask(
+                        point=0,
+                        mask_index=column,
+                        rle=encode(mask.numpy()),
+                        box=box,
+                        area_px=int(mask.sum()),
+                        predicted_iou=float(ious[row, column]),
+                        stability=stability(full, self._sam.mask_threshold, offset),
+                    )
+                )
+            answers.append(masks)
+        return answers
+
     @torch.inference_mode()
     def _decode(
         self, embedding: Embedding, prompts: list[Prompt], multimask: bool, limit: int | None
     ) -> list[list[Candidate]]:
         """Candidates of prompts that all have the same parts and number of points."""
+        logits, ious = self._logits(embedding, prompts, multimask)
+        return [
+            [
+                self._candidate(embedding, logits[row, column], float(ious[row, column]))
+                for column in ious[row].argsort(descending=True, stable=True).tolist()[:limit]
+            ]
+            for row in range(len(prompts))
+        ]
+
+    def _logits(
+        self, embedding: Embedding, prompts: list[Prompt], multimask: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         sparse, dense = self._sam.prompt_encoder(
             points=self._points(embedding, prompts),
             boxes=self._boxes(embedding, prompts),
@@ -147,13 +225,7 @@ class Segmenter:
             dense_prompt_embeddings=dense,
             multimask_output=multimask,
         )
-        return [
-            [
-                self._candidate(embedding, logits[row, column], float(ious[row, column]))
-                for column in ious[row].argsort(descending=True, stable=True).tolist()[:limit]
-            ]
-            for row in range(len(prompts))
-        ]
+        return logits, ious
 
     def _candidate(
         self, embedding: Embedding, logits: torch.Tensor, predicted_iou: float
@@ -163,7 +235,7 @@ class Segmenter:
         )
         threshold = self._sam.mask_threshold
         return Candidate(
-            mask=(full > threshold).cpu().numpy(),
+            rle=encode((full > threshold).cpu().numpy()),
             predicted_iou=predicted_iou,
             stability=stability(full, threshold),
             logits=logits.float().cpu().numpy(),

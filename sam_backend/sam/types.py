@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_backend.errors import PromptError
+from sam_backend.masks.rle import RLE, decode
+from sam_backend.masks.types import Mask
 
 
 def _no_points() -> npt.NDArray[np.float32]:
@@ -92,13 +94,42 @@ class Candidate:
     """A mask the model proposes for one prompt.
 
     Attributes:
-        mask: Shape (H, W) bool, original image size.
+        rle: The mask at the original image's size.
         predicted_iou: The model's own estimate of the mask's IoU; it may exceed 1.
         stability: IoU of the mask thresholded at -1 and +1 logits (paper, appendix B).
         logits: Low-resolution logits, shape (L, L) float32: the mask prompt of the next refinement.
     """
 
-    mask: npt.NDArray[np.bool_]
+    rle: RLE
     predicted_iou: float
     stability: float
     logits: npt.NDArray[np.float32]
+
+    @property
+    def mask(self) -> Mask:
+        """The mask's pixels, shape (H, W) bool; decoded anew at each call."""
+        return decode(self.rle)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointMask:
+    """One of the masks that a click in a grid of clicks may mean.
+
+    Attributes:
+        point: Which of the clicks.
+        mask_index: Which of the decoder's three answers (0 to 2), in the decoder's order.
+        rle: The mask at the original image's size.
+        box: First and last column and row of the mask, shape (4,) int64, x0 y0 x1 y1, as
+            `segment_anything.utils.amg.batched_mask_to_box`; four zeros for an empty mask.
+        area_px: Pixels of the mask.
+        predicted_iou: The model's own estimate of the mask's IoU; it may exceed 1.
+        stability: IoU of the mask thresholded at -1 and +1 logits (paper, appendix B).
+    """
+
+    point: int
+    mask_index: int
+    rle: RLE
+    box: npt.NDArray[np.int64]
+    area_px: int
+    predicted_iou: float
+    stability: float
