@@ -11,13 +11,19 @@ from sam_backend.store.models import ModelStore
 
 
 def claim_and_note_all(settings: Settings, notes: str, ready: Barrier) -> None:
-    """Does jobs until there are none, writing down the number of each; all begin together."""
+    """Does jobs until there are none, writing down the number of each; all have one at the start.
+
+    SQLite hands its lock to whoever asks next, often to the one that had it: without this start a
+    worker could find nothing left.
+    """
     jobs = Jobs(open_database(settings))
+    job = jobs.claim(notes)
     ready.wait()
     with Path(notes).open("w") as file:
-        while (job := jobs.claim(notes)) is not None:
+        while job is not None:
             file.write(f"{job.payload['n']}\n")
             jobs.finish(job, {})
+            job = jobs.claim(notes)
 
 
 def claim_and_hang(settings: Settings, begun: Connection) -> None:
