@@ -13,7 +13,7 @@ from sam_backend.errors import ModelStoreError, SamBackendError
 from sam_backend.sam.device import DeviceOwner, Priority
 from sam_backend.sam.embeddings import EmbeddingKey
 from sam_backend.sam.segmenter import Segmenter
-from sam_backend.sam.shared_encode import SharedEncodes
+from sam_backend.sam.shared_encode import Encode, SharedEncodes
 from sam_backend.sam.types import Candidate, Embedding, Prompt
 from sam_backend.store.cards import ModelCard
 
@@ -109,7 +109,12 @@ class ServedModel:
         """
         segmenter = self.segmenter()
         key = EmbeddingKey(image_digest, segmenter.model_version, segmenter.preprocessing)
-        return self._encodes.get_or_encode(key, lambda: segmenter.embed(decode_image()), priority)
+
+        def prepare() -> Encode:
+            image = segmenter.prepare(decode_image())
+            return lambda: segmenter.encode([image])[0]
+
+        return self._encodes.get_or_encode(key, prepare, priority)
 
     def predict(
         self, embedding: Embedding, prompts: Sequence[Prompt], limit: int | None = 1

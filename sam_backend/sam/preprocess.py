@@ -58,3 +58,21 @@ class LongestSide:
         scale = np.array([input_width / width, input_height / height])
         moved: npt.NDArray[np.float64] = xy.astype(np.float64) * scale
         return moved
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedImage:
+    """An image as the encoder takes it: of bounded size, however large the original is.
+
+    Attributes:
+        pixels: RGB resized to `LongestSide.input_size`, shape (h, w, 3) uint8.
+        image_size: (height, width) of the original image in pixels.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    image_size: tuple[int, int]
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of `pixels`."""
+        return self.pixels.shape[0], self.pixels.shape[1]

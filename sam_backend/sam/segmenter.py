@@ -20,7 +20,7 @@ from sam_backend.errors import PromptError
 from sam_backend.masks.rle import encode
 from sam_backend.sam.checkpoints import LoadedModel
 from sam_backend.sam.postprocess import full_size_logits, stability
-from sam_backend.sam.preprocess import LongestSide
+from sam_backend.sam.preprocess import LongestSide, PreparedImage
 from sam_backend.sam.types import Candidate, Embedding, PointMask, Prompt
 
 MAX_PROMPTS_AT_ONCE = 64  # segment_anything's generator's `points_per_batch`
@@ -62,7 +62,29 @@ class Segmenter:
         """Where the network runs."""
         return torch.device(self._sam.device)
 
+    def prepare(self, image: npt.NDArray[np.uint8]) -> PreparedImage:
+        """The part of `embed` that needs no device: RGB pixels, shape (H, W, 3) uint8, made small.
+
+        Raises:
+            InvalidInputError: The array is no RGB image.
+        """
+        return PreparedImage(self._resize.resize(image), (image.shape[0], image.shape[1]))
+
     @torch.inference_mode()
+    def encode(self, images: Sequence[PreparedImage]) -> list[Embedding]:
+        """Embeddings of a batch of images, as `embed` gives one."""
+        batch = [
+            torch.as_tensor(image.pixels, device=self.device).permute(2, 0, 1) for image in images
+        ]
+        pixels = torch.stack([self._sam.preprocess(one) for one in batch])
+        features = self._sam.image_encoder(pixels)
+        arrays = features.float().cpu().numpy()
+        arrays.flags.writeable = False
+        return [
+            Embedding(features=array, image_size=image.image_size, input_size=image.input_size)
+            for array, image in zip(arrays, images, strict=True)
+        ]
+
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Encodes RGB pixels, shape (H, W, 3) uint8.
 
@@ -73,16 +95,8 @@ class Segmenter:
         Raises:
             InvalidInputError: The array is no RGB image.
         """
-        resized = self._resize.resize(image)
-        pixels = torch.as_tensor(resized, device=self.device).permute(2, 0, 1).contiguous()
-        features = self._sam.image_encoder(self._sam.preprocess(pixels[None]))[0]
-        array = features.float().cpu().numpy()
-        array.flags.writeable = False
-        return Embedding(
-            features=array,
-            image_size=(image.shape[0], image.shape[1]),
-            input_size=(resized.shape[0], resized.shape[1]),
-        )
+        (embedding,) = self.encode([self.prepare(image)])
+        return embedding
 
     def predict(
         self,

@@ -10,6 +10,9 @@ from sam_backend.sam.embeddings import EmbeddingCache, EmbeddingKey
 from sam_backend.sam.types import Embedding
 
 Encode = Callable[[], Embedding]
+"""Makes an embedding, on the device's thread."""
+Prepare = Callable[[], Encode]
+"""What can be done without the device (reading and resizing an image), on the asker's thread."""
 
 
 @dataclass(slots=True, eq=False)
@@ -17,15 +20,15 @@ class _Flight:
     """A lookup or encode under way.
 
     Attributes:
-        encode: Makes the embedding, on the device's thread.
         priority: The most urgent one that was asked for.
         result: What everybody waits for.
-        job: The device's future, once the cache was asked in vain.
+        encode: Makes the embedding, once the cache was asked in vain.
+        job: The device's future from then on.
     """
 
-    encode: Encode
     priority: Priority
     result: "Future[Embedding]" = field(default_factory=Future)
+    encode: Encode | None = None
     job: "Future[Embedding] | None" = None
 
 
@@ -61,20 +64,20 @@ class SharedEncodes:
     def get_or_encode(
         self,
         key: EmbeddingKey,
-        encode: Encode,
+        prepare: Prepare,
         priority: Priority = Priority.CLICK,
     ) -> Embedding:
-        """Waits for the embedding; what `encode` raises is raised here.
+        """Waits for the embedding; what `prepare` or the encode raises is raised here.
 
         Raises:
             concurrent.futures.CancelledError: The device was closed.
         """
-        return self.start(key, encode, priority).result()
+        return self.start(key, prepare, priority).result()
 
     def start(
-        self, key: EmbeddingKey, encode: Encode, priority: Priority = Priority.BACKGROUND
+        self, key: EmbeddingKey, prepare: Prepare, priority: Priority = Priority.BACKGROUND
     ) -> "Future[Embedding]":
-        """Like `get_or_encode`, but waits only for the cache.
+        """Like `get_or_encode`, but waits only for the cache and, if that is in vain, `prepare`.
 
         Returns:
             A future shared by all who asked for this key; it cannot be cancelled.
@@ -85,12 +88,14 @@ class SharedEncodes:
                 self._count("joined")
                 self._hurry(key, flight, priority)
                 return flight.result
-            flight = self._flights[key] = _Flight(encode, priority)
+            flight = self._flights[key] = _Flight(priority)
             flight.result.set_running_or_notify_cancel()
         # Those who come from here on wait for this flight, whose entry goes only after the cache
         # has the embedding: nobody can slip between lookup and encode.
         try:
             cached = self._cache.get(key)
+            if cached is None:
+                encode = prepare()
         except BaseException as error:
             self._land(key, flight, error, "failed")
             raise
@@ -98,32 +103,34 @@ class SharedEncodes:
             self._land(key, flight, cached, "cached")
         else:
             with self._lock:
-                self._submit(key, flight)
+                self._submit(key, flight, encode)
         return flight.result
 
     def _hurry(self, key: EmbeddingKey, flight: _Flight, priority: Priority) -> None:
         if priority >= flight.priority:
             return
         flight.priority = priority
-        job, flight.job = flight.job, None
-        if job is None:
-            return  # the cache is being asked; the new priority counts afterwards
+        job, encode = flight.job, flight.encode
+        if job is None or encode is None:
+            return  # not submitted yet; the new priority counts when it is
+        flight.job = None
         if job.cancel():
-            self._submit(key, flight)
+            self._submit(key, flight, encode)
         else:
             flight.job = job  # it runs already
 
-    def _submit(self, key: EmbeddingKey, flight: _Flight) -> None:
+    def _submit(self, key: EmbeddingKey, flight: _Flight, encode: Encode) -> None:
+        flight.encode = encode
         try:
-            job = self._device.submit(lambda: self._encode(key, flight), flight.priority)
+            job = self._device.submit(lambda: self._encode(key, encode), flight.priority)
         except RuntimeError as error:
             self._land(key, flight, error, "failed")
             return
         flight.job = job
         job.add_done_callback(lambda done: self._done(key, flight, done))
 
-    def _encode(self, key: EmbeddingKey, flight: _Flight) -> Embedding:
-        embedding = flight.encode()
+    def _encode(self, key: EmbeddingKey, encode: Encode) -> Embedding:
+        embedding = encode()
         self._cache.put(key, embedding)
         return embedding
 

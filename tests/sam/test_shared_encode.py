@@ -9,10 +9,15 @@ import pytest
 
 from sam_backend.sam.device import DeviceOwner, Priority
 from sam_backend.sam.embeddings import EmbeddingKey, MemoryEmbeddings
-from sam_backend.sam.shared_encode import SharedEncodes
+from sam_backend.sam.shared_encode import Encode, Prepare, SharedEncodes
 from sam_backend.sam.types import Embedding
 from tests.sam.embeddings.examples import embedding, key, same
 from tests.sam.test_device import Gate
+
+
+def ready(encode: Encode) -> Prepare:
+    """Nothing to prepare."""
+    return lambda: encode
 
 
 @pytest.fixture
@@ -33,7 +38,7 @@ def test_many_requests_at_once_share_one_encode(device: DeviceOwner) -> None:
 
     def ask() -> Embedding:
         start.wait(10)
-        return encodes.get_or_encode(key(), encode)
+        return encodes.get_or_encode(key(), ready(encode))
 
     with ThreadPoolExecutor(16) as pool:
         asked = [pool.submit(ask) for _ in range(16)]
@@ -43,7 +48,7 @@ def test_many_requests_at_once_share_one_encode(device: DeviceOwner) -> None:
         answers = [future.result(10) for future in asked]
     assert len(made) == 1
     assert all(answer is answers[0] for answer in answers)
-    assert encodes.get_or_encode(key(), encode) is answers[0]
+    assert encodes.get_or_encode(key(), ready(encode)) is answers[0]
     assert len(made) == 1
     counts = encodes.counts
     assert (counts.encoded, counts.joined, counts.cached, counts.failed) == (1, 15, 1, 0)
@@ -60,7 +65,7 @@ def test_a_thousand_rounds_two_images_never_each_others_embedding(device: Device
             value = rng.choice([1, 2])
             priority = rng.choice(list(Priority))
             found = encodes.get_or_encode(
-                key(str(value)), lambda value=value: embedding(value), priority
+                key(str(value)), ready(lambda value=value: embedding(value)), priority
             )
             if not same(found, embedding(value)):
                 wrong.append(str(value))
@@ -88,7 +93,9 @@ def test_with_room_for_all_each_image_is_encoded_once_whoever_asks(device: Devic
         rng = random.Random(seed)
         for value in rng.sample(range(100), 100):
             priority = rng.choice(list(Priority))
-            encodes.get_or_encode(key(str(value)), lambda value=value: encode(value), priority)
+            encodes.get_or_encode(
+                key(str(value)), ready(lambda value=value: encode(value)), priority
+            )
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
     for thread in threads:
@@ -108,12 +115,12 @@ def test_a_click_moves_a_waiting_background_encode_forward(device: DeviceOwner) 
 
     gate = Gate(device)
     futures = {
-        name: encodes.start(key(name), lambda name=name: encode(name), Priority.BACKGROUND)
+        name: encodes.start(key(name), ready(lambda name=name: encode(name)), Priority.BACKGROUND)
         for name in "abcd"
     }
-    assert encodes.start(key("c"), lambda: encode("c"), Priority.OPEN) is futures["c"]
-    assert encodes.start(key("d"), lambda: encode("d"), Priority.CLICK) is futures["d"]
-    assert encodes.start(key("d"), lambda: encode("d"), Priority.BACKGROUND) is futures["d"]
+    assert encodes.start(key("c"), ready(lambda: encode("c")), Priority.OPEN) is futures["c"]
+    assert encodes.start(key("d"), ready(lambda: encode("d")), Priority.CLICK) is futures["d"]
+    assert encodes.start(key("d"), ready(lambda: encode("d")), Priority.BACKGROUND) is futures["d"]
     assert device.queue_length == 4
     gate.open()
     for future in futures.values():
@@ -128,19 +135,19 @@ def test_an_error_reaches_everybody_and_the_next_request_tries_again(device: Dev
     def fail() -> Embedding:
         raise ValueError("broken image")
 
-    futures = [encodes.start(key(), fail) for _ in range(2)]
+    futures = [encodes.start(key(), ready(fail)) for _ in range(2)]
     gate.open()
     for future in futures:
         with pytest.raises(ValueError, match="broken image"):
             future.result(10)
-    assert same(encodes.get_or_encode(key(), lambda: embedding(2)), embedding(2))
+    assert same(encodes.get_or_encode(key(), ready(lambda: embedding(2))), embedding(2))
 
 
 def test_closing_the_device_leaves_nobody_waiting() -> None:
     owner = DeviceOwner()
     encodes = SharedEncodes(MemoryEmbeddings(10**6), owner)
     gate = Gate(owner)
-    waiting = encodes.start(key("a"), embedding)
+    waiting = encodes.start(key("a"), ready(embedding))
     closer = threading.Thread(target=owner.close)
     closer.start()
     with pytest.raises(CancelledError):
@@ -148,7 +155,7 @@ def test_closing_the_device_leaves_nobody_waiting() -> None:
     gate.open()
     closer.join(10)
     with pytest.raises(RuntimeError, match="closed"):
-        encodes.get_or_encode(key("b"), embedding)
+        encodes.get_or_encode(key("b"), ready(embedding))
 
 
 def test_a_click_that_comes_while_the_cache_is_asked_counts_afterwards(
@@ -173,10 +180,12 @@ def test_a_click_that_comes_while_the_cache_is_asked_counts_afterwards(
         return embedding()
 
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(encodes.start, key("slow"), lambda: encode("slow"), Priority.BACKGROUND)
+        first = pool.submit(
+            encodes.start, key("slow"), ready(lambda: encode("slow")), Priority.BACKGROUND
+        )
         assert cache.asked.wait(10)
-        other = encodes.start(key("other"), lambda: encode("other"), Priority.OPEN)
-        click = encodes.start(key("slow"), lambda: encode("slow"), Priority.CLICK)
+        other = encodes.start(key("other"), ready(lambda: encode("other")), Priority.OPEN)
+        click = encodes.start(key("slow"), ready(lambda: encode("slow")), Priority.CLICK)
         cache.answer.set()
         assert first.result(10) is click
         gate.open()
@@ -196,9 +205,9 @@ def test_a_click_does_not_restart_an_encode_that_runs(device: DeviceOwner) -> No
         assert finish.wait(10)
         return embedding()
 
-    first = encodes.start(key(), encode, Priority.BACKGROUND)
+    first = encodes.start(key(), ready(encode), Priority.BACKGROUND)
     assert running.wait(10)
-    click = encodes.start(key(), encode, Priority.CLICK)
+    click = encodes.start(key(), ready(encode), Priority.CLICK)
     finish.set()
     assert click.result(10) is first.result(10)
     assert device.submit(lambda: len(made)).result(10) == 1
@@ -212,5 +221,65 @@ def test_a_cache_that_breaks_its_promise_leaves_nobody_waiting(device: DeviceOwn
     encodes = SharedEncodes(Broken(10**6), device)
     for _ in range(2):
         with pytest.raises(OSError, match="gone"):
-            encodes.start(key(), embedding)
+            encodes.start(key(), ready(embedding))
     assert encodes.counts.failed == 2
+
+
+def test_images_are_prepared_by_who_asks_and_only_when_needed(device: DeviceOwner) -> None:
+    """Decoding a giant keeps no click waiting: the device's thread gets it small."""
+    encodes = SharedEncodes(MemoryEmbeddings(10**6), device)
+    prepared: list[int] = []
+
+    def prepare() -> Encode:
+        prepared.append(threading.get_ident())
+        return embedding
+
+    for _ in range(3):
+        encodes.get_or_encode(key(), prepare)
+    assert prepared == [threading.get_ident()]
+
+
+def test_a_click_joins_an_image_that_is_being_prepared(device: DeviceOwner) -> None:
+    encodes = SharedEncodes(MemoryEmbeddings(10**6), device)
+    asked, go_on = threading.Event(), threading.Event()
+    order: list[str] = []
+    gate = Gate(device)
+
+    def prepare() -> Encode:
+        asked.set()
+        assert go_on.wait(10)
+        return lambda: order.append("slow") or embedding()
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(encodes.start, key("slow"), prepare, Priority.BACKGROUND)
+        assert asked.wait(10)
+        other = encodes.start(
+            key("other"), ready(lambda: order.append("other") or embedding()), Priority.OPEN
+        )
+        click = encodes.start(key("slow"), prepare, Priority.CLICK)
+        go_on.set()
+        assert first.result(10) is click
+        gate.open()
+        click.result(10)
+        other.result(10)
+    assert order == ["slow", "other"]
+
+
+def test_an_image_that_cannot_be_read_is_told_to_all(device: DeviceOwner) -> None:
+    encodes = SharedEncodes(MemoryEmbeddings(10**6), device)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def prepare() -> Encode:
+        asked.set()
+        assert go_on.wait(10)
+        raise ValueError("broken image")
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(encodes.start, key(), prepare)
+        assert asked.wait(10)
+        joined = encodes.start(key(), prepare, Priority.CLICK)
+        go_on.set()
+        for waiting in (first, joined):
+            with pytest.raises(ValueError, match="broken image"):
+                waiting.result(10)
+    assert same(encodes.get_or_encode(key(), ready(lambda: embedding(2))), embedding(2))
