@@ -34,7 +34,7 @@ def train(
         typer.Option(help="Data set to judge on; gold masks or a part of the data without."),
     ] = None,
     parent: Annotated[
-        str | None, typer.Option(help="Version to start from and to beat; the champion without.")
+        str | None, typer.Option(help="Version to start from and to beat; the served one without.")
     ] = None,
     depth: Annotated[
         str, typer.Option(help="What learns: decoder (fast), adapter or full.")

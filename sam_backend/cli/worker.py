@@ -1,7 +1,7 @@
 """`sam-backend worker`: runs queued jobs, such as retrainings."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,13 +12,17 @@ from sam_backend.settings import Settings
 def worker(
     until_idle: Annotated[bool, typer.Option(help="End once no job waits.")] = False,
     nice: Annotated[int, typer.Option(help="Step back behind other processes.", min=0)] = 0,
+    model: Annotated[
+        str | None, typer.Option(help="What is served, as of `sam-backend serve`.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
 ) -> None:
     """Run queued jobs, one at a time; any number of workers may share a database.
 
     The first SIGINT or SIGTERM lets the job keep what it has and go back to the queue.
     """
-    settings = Settings() if device is None else Settings(device=device)
+    given: dict[str, Any] = {"model": model, "device": device}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
     tune_allocator(settings)
     log_to_stderr(settings)
     if nice:

@@ -4,7 +4,7 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class OwnWorker:
 
     Args:
         is_waiting: Whether some job could be claimed now.
-        device: Where the worker trains, as the settings name it.
+        options: Of `sam-backend worker`, such as what the command line gave to the server.
         tell: Told the subject and the reason of what goes wrong.
         poll_s: Seconds between two looks.
         rest_s: Seconds after a worker that failed.
@@ -32,13 +32,13 @@ class OwnWorker:
     def __init__(
         self,
         is_waiting: Callable[[], bool],
-        device: str = "auto",
+        options: Sequence[str] = (),
         tell: Callable[[str, str], None] = lambda subject, reason: None,
         poll_s: float = POLL_S,
         rest_s: float = REST_S,
     ) -> None:
         self._is_waiting = is_waiting
-        self._device = device
+        self._options = tuple(options)
         self._tell = tell
         self._poll_s, self._rest_s = poll_s, rest_s
         self._closed = threading.Event()
@@ -89,7 +89,7 @@ class OwnWorker:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         program = [sys.executable, "-m", "sam_backend.cli.main", "worker"]
-        arguments = ["--until-idle", "--nice", str(NICENESS), "--device", self._device]
+        arguments = ["--until-idle", "--nice", str(NICENESS), *self._options]
         process = subprocess.Popen(  # noqa: S603  our own program
             [*program, *arguments], stdin=subprocess.DEVNULL
         )

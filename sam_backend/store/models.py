@@ -107,7 +107,14 @@ class ModelStore(CheckpointFolders):
         """
         return self.get(model) if model else self.champion()
 
-    def promote(self, version: str, reason: str, by: str, replacing: str | None = None) -> bool:
+    def promote(
+        self,
+        version: str,
+        reason: str,
+        by: str,
+        replacing: str | None = None,
+        family: str | None = None,
+    ) -> bool:
         """Makes a version the champion, for all processes that see the store.
 
         Args:
@@ -115,6 +122,7 @@ class ModelStore(CheckpointFolders):
             reason: Why, for people.
             by: Who or what decided.
             replacing: The champion that it was compared with; anyone without.
+            family: Whose champion that was (see `get`); the champion of all without.
 
         Returns:
             False: it had been promoted already, and nothing has changed.
@@ -132,8 +140,10 @@ class ModelStore(CheckpointFolders):
 
         def decide(before: History) -> Promotion | None:
             champion = self._champion_version()
-            if replacing not in {None, champion}:
-                raise ModelStoreError(f"the champion is {champion} by now, not {replacing}")
+            beaten = self.get(family).version if family else champion
+            if replacing not in {None, beaten}:
+                of = f" of {family}" if family else ""
+                raise ModelStoreError(f"the champion{of} is {beaten} by now, not {replacing}")
             if before.standing()[-1:] == (version,):
                 return None
             return Promotion(
@@ -191,7 +201,7 @@ class ModelStore(CheckpointFolders):
         )
 
     def next_version(self, parent: str) -> str:
-        """The next free name for a checkpoint trained from `parent`: starter-1-r1, starter-1-r2 …
+        """The next free name for a checkpoint trained from `parent`: starter-2-r1, starter-2-r2 …
 
         It is not reserved: `add` refuses the second of two that take it.
         """

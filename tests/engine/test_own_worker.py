@@ -22,7 +22,7 @@ def test_after_a_worker_that_failed_it_rests(monkeypatch: pytest.MonkeyPatch) ->
         told.append(f"{subject}: {reason}")
         failed.set()
 
-    own = OwnWorker(is_waiting, "cpu", tell, poll_s=0.01, rest_s=1000)
+    own = OwnWorker(is_waiting, ["--device", "cpu"], tell, poll_s=0.01, rest_s=1000)
     own.start()
     assert failed.wait(60)
     time.sleep(0.2)  # twenty looks without the rest

@@ -13,17 +13,20 @@ from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.engine.retraining.handler import handlers
 from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
 from sam_backend.engine.retraining.parts import MIN_STEERING, divide
+from sam_backend.engine.retraining.run import RetrainingRun
 from sam_backend.engine.retraining.verdict import spread
 from sam_backend.engine.worker import IsStopped, Report, Worker
+from sam_backend.errors import InvalidInputError
 from sam_backend.quality.gate import MIN_IMAGES
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.jobs import Job, Jobs
 from sam_backend.store.models import open_store
 from tests.bullseyes import bullseye_dataset
+from tests.store.checkpoints import put
 
 N_IMAGES = 14
-STEPS = 24
+STEPS = 10
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +198,22 @@ def test_a_run_leaves_its_records_only(unbroken: tuple[Bench, Mapping[str, Any]]
     }
 
 
+def test_a_server_of_one_family_gets_what_beat_that_familys_champion(
+    unbroken: tuple[Bench, Mapping[str, Any]],
+) -> None:
+    bench, trained = unbroken
+    (bench.settings.data_dir / "model_store" / "champion.json").unlink()
+    put(bench.settings.data_dir / "model_store", "big-1", "vit_b")
+    bench.store.promote("big-1", "for others", "test")
+    job = bench.jobs.list()[0]
+    for model, promoted in (("starter-2", False), ("starter", True)):
+        settings = bench.settings.model_copy(update={"model": model})
+        result = handlers(settings)[JOB_KIND](job, lambda state: None, lambda: False)
+        assert result["promoted"] is promoted, model
+        served = trained["version"] if promoted else "starter-2"
+        assert bench.store.to_serve(model).version == served
+
+
 def test_a_champion_that_came_meanwhile_stays(
     unbroken: tuple[Bench, Mapping[str, Any]],
 ) -> None:
@@ -207,6 +226,29 @@ def test_a_champion_that_came_meanwhile_stays(
     assert not result["promoted"]
     assert result["reasons"][-1] == "not promoted: the champion is newcomer by now, not starter-2"
     assert bench.store.champion().version == "newcomer"
+
+
+@pytest.mark.parametrize(
+    ("model", "named", "parent"),
+    [
+        (None, None, "big-1"),
+        ("starter", None, "starter-2"),
+        ("starter-2-synthetic", None, "starter-2-synthetic"),
+        ("starter", "starter-2-synthetic", "starter-2-synthetic"),
+    ],
+)
+def test_what_is_served_is_the_parent(
+    tmp_path: Path, model: str | None, named: str | None, parent: str
+) -> None:
+    settings = Settings(data_dir=tmp_path, model=model)
+    put(tmp_path / "model_store", "big-1", "vit_b")
+    write_manifest(bullseye_dataset(tmp_path / "few", range(2)), tmp_path / "few.jsonl")
+    order = RetrainingOrder(data=str(tmp_path / "few.jsonl"), parent=named)
+    store = open_store(settings)
+    run = RetrainingRun(order, tmp_path, settings, store, lambda state: None, lambda: False)
+    with pytest.raises(InvalidInputError, match="masks on 5 images"):
+        run.run()
+    assert (tmp_path / "parent.txt").read_text() == f"{parent}\n"
 
 
 def test_too_few_images_are_refused_with_the_number_needed(bench: Bench, tmp_path: Path) -> None:

@@ -121,6 +121,17 @@ def test_a_gate_that_compared_with_an_earlier_champion_is_refused(store: ModelSt
     assert store.champion().version == "starter-1-r1"
 
 
+def test_the_champion_of_a_family_may_be_another_one(store: ModelStore, tmp_path: Path) -> None:
+    put(tmp_path / "own", "big-1", "vit_b")
+    promote(store, "big-1")
+    with pytest.raises(ModelStoreError, match="the champion is big-1 by now, not starter-1"):
+        store.promote("starter-1-r1", "better", "the gate", replacing="starter-1")
+    with pytest.raises(ModelStoreError, match="of vit_b is big-1 by now, not starter-1"):
+        store.promote("starter-1-r1", "better", "gate", replacing="starter-1", family="vit_b")
+    assert store.promote("starter-1-r1", "better", "gate", replacing="starter-1", family="starter")
+    assert store.get("starter").version == store.champion().version == "starter-1-r1"
+
+
 def test_rollbacks_go_back_step_by_step_to_what_was_served_first(store: ModelStore) -> None:
     with pytest.raises(ModelStoreError, match="nothing was promoted yet"):
         store.rollback("no", "a test")

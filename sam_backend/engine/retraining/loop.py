@@ -148,7 +148,9 @@ class _Parts:
             count_through_api(settings),
             tell,
         )
-        worker = OwnWorker(jobs.is_waiting, settings.device, tell) if settings.own_worker else None
+        options = ["--device", settings.device]
+        options += ["--model", settings.model] if settings.model else []
+        worker = OwnWorker(jobs.is_waiting, options, tell) if settings.own_worker else None
         return cls(database, jobs, triggers, worker)
 
     def start(self) -> None:

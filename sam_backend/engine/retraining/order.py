@@ -20,7 +20,7 @@ class RetrainingOrder(BaseModel):
         images: Folder of the data set's images, if they do not lie beside it.
         gold: Data set that the gate judges on; without, the data's own gold masks, else a held-out
             part.
-        parent: Version to start from and to beat; the champion without.
+        parent: Version to start from and to beat; the one that is served without.
         depth: Which parts of the network learn.
         steps: Optimiser steps at the most; the depth's default without.
         seed: Of clicks and order; the division into parts is the same for all.

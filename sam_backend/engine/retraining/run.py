@@ -45,7 +45,7 @@ class RetrainingRun:
     Args:
         order: What is asked.
         folder: Of this run alone (`folders.held`); its name names the run.
-        settings: Device, limits of images, folder of data.
+        settings: Device, limits of images, folder of data, and which model is served.
         store: Champion and challengers.
         report: Takes the state of the work as JSON: `stage`, `done`, `of` and what is known.
         is_stopped: True ends the run with what it has.
@@ -100,7 +100,7 @@ class RetrainingRun:
         if note.is_file():
             return self._store.get(note.read_text().strip())
         named = self._order.parent
-        parent = self._store.get(named) if named else self._store.champion()
+        parent = self._store.get(named) if named else self._store.to_serve(self._settings.model)
         half = note.with_suffix(".partial")
         half.write_text(parent.version + "\n")
         half.replace(note)
@@ -226,7 +226,11 @@ class RetrainingRun:
             else:
                 try:
                     self._store.promote(
-                        card.version, " ".join(reasons), self._run_id, replacing=card.parent
+                        card.version,
+                        " ".join(reasons),
+                        self._run_id,
+                        replacing=card.parent,
+                        family=self._served_family(),
                     )
                     promoted = True
                 except ModelStoreError as error:
@@ -240,6 +244,16 @@ class RetrainingRun:
             "comparisons": card.gate["comparisons"],
             "folder": str(challenger.folder),
         }
+
+    def _served_family(self) -> str | None:
+        """The family whose champion the settings serve.
+
+        None where that is the champion of all, or a version is pinned: what was compared with a
+        pinned version only must not replace a champion that it never met.
+        """
+        model = self._settings.model
+        is_pinned = any(entry.version == model for entry in self._store.list())
+        return None if is_pinned else model
 
     def _tell_training(self, progress: Progress) -> None:
         self._report(progress.as_json())
