@@ -57,7 +57,8 @@ class ServedModel:
         self._settled = threading.Event()
         self._loaded: Segmenter | None = None
         self._failure: str | None = None
-        threading.Thread(target=self._load, name="model-load", daemon=True).start()
+        # no daemon: a process that ends while torch reads weights on one would abort
+        threading.Thread(target=self._load, name="model-load").start()
 
     @property
     def model_version(self) -> str:
@@ -104,7 +105,8 @@ class ServedModel:
 
         Args:
             image_digest: sha256 of the image's bytes.
-            decode_image: Its pixels, shape (H, W, 3) uint8 RGB; called only when they are needed.
+            decode_image: Its pixels, shape (H, W, 3) uint8 RGB; called only when they are needed,
+                on this thread.
             priority: Who waits.
         """
         segmenter = self.segmenter()

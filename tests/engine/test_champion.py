@@ -15,8 +15,9 @@ from sam_backend.engine.served_model import ServedModel
 from sam_backend.errors import ModelStoreError
 from sam_backend.sam.device import Priority
 from sam_backend.sam.embeddings import MemoryEmbeddings
+from sam_backend.sam.preprocess import PreparedImage
 from sam_backend.sam.segmenter import Segmenter
-from sam_backend.sam.types import Prompt
+from sam_backend.sam.types import Embedding, Prompt
 from tests.engine.checkpoints import checkpoint, segmenter
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
@@ -162,18 +163,24 @@ def test_the_served_checkpoint_is_not_loaded_again(champion: Champion) -> None:
     assert champion.view().served is before
 
 
-def test_all_models_share_one_thread_of_the_device(champion: Champion) -> None:
-    seen = set()
+def test_all_models_share_one_thread_of_the_device(
+    champion: Champion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    encode = Segmenter.encode
+
+    def watched(self: Segmenter, images: list[PreparedImage]) -> list[Embedding]:
+        seen.append(threading.current_thread())
+        return encode(self, images)
+
+    monkeypatch.setattr(Segmenter, "encode", watched)
     for one in (A, B, C):
         champion.replace(one)
         with champion.lease() as model:
-
-            def pixels() -> np.ndarray:
-                seen.add(threading.current_thread())
-                return IMAGE
-
-            model.embed("image", pixels, Priority.BACKGROUND)
-    assert len(seen) == 1
+            model.embed("image", lambda: IMAGE, Priority.BACKGROUND)
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
+    assert threading.current_thread() not in seen
     assert champion.encode_counts.encoded == 3
 
 
