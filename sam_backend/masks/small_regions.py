@@ -15,8 +15,8 @@ def remove_specks(mask: Mask, min_area_px: int) -> Mask:
     if min_area_px <= 1 or not check_mask(mask).any():
         return mask
     labels, areas = _components(mask, connectivity=8)
-    is_kept = areas >= min(min_area_px, int(areas[1:].max()))
-    is_kept[0] = True
+    is_kept = areas >= min_area_px
+    is_kept[0] = is_kept[1 + int(areas[1:].argmax())] = True
     if is_kept.all():
         return mask
     is_kept[0] = False
@@ -47,6 +47,28 @@ def clean(mask: Mask, min_area_px: int) -> Mask:
         return mask
     cleaned = np.zeros_like(mask)
     cleaned[where] = remove_specks(fill_holes(mask[where], min_area_px), min_area_px)
+    return cleaned
+
+
+def clean_as_published(mask: Mask, min_area_px: int) -> Mask:
+    """`segment_anything.utils.amg.remove_small_regions`: small holes filled, then specks removed.
+
+    Other than for `fill_holes`, every small piece of background is a hole there: also at the
+    image's edge, and pieces that meet at a corner are one.
+    """
+    where = window(mask)
+    if min_area_px <= 1 or where is None:
+        return mask
+    # A piece of background that leaves the frame has all min_area_px pixels of its width: no hole.
+    rows, columns = (
+        slice(max(0, side.start - min_area_px), side.stop + min_area_px) for side in where
+    )
+    part = mask[rows, columns]
+    labels, areas = _components(~part, connectivity=8)
+    is_on = areas < min_area_px
+    is_on[0] = True  # the mask itself
+    cleaned = np.zeros_like(mask)
+    cleaned[rows, columns] = remove_specks(is_on[labels], min_area_px)
     return cleaned
 
 
