@@ -71,8 +71,8 @@ def evaluate(
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     from sam_backend.datasets.reading import read_dataset
     from sam_backend.datasets.selection import select
-    from sam_backend.engine.automatic import AutomaticThresholds
     from sam_backend.engine.evaluation import draw_examples, evaluate_model
+    from sam_backend.sam.automatic.settings import AutomaticSettings
 
     whole = read_dataset(data, images)
     dataset = select(whole, min_area, annotator, limit=limit)
@@ -82,7 +82,7 @@ def evaluate(
         )
     _say_what(dataset)
     loaded, suggested = _load(model, settings)
-    thresholds = AutomaticThresholds.of(
+    thresholds = AutomaticSettings.of(
         suggested, predicted_iou=predicted_iou, stability=stability, points_per_side=points
     )
     with progress_bar() as show:

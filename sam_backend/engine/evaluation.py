@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from segment_anything.modeling import Sam
-
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.types import Dataset
-from sam_backend.engine.automatic import AutomaticThresholds, automatic_masks
-from sam_backend.quality.automatic import AutomaticReport, image_recall
+from sam_backend.quality.automatic import AutomaticReport, Proposal, image_recall
 from sam_backend.quality.bootstrap import intervals
 from sam_backend.quality.interactive import MAX_CLICKS, InteractiveReport, Sample, evaluate
 from sam_backend.quality.sheets import evaluation_sheet, shown_examples
+from sam_backend.sam.automatic.generator import generate
+from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.checkpoints import LoadedModel
 from sam_backend.sam.segmenter import Segmenter
 
@@ -36,7 +35,7 @@ class Evaluation:
     data_digest: str
     interactive: InteractiveReport
     automatic: AutomaticReport | None = None
-    thresholds: AutomaticThresholds | None = None
+    thresholds: AutomaticSettings | None = None
 
     def as_json(self, with_results: bool = True) -> dict[str, object]:
         """All figures as plain values, with or without the results of single masks and images."""
@@ -67,7 +66,7 @@ def evaluate_model(
     dataset: Dataset,
     tell: TellProgress,
     max_clicks: int = MAX_CLICKS,
-    thresholds: AutomaticThresholds | None = None,
+    thresholds: AutomaticSettings | None = None,
 ) -> Evaluation:
     """Measure a checkpoint.
 
@@ -85,18 +84,19 @@ def evaluate_model(
     segmenter = Segmenter.of(model)
     interactive = evaluate(segmenter, _told(dataset, tell), max_clicks)
     automatic = (
-        None if thresholds is None else evaluate_automatic(model.sam, dataset, thresholds, tell)
+        None if thresholds is None else evaluate_automatic(segmenter, dataset, thresholds, tell)
     )
     return Evaluation(segmenter.model_version, dataset.digest, interactive, automatic, thresholds)
 
 
 def evaluate_automatic(
-    sam: Sam, dataset: Dataset, thresholds: AutomaticThresholds, tell: TellProgress
+    segmenter: Segmenter, dataset: Dataset, thresholds: AutomaticSettings, tell: TellProgress
 ) -> AutomaticReport:
     """Recall of the human masks by what the automatic generator finds."""
     found = []
     for done, image in enumerate(dataset, start=1):
-        proposals = automatic_masks(sam, read_pixels(image), thresholds)
+        records = generate(segmenter, read_pixels(image), thresholds)
+        proposals = [Proposal(record.rle, record.predicted_iou) for record in records]
         found.append(image_recall(image.name, proposals, image.masks))
         tell("automatic", done, len(dataset))
     return AutomaticReport(tuple(found))

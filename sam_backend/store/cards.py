@@ -26,7 +26,7 @@ class ModelCard(BaseModel):
         measured_quality: What we measured ourselves, no figures from papers: data set to measure to
             value, such as {"simple scenes": {"1-click mIoU": 0.83}}; the most telling one first.
         automatic: Thresholds of the automatic generator that suit this checkpoint, by their names
-            in `engine.automatic.AutomaticThresholds`; where it is silent, SAM's own.
+            in `sam.automatic.settings.AutomaticSettings`; where it is silent, SAM's own.
         parent: Version that the training began from.
         challenger: A training run of ours made it: not served unless promoted or named.
         data_digest: Of the data set it learned from (`Dataset.digest`).

@@ -1,0 +1,1 @@
+"""Masks of a whole image without a prompt: grids of points, filters, non-maximum suppression."""
