@@ -17,7 +17,7 @@ help:
 	@echo 'make demo    Label Studio, this backend and a project with photos, ready to click'
 	@echo 'make test    everything that CI checks: lint, types, import floors, tests, browser'
 	@echo 'make lint    ruff, mypy --strict, import floors'
-	@echo 'make bench   time from a click to its answer (not part of the tests)'
+	@echo 'make bench   speed against segment_anything, not part of the tests; QUICK=1: five minutes'
 	@echo 'VENV=, LS_VENV= reuse environments; PYTEST_ARGS= goes to pytest'
 
 demo: $(VENV)/.installed-demo
@@ -36,7 +36,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m benchmarks.click
+	$(BIN)/python -m benchmarks.speed $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.startup $(if $(QUICK),--rounds 1)
+	$(BIN)/python -m benchmarks.click $(if $(QUICK),--clicks 4 --users 1 8)
+	$(BIN)/python -m benchmarks.training $(if $(QUICK),--images 1,--families starter vit_b)
 
 $(VENV)/bin/pip:
 	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed and was not found' >&2; exit 1; }

@@ -1,0 +1,188 @@
+"""What `segment_anything` and Label Studio's SDK do on each path."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from label_studio_sdk.converter.brush import mask2rle
+from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+from segment_anything.utils.amg import (
+    batched_mask_to_box,
+    calculate_stability_score,
+    mask_to_rle_pytorch,
+)
+
+from benchmarks.speed.clicks import as_text
+from benchmarks.speed.networks import Network
+from benchmarks.speed.outcome import Outcome, box_of
+from sam_backend.masks import rle
+from sam_backend.sam.types import Prompt
+
+Raw = list[dict[str, object]]
+RawShapes = tuple[torch.Tensor, torch.Tensor, Raw]
+
+
+class Reference:
+    """The reference's calls, as its notebooks make them.
+
+    Args:
+        network: Its own, so that nobody else can change the weights.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._sam, self.thresholds = network.sam, network.thresholds
+        self.predictor = SamPredictor(network.sam)
+
+    def take(self, image: npt.NDArray[np.uint8], points_per_side: int) -> None:
+        """Work on an image, RGB, shape (H, W, 3) uint8, and with a grid of so many points."""
+        self._image = image
+        self.predictor.reset_image()
+        self._generator = SamAutomaticMaskGenerator(
+            self._sam,
+            points_per_side=points_per_side,
+            pred_iou_thresh=self.thresholds.pred_iou_thresh,
+            stability_score_thresh=self.thresholds.stability_score_thresh,
+            box_nms_thresh=self.thresholds.box_nms_thresh,
+            output_mode="uncompressed_rle",  # the cheapest of its three
+        )
+        self._generator.predictor = _Remembering(self._sam)
+
+    def embed(self) -> None:
+        """Encode the image."""
+        self.predictor.set_image(self._image)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the image has been encoded."""
+        return bool(self.predictor.is_image_set)
+
+    def features(self) -> npt.NDArray[np.float32]:
+        """The embedding, shape (C, h, w)."""
+        features: npt.NDArray[np.float32] = self.predictor.features[0].float().cpu().numpy()
+        return features
+
+    def click(self, prompt: Prompt) -> str:
+        """From a prompt to the region's JSON."""
+        masks, ious, _ = self._predict(prompt)
+        packed = mask2rle(masks[ious.argmax()].astype(np.uint8) * 255)
+        value = {"format": "rle", "rle": packed, "brushlabels": ["Object"]}
+        height, width = masks.shape[1:]
+        region = {
+            "type": "brushlabels",
+            "from_name": "brush",
+            "to_name": "image",
+            "original_width": width,
+            "original_height": height,
+            "score": float(ious.max()),
+            "value": value,
+        }
+        return as_text([region])
+
+    def _predict(self, prompt: Prompt) -> tuple[npt.NDArray[np.bool_], ...]:
+        masks, ious, logits = self.predictor.predict(
+            point_coords=prompt.xy,
+            point_labels=prompt.is_positive.astype(np.int64),
+            mask_input=None if prompt.mask_logits is None else prompt.mask_logits[None],
+            multimask_output=prompt.is_ambiguous,
+        )
+        return masks, ious, logits
+
+    def clicked(self, prompt: Prompt, number: int) -> list[Outcome]:
+        """All masks of a prompt, best predicted IoU first."""
+        masks, ious, logits = self._predict(prompt)
+        order = np.argsort(-ious, kind="stable").tolist()
+        return [
+            Outcome(
+                key=(number, rank),
+                rle=rle.encode(masks[index]),
+                box=box_of(masks[index]),
+                predicted_iou=float(ious[index]),
+                logits=logits[index],
+            )
+            for rank, index in enumerate(order)
+        ]
+
+    def low_res_logits(self, prompts: Sequence[Prompt]) -> torch.Tensor:
+        """The decoder's answers to lone clicks, one mask of each in turn, shape (N, L, L)."""
+        xy = np.stack([prompt.xy for prompt in prompts])
+        moved = self.predictor.transform.apply_coords(xy, self.predictor.original_size)
+        points = torch.as_tensor(moved, dtype=torch.float, device=self.predictor.device)
+        labels = torch.ones(points.shape[:2], dtype=torch.int, device=points.device)
+        _, _, logits = self.predictor.predict_torch(points, labels)
+        row = torch.arange(len(logits), device=logits.device)
+        return logits[row, row % logits.shape[1]].contiguous()
+
+    def shapes(self, logits: torch.Tensor) -> RawShapes:
+        """From low-resolution logits, shape (N, L, L), to stability, boxes and run lengths."""
+        sizes = self.predictor.input_size, self.predictor.original_size
+        full = self._sam.postprocess_masks(logits[:, None], *sizes)[:, 0]
+        scores = calculate_stability_score(full, self._sam.mask_threshold, 1.0)
+        masks = full > self._sam.mask_threshold
+        return scores.cpu(), batched_mask_to_box(masks).cpu(), mask_to_rle_pytorch(masks)
+
+    def shaped(self, raw: RawShapes) -> list[Outcome]:
+        """What `shapes` gave; an empty mask has stability 0, where the original says 0 / 0."""
+        scores, boxes, rles = raw
+        return [
+            Outcome(
+                key=(number,),
+                rle=rle.from_coco(one),
+                box=_box(box.tolist()),
+                stability=float(score.nan_to_num(0.0)),
+            )
+            for number, (score, box, one) in enumerate(zip(scores, boxes, rles, strict=True))
+        ]
+
+    def generate(self) -> Raw:
+        """All masks of the image."""
+        found: Raw = self._generator.generate(self._image)
+        return found
+
+    def generated(self, raw: Raw) -> list[Outcome]:
+        """What `generate` gave."""
+        size = np.array([self._image.shape[1], self._image.shape[0]])
+        grid = self._generator.point_grids[0] * size
+        ious = torch.cat(self._generator.predictor.told).cpu().numpy()
+        return [self._outcome(record, grid, ious) for record in raw]
+
+    def _outcome(
+        self,
+        record: dict[str, object],
+        grid: npt.NDArray[np.float64],
+        ious: npt.NDArray[np.float32],
+    ) -> Outcome:
+        [point] = np.array(record["point_coords"])
+        row = int(np.abs(grid - point).sum(axis=1).argmin())
+        index = int(np.abs(ious[row] - record["predicted_iou"]).argmin())
+        return Outcome(
+            key=(*_corners(record["crop_box"]), *np.round(point, 2).tolist(), index),
+            rle=rle.from_coco(record["segmentation"]),
+            box=_corners(record["bbox"]),
+            predicted_iou=float(record["predicted_iou"]),
+            stability=float(record["stability_score"]),
+        )
+
+
+class _Remembering(SamPredictor):
+    """Keeps the predicted IoUs of its last image: records do not tell their mask index."""
+
+    def set_image(self, image: npt.NDArray[np.uint8], image_format: str = "RGB") -> None:
+        self.told: list[torch.Tensor] = []
+        super().set_image(image, image_format)
+
+    def predict_torch(self, *args: object, **kwargs: object) -> tuple[torch.Tensor, ...]:
+        answer: tuple[torch.Tensor, ...] = super().predict_torch(*args, **kwargs)
+        self.told.append(answer[1])
+        return answer
+
+
+def _box(numbers: Sequence[float]) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = (float(number) for number in numbers)
+    return (x0, y0, x1, y1)
+
+
+def _corners(xywh: object) -> tuple[float, float, float, float]:
+    """XYWH as `segment_anything` writes it to XYXY."""
+    x, y, width, height = np.asarray(xywh, np.float64).tolist()
+    return (x, y, x + width, y + height)
