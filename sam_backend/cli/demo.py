@@ -16,10 +16,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from sam_backend.cli.launching import backend_process
 from sam_backend.errors import SamBackendError
 from sam_backend.labelstudio.local_server import LocalLabelStudio, ensure_label_studio_env
 from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.labelstudio.server_process import ServerProcess
 from sam_backend.labelstudio.templates import template
 from sam_backend.settings import Settings
 
@@ -140,7 +141,7 @@ def _run(
 
         label_studio.start(on_wait=wait_for_both)
         backend.wait_until_healthy(on_wait=lambda s: progress.wait("the model loads", s))
-        backend_url = backend.health_url.removesuffix("/ready")
+        backend_url = backend.origin
         model = str(httpx.get(f"{backend_url}/versions", trust_env=False).json()["versions"][0])
         project = _make_project(label_studio, output, label_config, images, backend_url, model)
     values = {
@@ -162,21 +163,13 @@ def _run(
 
 
 def _backend(folder: Path) -> ServerProcess:
-    port = free_port()
     prefix = "SAM_BACKEND_"
     ours = {
         name: value
         for name, value in os.environ.items()
         if name.startswith(prefix) and not name.removeprefix(prefix).startswith(NOT_PASSED_ON)
     }
-    return ServerProcess(
-        "the backend",
-        [sys.executable, "-m", "sam_backend.cli.main", "serve", "--port", str(port)],
-        f"http://127.0.0.1:{port}/ready",
-        folder / "backend.log",
-        ours,
-        cwd=folder,
-    )
+    return backend_process(folder, ours)
 
 
 def _make_project(

@@ -5,11 +5,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from sam_backend.labelstudio.server_process import ServerProcess, free_port
 from sam_backend.settings import Settings
 
 # Page faults of big short-lived buffers cost as much as SAM's arithmetic: with these, glibc keeps
@@ -26,6 +28,12 @@ def tune_allocator(settings: Settings) -> None:
     if settings.tune_allocator and not ALLOCATOR_TUNING.keys() & os.environ.keys():
         arguments = [sys.executable, "-m", "sam_backend.cli.main", *sys.argv[1:]]
         os.execve(sys.executable, arguments, os.environ | ALLOCATOR_TUNING)  # noqa: S606
+
+
+def keep_compiled(settings: Settings) -> None:
+    """Have torch.compile keep its work in the data folder; before torch is imported."""
+    if settings.compile:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(settings.data_dir / "compiled"))
 
 
 def log_to_stderr(settings: Settings) -> None:
@@ -65,3 +73,21 @@ def leaving_at_signals(leave: Callable[[], None]) -> Iterator[Callable[[], bool]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def backend_process(folder: Path, settings: Mapping[str, str]) -> ServerProcess:
+    """`sam-backend serve` as a child on a free port, not started yet; it logs to `backend.log`.
+
+    Args:
+        folder: Where it runs and logs.
+        settings: Environment variables; ours are not passed on.
+    """
+    port = free_port()
+    return ServerProcess(
+        "the backend",
+        [sys.executable, "-m", "sam_backend.cli.main", "serve", "--port", str(port)],
+        f"http://127.0.0.1:{port}/ready",
+        folder / "backend.log",
+        settings,
+        cwd=folder,
+    )

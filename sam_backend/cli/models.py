@@ -15,6 +15,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from sam_backend.cli.gate_table import gate_rows
 from sam_backend.cli.tables import echo_table
 from sam_backend.settings import Settings
 from sam_backend.store.models import ModelEntry, ModelStore, open_store
@@ -156,9 +157,11 @@ def diff(
         typer.echo(json.dumps(found.as_json(), indent=2))
         return
     rows = [("", *(entry.version for entry in entries))]
-    for title, pairs in (("", found.facts), ("quality, ", found.quality), ("gate, ", found.gate)):
+    for title, pairs in (("", found.facts), ("quality, ", found.quality)):
         rows += [(f"{title}{name}", _cell(a), _cell(b)) for name, (a, b) in pairs.items()]
     echo_table(rows)
+    for entry in entries:
+        _echo_gate(entry)
     if found.weights is None:
         typer.echo("weights: of different networks")
     for part in found.weights or ():
@@ -166,6 +169,18 @@ def diff(
             f"weights, {part.part}: {part.n_different} of {part.n_tensors} tensors differ,"
             f" by {part.relative_change:.3g} of their norm"
         )
+
+
+def _echo_gate(entry: ModelEntry) -> None:
+    """What the gate said when it met this one, if it did."""
+    gate, champion = entry.card.gate, entry.card.parent or "?"
+    if not gate:
+        return
+    word = "promote" if gate.get("promote") else "keep the champion"
+    typer.echo(f"gate, {entry.version} against {champion}: {word}")
+    comparisons = gate.get("comparisons", ())
+    if comparisons:
+        echo_table(gate_rows(comparisons, champion, entry.version))
 
 
 def _store(context: typer.Context) -> ModelStore:

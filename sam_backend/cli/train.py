@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sam_backend.cli.gate_table import gate_rows
 from sam_backend.cli.launching import leaving_at_signals, log_to_stderr, tune_allocator, worker_name
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
@@ -144,13 +145,7 @@ def _finish(job: "Job", as_json: bool) -> None:
 
 
 def _echo_outcome(result: Mapping[str, Any]) -> None:
-    rows = [("FIGURE", str(result["parent"]), str(result["version"]), "DIFFERENCE", "")]
-    for one in result["comparisons"]:
-        n, change = one["digits"], one["difference"]
-        interval = f"{change['value']:+.{n}f} ({change['low']:+.{n}f} to {change['high']:+.{n}f})"
-        figures = (f"{one['champion']:.{n}f}", f"{one['challenger']:.{n}f}")
-        rows.append((one["figure"], *figures, interval, one["verdict"]))
-    echo_table(rows)
+    echo_table(gate_rows(result["comparisons"], result["parent"], result["version"]))
     for reason in result["reasons"]:
         typer.echo(reason)
     typer.echo(f"{result['version']} is in {result['folder']}", err=True)

@@ -122,7 +122,8 @@ class Worker:
         except LeaseLostError:
             raise
         except SamBackendError as error:
-            log.error("job %d failed: %s", job.id, error)  # noqa: TRY400  a known reason
+            # The job keeps the reason; on a terminal without a log the command tells it once.
+            log.info("job %d failed: %s", job.id, error)
             self._jobs.fail(job, str(error))
         except OSError as error:  # such as a full disk
             log.exception("job %d failed", job.id)

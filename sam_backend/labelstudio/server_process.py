@@ -80,6 +80,12 @@ class ServerProcess:
         return self._process.pid if self._process else None
 
     @property
+    def origin(self) -> str:
+        """Scheme, host and port of the server."""
+        parts = httpx.URL(self.health_url)
+        return f"{parts.scheme}://{parts.netloc.decode()}"
+
+    @property
     def is_running(self) -> bool:
         """True from the start until the process has ended for whatever reason."""
         return self._process is not None and self._process.poll() is None

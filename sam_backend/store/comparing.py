@@ -49,13 +49,13 @@ class ModelDiff:
     Attributes:
         facts: Fields of the cards that differ.
         quality: Every measured figure of either, "data set: measure".
-        gate: Every figure of either's meeting with the gate, by its path in the card.
+        gate: What each card keeps of its meeting with the gate; empty if there was none.
         weights: By part of the network; None if the networks are of different families.
     """
 
     facts: Mapping[str, Pair]
     quality: Mapping[str, Pair]
-    gate: Mapping[str, Pair]
+    gate: tuple[Mapping[str, Any], Mapping[str, Any]]
     weights: tuple[PartChange, ...] | None
 
     def as_json(self) -> dict[str, Any]:
@@ -73,8 +73,8 @@ def compare(first: ModelEntry, second: ModelEntry) -> ModelDiff:
     facts = {name: (cards[0][name], cards[1][name]) for name in _FACTS}
     return ModelDiff(
         facts={name: pair for name, pair in facts.items() if pair[0] != pair[1]},
-        quality=_side_by_side(*(_flat(card["measured_quality"], ": ") for card in cards)),
-        gate=_side_by_side(*(_flat(card["gate"], ".") for card in cards)),
+        quality=_side_by_side(*(_figures(card["measured_quality"]) for card in cards)),
+        gate=(cards[0]["gate"], cards[1]["gate"]),
         weights=_changes(first, second) if first.card.family == second.card.family else None,
     )
 
@@ -108,15 +108,9 @@ def _side_by_side(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[s
     return {name: (first.get(name), second.get(name)) for name in {**first, **second}}
 
 
-def _flat(value: object, separator: str, path: str = "") -> dict[str, Any]:
-    """Nested objects and lists as one object, keys joined by the separator."""
-    if isinstance(value, Mapping):
-        inner = list(value.items())
-    elif isinstance(value, list):
-        inner = list(enumerate(value, start=1))
-    else:
-        return {path: value}
-    leaves: dict[str, Any] = {}
-    for key, below in inner:
-        leaves |= _flat(below, separator, f"{path}{separator}{key}" if path else str(key))
-    return leaves
+def _figures(quality: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    return {
+        f"{data_set}: {measure}": value
+        for data_set, measures in quality.items()
+        for measure, value in measures.items()
+    }

@@ -150,20 +150,28 @@ def test_diff(tmp_path: Path, weights: Path) -> None:
     torch.save(changed.state_dict(), other)
     store = ModelStore([tmp_path / "store"])
     store.add(weights, "a", measured_quality={"scenes": {"1-click mIoU": 0.5}})
-    store.add(other, "b", parent="a", gate={"promote": True, "1-click mIoU": {"delta": 0.0123456}})
+    figure = {"figure": "1-click mIoU", "champion": 0.5, "challenger": 0.6, "verdict": "better"}
+    change = {"value": 0.1, "low": 0.05, "high": 0.15, "confidence": 0.95}
+    gate = {"promote": True, "comparisons": [figure | {"difference": change, "digits": 3}]}
+    store.add(other, "b", parent="a", gate=gate)
     shown = run(tmp_path / "store", "diff", "a", "b")
     assert shown.exit_code == 0
     lines = [" ".join(line.split()) for line in shown.stdout.splitlines()]
     assert lines[0] == "a b"
     assert "parent - a" in lines
     assert "quality, scenes: 1-click mIoU 0.5 -" in lines
-    assert "gate, promote - true" in lines
-    assert "gate, 1-click mIoU.delta - 0.01235" in lines
+    at = lines.index("gate, b against a: promote")
+    assert lines[at + 1 : at + 3] == [
+        "FIGURE a b DIFFERENCE",
+        "1-click mIoU 0.500 0.600 +0.100 (+0.050 to +0.150) better",
+    ]
+    assert not any(line.startswith("gate, a ") for line in lines)
     decoder = next(line for line in lines if line.startswith("weights, mask_decoder: 1 of "))
     assert decoder.endswith("of their norm")
     assert any(line.startswith("weights, image_encoder: 0 of ") for line in lines)
 
     found = json.loads(run(tmp_path / "store", "diff", "a", "b", "--json").stdout)
     assert found["facts"]["parent"] == [None, "a"]
+    assert found["gate"] == [{}, gate]
     put(tmp_path / "store", "big", family="vit_b")
     assert "of different networks" in run(tmp_path / "store", "diff", "a", "big").stdout

@@ -1,7 +1,6 @@
 """The real parts, each started once: Label Studio, this backend, Redis, Chromium."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +9,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
+from sam_backend.cli.launching import backend_process
 from sam_backend.labelstudio.local_server import LABEL_STUDIO_VERSION, LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.server_process import ServerProcess, free_port
 from sam_backend.labelstudio.templates import template
 from tests.e2e.browser import LabellingPage, chromium
 from tests.e2e.scene import Scene, draw_scene
@@ -51,29 +50,11 @@ def label_studio(
         yield server
 
 
-def backend_process(folder: Path, **settings: str) -> ServerProcess:
-    """`sam-backend serve` on a data folder, not started; `address_of` tells where it listens."""
-    port = free_port()
-    return ServerProcess(
-        "the backend",
-        [sys.executable, "-m", "sam_backend.cli.main", "serve", "--port", str(port)],
-        f"http://127.0.0.1:{port}/ready",
-        folder / "backend.log",
-        {"SAM_BACKEND_DATA_DIR": str(folder)} | settings,
-        cwd=folder,
-    )
-
-
-def address_of(backend: ServerProcess) -> str:
-    """Where Label Studio reaches a backend."""
-    return backend.health_url.removesuffix("/ready")
-
-
 @contextmanager
 def running_backend(folder: Path, **settings: str) -> Iterator[str]:
     """`sam-backend serve` with the starter, ready; yields its address."""
-    with backend_process(folder, **settings) as server:
-        yield address_of(server)
+    with backend_process(folder, {"SAM_BACKEND_DATA_DIR": str(folder)} | settings) as server:
+        yield server.origin
 
 
 @pytest.fixture(scope="session")

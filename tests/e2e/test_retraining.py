@@ -20,6 +20,7 @@ import pytest
 from playwright.sync_api import Browser
 from sqlalchemy import update
 
+from sam_backend.cli.launching import backend_process
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
@@ -34,7 +35,6 @@ from sam_backend.training.metrics import METRICS_NAME, read
 from tests.bullseyes import SIZE, bullseye_dataset, bullseyes, png
 from tests.e2e.browser import LabellingPage
 from tests.e2e.commands import command, eventually, listed
-from tests.e2e.conftest import address_of, backend_process
 from tests.e2e.decoding import iou, mask_of
 from tests.e2e.model_page import ModelPage
 from tests.e2e.people import Json, Person, brush_region
@@ -83,7 +83,7 @@ class Targets:
 
     def get(self, path: str) -> Any:
         headers = {"Accept": "application/json"}
-        answer = httpx.get(address_of(self.server) + path, headers=headers, timeout=30)
+        answer = httpx.get(self.server.origin + path, headers=headers, timeout=30)
         return answer.raise_for_status().json()
 
     def served(self) -> str:
@@ -117,8 +117,9 @@ def targets(
     annotated = {
         task: person.submit(task, *regions(seed))["id"] for seed, task in enumerate(labelled)
     }
-    with backend_process(folder, SAM_BACKEND_RETRAIN_STEPS=str(STEPS)) as server:
-        backend = projects.connect_backend(project, address_of(server), STARTER)
+    own = {"SAM_BACKEND_DATA_DIR": str(folder), "SAM_BACKEND_RETRAIN_STEPS": str(STEPS)}
+    with backend_process(folder, own) as server:
+        backend = projects.connect_backend(project, server.origin, STARTER)
         yield Targets(folder, server, person, project, backend, annotated, shown, clicked)
 
 
@@ -228,7 +229,7 @@ def test_the_button_brings_a_model_that_knows_what_people_mean(
         assert (also["state"], also["project"]) == ("running", targets.project)
         press = {"action": "START_TRAINING", "project": {"id": targets.project}}
         for _ in range(2):  # the same again, as from a second webhook
-            httpx.post(address_of(targets.server) + "/webhook", json=press).raise_for_status()
+            httpx.post(targets.server.origin + "/webhook", json=press).raise_for_status()
         assert only_job().id == begun.id
 
         kill(str(begun.worker))
@@ -263,7 +264,7 @@ def test_the_button_brings_a_model_that_knows_what_people_mean(
     assert targets.server.is_running, "the same process all the while"
     told = [entry["reason"] for entry in targets.get("/status")["journal"]]
     assert told == ["the worker process ended with -9, see the log"]
-    page.page.goto(address_of(targets.server) + "/status")
+    page.page.goto(targets.server.origin + "/status")
     page.screenshot(artifacts / "retraining-3-status.png")
 
 

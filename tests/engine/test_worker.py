@@ -1,5 +1,6 @@
 """A worker runs what waits, tells how far it is, and loses nothing when it is killed."""
 
+import logging
 import os
 import signal
 import threading
@@ -102,7 +103,7 @@ def test_jobs_are_run_in_order_until_none_waits(jobs: Jobs) -> None:
     ],
 )
 def test_a_job_that_fails_says_why_and_the_next_one_runs(
-    jobs: Jobs, error: Exception, reason: str
+    jobs: Jobs, error: Exception, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def handler(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
         if job.payload["n"] == 0:
@@ -112,6 +113,8 @@ def test_a_job_that_fails_says_why_and_the_next_one_runs(
     first, second = jobs.enqueue("count", {"n": 0}), jobs.enqueue("count", {"n": 1})
     worker(jobs, handler).work(until_idle=True)
     assert (jobs.get(first.id).state, jobs.get(first.id).reason) == ("failed", reason)
+    is_loud = any(record.levelno >= logging.WARNING for record in caplog.records)
+    assert is_loud == (str(error) != reason), "a known reason is told by who asked for the job"
     assert jobs.get(second.id).state == "done"
 
 
