@@ -1,0 +1,125 @@
+"""Runs a SAM image encoder: the reference's features, without its slow attention."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, cast
+
+import torch
+from segment_anything.modeling import Sam
+from torch import nn
+from torch.nn import functional as F
+
+from sam_backend.sam.attention import Attention
+from sam_backend.sam.attention_choice import AttentionCase, AttentionChoice
+from sam_backend.sam.compiler import check_compiler
+from sam_backend.sam.encoder_block import EncoderBlock
+from sam_backend.sam.precision import Precision
+
+
+class ImageEncoder:
+    """The image encoder of one network, safe under threads: a call writes only what it makes.
+
+    Attributes:
+        attention: How each block computes its attention, in the blocks' order.
+    """
+
+    def __init__(
+        self,
+        sam: Sam,
+        precision: Precision = Precision.FLOAT32,
+        compiled: bool = False,
+        attention: Attention | Callable[[AttentionCase], Attention] | None = None,
+    ) -> None:
+        """Makes the weights of `sam` ready, on its device; the network itself is left as it is.
+
+        Args:
+            sam: A network in eval mode, float32. Later changes of its weights have no effect that
+                could be relied on.
+            precision: Of the arithmetic. Weights of the linear layers are copied but for
+                float32 on a GPU: laid out for the CPU's kernels or in another dtype.
+            compiled: Have torch.compile fuse what lies between the matrix products.
+            attention: How to compute attention in all blocks, or what chooses for a case; None: an
+                `AttentionChoice` of its own, so a measurement for each new kind of block.
+
+        Raises:
+            InvalidInputError: `compiled` without a C++ compiler.
+        """
+        encoder = sam.image_encoder
+        self._device = torch.device(sam.device)
+        self._dtype = precision.dtype
+        if compiled:
+            check_compiler(self._device)
+        cells = int(sam.prompt_encoder.image_embedding_size[0])
+        with torch.no_grad():
+            self._patch_embed = _in_dtype(encoder.patch_embed, self._dtype)
+            self._pos_embed = encoder.pos_embed
+            self._blocks = [EncoderBlock(block, cells, precision) for block in encoder.blocks]
+            self._neck = Neck(encoder.neck, self._dtype)
+        choose = AttentionChoice() if attention is None else attention
+        for block in self._blocks:
+            case = block.case(self._device)
+            block.way = choose if isinstance(choose, Attention) else choose(case)
+            if compiled:
+                block.compile()
+        self.attention = tuple(block.way for block in self._blocks)
+
+    @torch.inference_mode()
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Encodes images.
+
+        On a CPU one after the other: together they would only fall out of its caches.
+
+        Args:
+            pixels: Shape (B, 3, S, S) float32, normalised and padded as `Sam.preprocess` does.
+
+        Returns:
+            Shape (B, C, h, w) float32, contiguous.
+        """
+        if self._device.type == "cpu":
+            return torch.cat([self._features(image) for image in torch.split(pixels, 1)])
+        return self._features(pixels)
+
+    def _features(self, pixels: torch.Tensor) -> torch.Tensor:
+        tokens: torch.Tensor = self._patch_embed(pixels.to(self._dtype)).float()
+        if self._pos_embed is not None:
+            tokens = tokens + self._pos_embed
+        tokens = tokens.contiguous()
+        for block in self._blocks:
+            tokens = block(tokens)
+        features: torch.Tensor = self._neck(tokens)
+        return features
+
+
+class Neck(nn.Module):
+    """From tokens to features, as `ImageEncoderViT.neck`, but with channels last throughout."""
+
+    def __init__(self, neck: nn.Sequential, dtype: torch.dtype) -> None:
+        """Takes the reference's neck: convolution 1x1, norm, convolution 3x3, norm."""
+        super().__init__()
+        narrow, norm1, spread, norm2 = cast(tuple[Any, Any, Any, Any], tuple(neck))
+        self.norm1, self.norm2 = _channels_last(norm1), _channels_last(norm2)
+        self.dtype = dtype
+        self.narrow = narrow.weight.detach().flatten(1).to(dtype)
+        self.spread = spread.weight.detach().to(dtype, memory_format=torch.channels_last)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Maps tokens (B, h, w, D) float32 to features (B, C, h, w) float32."""
+        x = F.linear(tokens.to(self.dtype), self.narrow).float()
+        x = self.norm1(x).to(self.dtype).permute(0, 3, 1, 2)
+        x = F.conv2d(x, self.spread, padding=1).float().permute(0, 2, 3, 1)
+        features: torch.Tensor = self.norm2(x)
+        return features.permute(0, 3, 1, 2).contiguous()
+
+
+def _channels_last(norm: Any) -> nn.LayerNorm:
+    """The reference's `LayerNorm2d` for (B, h, w, C); shares its weights."""
+    last = nn.LayerNorm(len(norm.weight), eps=norm.eps)
+    last.weight, last.bias = norm.weight, norm.bias
+    return last
+
+
+def _in_dtype(module: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The module itself if it is of that dtype, else a copy."""
+    if next(module.parameters()).dtype is dtype:
+        return module
+    return deepcopy(module).to(dtype)
