@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -47,19 +48,76 @@ class RLE:
 def encode(mask: Mask) -> RLE:
     """The run lengths of a mask, shape (H, W) bool."""
     height, width = check_mask(mask).shape
-    flat = mask.ravel(order="F")
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(edges, prepend=0, append=flat.size)
-    if flat[0]:
-        counts = np.concatenate([[0], counts])
-    return RLE((height, width), counts.astype(np.uint32))
+    flat = _turned(mask.view(np.uint8)).ravel().view(np.bool_)
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    return from_changes(np.concatenate([[0], changes]) if flat[0] else changes, (height, width))
+
+
+def from_changes(changes: npt.NDArray[np.int64], size: tuple[int, int]) -> RLE:
+    """The run lengths of a mask that changes at these pixels, counted down the columns.
+
+    Args:
+        changes: Indexes of pixels that differ from the one before, rising, shape (K,); the first
+            pixel's is 0 and given if that pixel is on.
+        size: (height, width) in pixels.
+    """
+    counts = np.diff(changes, prepend=0, append=size[0] * size[1])
+    return RLE(size, counts.astype(np.uint32))
 
 
 def decode(rle: RLE) -> Mask:
     """The mask of run lengths, shape (H, W) bool."""
     height, width = rle.size
-    is_on = np.arange(len(rle.counts)) % 2 == 1
-    return np.ascontiguousarray(np.repeat(is_on, rle.counts).reshape(width, height).T)
+    is_on = np.arange(len(rle.counts), dtype=np.uint8) & 1
+    columns = np.repeat(is_on, rle.counts).reshape(width, height)
+    mask: Mask = _turned(columns).view(np.bool_)
+    return mask
+
+
+def place(rle: RLE, at: tuple[int, int], size: tuple[int, int]) -> RLE:
+    """A crop's mask in its whole image, without making either.
+
+    Args:
+        rle: The mask of the crop.
+        at: The crop's upper left pixel in the image, x before y.
+        size: (height, width) of the image.
+
+    Raises:
+        InvalidInputError: The crop does not lie within the image.
+    """
+    (height, width), (x, y) = rle.size, at
+    if min(x, y) < 0 or x + width > size[1] or y + height > size[0]:
+        raise InvalidInputError(
+            f"a crop of {width}x{height} pixels at {x}, {y} does not lie within an image of "
+            f"{size[1]}x{size[0]} pixels"
+        )
+    ends = np.cumsum(rle.counts, dtype=np.int64)
+    runs = ends[: len(ends) // 2 * 2].reshape(-1, 2)
+    starts, stops = runs[runs[:, 1] > runs[:, 0]].T
+    # A run over several columns is cut into one part for each: in the image they lie apart.
+    first = starts // height
+    n_columns = (stops - 1) // height - first + 1
+    column = np.repeat(first, n_columns) + _count_up(n_columns)
+    top = np.maximum(np.repeat(starts, n_columns), column * height)
+    bottom = np.minimum(np.repeat(stops, n_columns), (column + 1) * height)
+    shift = (x + column) * size[0] + y - column * height
+    changes: npt.NDArray[np.int64] = np.stack([top + shift, bottom + shift], axis=1).ravel()
+    # Parts that touch, of a crop as high as its image, become one again.
+    touches = np.flatnonzero(changes[2::2] == changes[1:-1:2])
+    changes = np.delete(changes, np.concatenate([2 * touches + 1, 2 * touches + 2]))
+    if len(changes) and changes[-1] == size[0] * size[1]:
+        changes = changes[:-1]
+    return from_changes(changes, size)
+
+
+def _count_up(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """0, 1, … below each length, one after the other."""
+    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+
+
+def _turned(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Rows as columns; OpenCV goes block by block, several times faster than a strided copy."""
+    return cv2.transpose(pixels).reshape(pixels.shape[::-1]).view(np.uint8)
 
 
 def to_coco(rle: RLE) -> dict[str, object]:
