@@ -122,10 +122,12 @@ def _scan_crop(
     """
     x0, y0, x1, y1 = crop.box
     embedding = segmenter.embed(np.ascontiguousarray(image[y0:y1, x0:x1]))
+    cover_px = settings.coarse_cover * (x1 - x0) * (y1 - y0)
     found: list[PointMask] = []
     skipped = 0
     for level in levels(settings.points_of_layer(crop.layer), settings.coarse_step):
-        is_covered = covered(grid[level], [mask.rle for mask in found])
+        small = [mask.rle for mask in found if mask.area_px <= cover_px]
+        is_covered = covered(grid[level], small)
         skipped += int(is_covered.sum())
         asked = level[~is_covered]
         masks = segmenter.scan(

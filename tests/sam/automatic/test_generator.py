@@ -95,12 +95,18 @@ def test_a_coarse_grid_asks_only_what_no_mask_covers() -> None:
     scanner = Squares(
         half=11
     )  # cells are 15 by 10 pixels: a mask covers the points above and below
-    records = found(scanner, told, points_per_side=8, coarse_step=2)
+    records = found(scanner, told, points_per_side=8, coarse_step=2, coarse_cover=0.06)
     assert [len(xy) for xy in scanner.asked] == [16, 64 - 16 - told[0].skipped]
     assert told[0].skipped >= 16
     assert 16 <= len(records) < 64
     every = found(Squares(half=11), points_per_side=8)
     assert {record.point for record in records} < {record.point for record in every}
+
+
+def test_the_parts_of_a_large_mask_are_still_looked_for() -> None:
+    told: list[CropScan] = []
+    found(Squares(half=11), told, points_per_side=8, coarse_step=2, coarse_cover=0.02)
+    assert told[0].skipped == 0
 
 
 def test_a_coarse_grid_without_masks_asks_every_point() -> None:
