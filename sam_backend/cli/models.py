@@ -21,7 +21,7 @@ from sam_backend.settings import Settings
 from sam_backend.store.models import ModelEntry, ModelStore, open_store
 from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS
 
-HELP = "Checkpoints: list, pull, add, promote, rollback, diff."
+HELP = "Checkpoints: list, pull, add, promote, rollback, diff, prune."
 BY = "command line"
 
 Reason = Annotated[str, typer.Option(help="Why; kept in the store's history.")]
@@ -37,7 +37,7 @@ def models(
         typer.Option(help="Folder of checkpoints; SAM_BACKEND_MODEL_STORE or your data folder."),
     ] = None,
 ) -> None:
-    """Checkpoints: list, pull, add, promote, rollback, diff."""
+    """Checkpoints: list, pull, add, promote, rollback, diff, prune."""
     if context.obj is None:  # else the caller has brought a store
         context.obj = open_store(Settings() if store is None else Settings(model_store=store))
 
@@ -169,6 +169,18 @@ def diff(
             f"weights, {part.part}: {part.n_different} of {part.n_tensors} tensors differ,"
             f" by {part.relative_change:.3g} of their norm"
         )
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    keep: Annotated[int, typer.Option(help="Refused challengers that stay, the newest.")] = 20,
+) -> None:
+    """Remove old challengers that the gate refused; nothing that was ever promoted."""
+    removed = _store(context).prune(keep, Settings().model)
+    for entry in removed:
+        typer.echo(entry.version)
+    typer.echo(f"{len(removed)} removed", err=True)
 
 
 def _echo_gate(entry: ModelEntry) -> None:

@@ -197,6 +197,15 @@ class CheckpointFolders:
             write_card(card, folder / CARD_NAME)
         return _read_entry(self._folders[0] / public.version)
 
+    def _remove(self, entry: ModelEntry) -> None:
+        """Takes a checkpoint of the user's folder away: nobody sees half of one."""
+        hidden = self._folders[0] / f".old-{uuid.uuid4().hex}"
+        try:
+            entry.folder.rename(hidden)
+        except OSError as error:
+            raise ModelStoreError(f"cannot remove {entry.folder}: {error.strerror}") from error
+        shutil.rmtree(hidden, ignore_errors=True)
+
     def _refuse_taken(self, version: str) -> None:
         for folder in self._folders:
             if (folder / version).exists():
@@ -243,6 +252,6 @@ def _goodness(entry: ModelEntry) -> tuple[bool, int, float, list[tuple[int, str]
 
 
 def _remove_stale(store: Path) -> None:
-    for path in store.glob(".new-*"):
+    for path in (*store.glob(".new-*"), *store.glob(".old-*")):
         if time.time() - path.stat().st_mtime > _STALE_S:
             shutil.rmtree(path, ignore_errors=True)

@@ -12,6 +12,7 @@ from sam_backend.sam.families import family_named
 from sam_backend.settings import Settings
 from sam_backend.store.champions import CHAMPION_NAME, ChampionFile, History, Promotion
 from sam_backend.store.checkpoint_folders import CheckpointFolders, ModelEntry
+from sam_backend.store.pruning import to_prune
 from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS, PublicCheckpoint
 
 __all__ = ["ModelEntry", "ModelStore", "open_store", "packaged_store"]
@@ -180,6 +181,33 @@ class ModelStore(CheckpointFolders):
 
         self._champions.change(decide)
         return self.champion()
+
+    def prune(self, keep: int, served: str | None = None) -> list[ModelEntry]:
+        """Removes old challengers that the gate refused; returns what was removed.
+
+        What was ever promoted stays, and with it all that a rollback can bring back; so do the
+        parents of those that stay, and what `served` names.
+
+        Args:
+            keep: So many refused ones stay, the newest.
+            served: As `settings.model`.
+
+        Raises:
+            ModelStoreError: One cannot be removed, or `champion.json` is damaged.
+        """
+        removed: list[ModelEntry] = []
+
+        def remove(before: History) -> None:  # nobody promotes meanwhile
+            entries = self.list()
+            known = {served, *before.standing()}
+            known |= {promotion.version for promotion in before.history}
+            mine = [entry for entry in entries if entry.folder.parent == self._folders[0]]
+            for entry in to_prune(mine, keep, {version for version in known if version}):
+                self._remove(entry)
+                removed.append(entry)
+
+        self._champions.change(remove)
+        return removed
 
     def history(self) -> tuple[Promotion, ...]:
         """Every promotion and rollback, the oldest first.

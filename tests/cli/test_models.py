@@ -142,6 +142,19 @@ def test_what_is_added_after_a_promotion_says_that_it_is_not_served(
     assert "stays the champion" not in run(tmp_path, "pull", "vit_b").stderr
 
 
+def test_prune_tells_what_it_removed(tmp_path: Path) -> None:
+    put(tmp_path, "starter-9")
+    for number in (1, 2, 3):
+        stamp = f"2026-01-0{number}T00:00:00Z"
+        about = {"challenger": True, "gate": {"promote": False}, "added_at": stamp}
+        put(tmp_path, f"starter-9-r{number}", **about)
+    pruned = run(tmp_path, "prune")
+    assert (pruned.exit_code, pruned.stdout, pruned.stderr) == (0, "", "0 removed\n")
+    pruned = run(tmp_path, "prune", "--keep", "1")
+    assert pruned.stdout == "starter-9-r1\nstarter-9-r2\n"
+    assert pruned.stderr == "2 removed\n"
+
+
 def test_diff(tmp_path: Path, weights: Path) -> None:
     other = tmp_path / "other.pth"
     changed = random_starter()

@@ -15,6 +15,8 @@ from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.templates import template
 from tests.canned_server import CannedServer, canned_server
+from tests.e2e.commands import eventually
+from tests.e2e.people import Person, brush_region
 from tests.e2e.scene import Scene
 
 pytestmark = pytest.mark.e2e
@@ -163,3 +165,27 @@ def test_all_is_well_until_someone_connects_twice(
     assert statuses(found, "duplicates") == ["warn"]
     assert statuses(found, "one click") == ["ok"]
     assert len(projects.backends(project)) == 2
+
+
+def test_events_bring_the_password_of_a_backend_with_basic_auth(
+    label_studio: LocalLabelStudio,
+    projects: Projects,
+    idle_backend: CannedServer,
+    scene: Scene,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SAM_BACKEND_BASIC_AUTH_USER", "me")
+    monkeypatch.setenv("SAM_BACKEND_BASIC_AUTH_PASSWORD", "secret")
+    project = projects.create("check password", template("brush"))
+    (task,) = projects.upload(project, {"scene.png": scene.png})
+    token = label_studio.account.token
+
+    found = check(label_studio.url, project, idle_backend.url, token, "--connect")
+    assert statuses(found, "webhook") == ["ok"]
+    assert "with the password from now on" in found["webhook"][0]["seen"]
+    assert "secret" not in json.dumps(found)
+
+    Person.administrator(label_studio).submit(task, brush_region("m", scene.masks["disc"]))
+    (event,) = eventually(lambda: idle_backend.asked("POST /webhook"))
+    assert event.body["action"] == "ANNOTATION_CREATED"
+    assert event.authorization == "Basic bWU6c2VjcmV0"

@@ -356,7 +356,7 @@ def test_a_backend_that_is_down(world: World) -> None:
 
 def test_basic_auth_is_sent_to_the_backend_only(world: World) -> None:
     world.checkup = replace(world.checkup, backend=Backend(world.backend.url, ("me", "secret")))
-    assert world.bad() == []
+    assert world.bad() == [("webhook", "warn")], "Label Studio made it without the password"
     expected = "Basic " + base64.b64encode(b"me:secret").decode()
     assert {request.authorization for request in world.backend.requests} == {expected}
     assert expected not in {request.authorization for request in world.studio.requests}
@@ -465,6 +465,49 @@ def test_connect_hands_on_basic_auth(world: World) -> None:
     (request,) = world.studio.asked("POST /api/ml")
     assert request.body["auth_method"] == "BASIC_AUTH"
     assert (request.body["basic_auth_user"], request.body["basic_auth_pass"]) == ("me", "secret")
+
+
+GUARDED = ("me", "secret")
+AUTHORIZATION = "Basic bWU6c2VjcmV0"
+
+
+@pytest.mark.parametrize(
+    ("headers", "connect", "status", "patched"),
+    [
+        ({}, False, "warn", None),
+        ({"Authorization": "Basic b2xkOm9sZA=="}, False, "warn", None),
+        ({"authorization": AUTHORIZATION}, True, "ok", None),
+        ({"X-Team": "a"}, True, "ok", {"X-Team": "a", "Authorization": AUTHORIZATION}),
+        ({"authorization": "Basic b2xkOm9sZA=="}, True, "ok", {"Authorization": AUTHORIZATION}),
+    ],
+)
+def test_events_carry_the_password_of_basic_auth(
+    world: World,
+    headers: dict[str, str],
+    connect: bool,
+    status: str,
+    patched: dict[str, str] | None,
+) -> None:
+    hook = {"id": 9, "url": f"{world.backend.url}/webhook", "headers": headers}
+    world.studio_answers("GET /api/webhooks/", (200, [hook]))
+    world.studio_answers("PATCH /api/webhooks/9/", (200, hook))
+    backend = Backend(world.backend.url, GUARDED)
+    world.checkup = replace(world.checkup, connect=connect, backend=backend)
+    found = world.findings()
+    assert [f.status for f in found if f.name == "webhook"] == [status]
+    assert "secret" not in repr(found)
+    assert AUTHORIZATION not in repr(found)
+    asked = world.studio.asked("PATCH /api/webhooks/9/")
+    assert [request.body for request in asked] == ([{"headers": patched}] if patched else [])
+
+
+def test_a_webhook_that_may_not_be_changed_is_told(world: World) -> None:
+    hook = {"id": 9, "url": f"{world.backend.url}/webhook"}
+    world.studio_answers("GET /api/webhooks/", (200, [hook]))
+    world.studio_answers("PATCH /api/webhooks/9/", (403, {"detail": "not allowed"}))
+    backend = Backend(world.backend.url, GUARDED)
+    world.checkup = replace(world.checkup, connect=True, backend=backend)
+    assert "403: not allowed" in world.the("webhook", "warn").seen
 
 
 @pytest.mark.parametrize("is_half_saved", [False, True])

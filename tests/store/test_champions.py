@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam_backend.errors import ModelStoreError
+from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.store.champions import History, Promotion
 from sam_backend.store.models import ModelStore
 from tests.sam.networks import random_starter
@@ -244,6 +244,36 @@ def test_processes_that_promote_at_once_lose_no_promotion(
         "champion.json",
         *versions,
     ]
+
+
+def test_refused_challengers_are_pruned_and_nothing_else(tmp_path: Path) -> None:
+    own, packaged = tmp_path / "own", tmp_path / "packaged"
+    store = ModelStore([own, packaged])
+
+    def challenger(number: int, folder: Path = own, passed: bool = False, **more: object) -> None:
+        stamp = f"2026-01-{number:02d}T00:00:00Z"
+        about = {"challenger": True, "gate": {"promote": passed}, "added_at": stamp}
+        put(folder, f"starter-1-r{number}", **about, **more)
+
+    put(packaged, "starter-1")
+    challenger(1, packaged)  # not ours to remove
+    for number in (2, 3, 4, 5, 6, 8, 9, 10, 11):
+        challenger(number)
+    challenger(7, passed=True)
+    challenger(12, parent="starter-1-r6")
+    promote(store, "starter-1-r4", "starter-1-r3")
+    store.rollback("worse", "ann")
+    removed = store.prune(keep=2, served="starter-1-r2")
+    assert [entry.version for entry in removed] == [f"starter-1-r{n}" for n in (5, 8, 9, 10)]
+    left = {entry.version for entry in store.list()}
+    assert left == {"starter-1", *(f"starter-1-r{n}" for n in (1, 2, 3, 4, 6, 7, 11, 12))}
+    assert store.prune(keep=2, served="starter-1-r2") == []
+    assert store.champion().version == "starter-1-r4"
+    assert not list(own.glob(".old-*"))
+    with pytest.raises(
+        InvalidInputError, match="at least 1 refused challenger must be kept, not 0"
+    ):
+        store.prune(keep=0)
 
 
 @pytest.mark.parametrize(

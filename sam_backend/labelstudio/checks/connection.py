@@ -6,6 +6,7 @@ from typing import Any
 
 from sam_backend.labelstudio.checks.backend import Backend
 from sam_backend.labelstudio.checks.findings import Check, Finding
+from sam_backend.labelstudio.checks.webhook import webhook
 from sam_backend.labelstudio.client import LabelStudioClient, refusal
 
 Json = dict[str, Any]
@@ -76,7 +77,7 @@ def connected(project: Project, connect: bool, project_version: str) -> Check[Js
     yield _state(row, project.backend)
     yield _interactive(row, rows)
     yield from _duplicates(own)
-    yield from _webhooks(project, row)
+    yield from _webhook(project, row, connect)
     yield from _version(row, project_version)
     return row if row["is_interactive"] else None
 
@@ -169,31 +170,11 @@ def _duplicates(own: list[Json]) -> Iterator[Finding]:
         )
 
 
-def _webhooks(project: Project, row: Json) -> Iterator[Finding]:
-    name = "webhook"
+def _webhook(project: Project, row: Json, connect: bool) -> Iterator[Finding]:
     url = f"{_clean(row['url'])}/webhook"
     hooks = [hook for hook in project.client.webhooks(project.id) if _clean(hook["url"]) == url]
-    n_active = sum(1 for hook in hooks if hook.get("is_active", True))
-    if not hooks:
-        yield Finding(
-            name,
-            "warn",
-            f"there is none for {url}: the backend was saved by half, its events do not arrive",
-            f"delete the backend under Settings > Model, {SWITCHES}, and connect it again",
-        )
-    elif n_active > 1:
-        yield Finding(
-            name,
-            "warn",
-            f"{n_active} have the address {url}: every event comes {n_active} times",
-            "delete all but one under Settings > Webhooks",
-        )
-    elif not n_active:
-        yield Finding(
-            name, "warn", f"{url} is switched off", "switch it on under Settings > Webhooks"
-        )
-    else:
-        yield Finding(name, "ok", "events are sent to the backend, once")
+    credentials = project.backend.credentials
+    yield from webhook(project.client, hooks, url, credentials, connect, SWITCHES)
 
 
 def _version(row: Json, project_version: str) -> Iterator[Finding]:
