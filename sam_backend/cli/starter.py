@@ -106,7 +106,9 @@ def release(
     photos: Annotated[
         Path | None, typer.Option(help="Labelled photos to measure on, such as val.json.")
     ] = None,
-    images: Annotated[int, typer.Option(help="Images of each held-out set.", min=2)] = 100,
+    images: Annotated[
+        int, typer.Option(help="Images of each held-out set, and to scale on.", min=2)
+    ] = 100,
     predicted_iou: Annotated[
         float | None,
         typer.Option(
@@ -128,14 +130,14 @@ def release(
     import torch
 
     from sam_backend.datasets.reading import read_dataset
-    from sam_backend.engine.starter_release import make_ready, measure
+    from sam_backend.engine.starter_release import SCENES_SCALED, make_ready, measure
     from sam_backend.engine.starter_release import release as write_release
     from sam_backend.engine.starter_runs import averaged_network, read_run
 
     torch.set_num_threads(threads)
     told = read_run(run)
     sam = averaged_network(run, torch.device(device))
-    factor = make_ready(sam)
+    factor = make_ready(sam, min(images, SCENES_SCALED))
     quality = measure(sam, None if photos is None else read_dataset(photos), images)
     given = {"predicted_iou": predicted_iou, "stability": stability}
     automatic = {name: value for name, value in given.items() if value is not None}

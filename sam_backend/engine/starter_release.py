@@ -83,10 +83,14 @@ def _sample(scene: Scene) -> Sample:
     return Sample(scene.image, scene.masks)
 
 
-def make_ready(sam: Sam) -> float:
+def make_ready(sam: Sam, n_scenes: int = SCENES_SCALED) -> float:
     """Scale the logits to mean probabilities and round the weights as they ship; in place.
 
     The factor is found on scenes of its own, crowded ones and leaves, for clicks and boxes.
+
+    Args:
+        sam: The network.
+        n_scenes: Fewer make the factor uncertain.
 
     Returns:
         The factor.
@@ -95,7 +99,7 @@ def make_ready(sam: Sam) -> float:
     segmenter = Segmenter(sam, "scaled")
     logits: list[npt.NDArray[np.float32]] = []
     truth: list[npt.NDArray[np.float32]] = []
-    for number in range(SCENES_SCALED):
+    for number in range(n_scenes):
         make = (hard_scene, leaves_scene)[number % 2]
         scene = cut_to_aspect(make(rng, SCENE_SIZE_PX), rng)
         embedding = segmenter.embed(scene.image)
