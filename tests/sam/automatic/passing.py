@@ -12,7 +12,7 @@ from segment_anything.modeling import Sam
 from segment_anything.utils.amg import build_point_grid, calculate_stability_score
 
 MIN_IOU, MIN_STABILITY = 0.88, 0.95
-CLEARANCE = 3e-4  # of every candidate of the grid from the thresholds, where there is room
+ROUNDING = 5e-4  # of a logit that lies on a cut, generously
 
 
 @torch.inference_mode()
@@ -50,18 +50,22 @@ def _factor(logits: torch.Tensor, share: float) -> float:
             low = middle
         else:
             high = middle
-    near = [2 ** (high + step / 50) for step in range(6)]
-    return max(near, key=lambda factor: min(CLEARANCE, _clearance(logits, factor)))
+    near = [2 ** (high + step / 50) for step in range(8)]
+    return min(near, key=lambda factor: _undecided(logits, factor))
 
 
 def _passing(logits: torch.Tensor, factor: float) -> float:
-    scores = calculate_stability_score(logits, 0.0, 1 / factor)
-    return float((scores >= MIN_STABILITY).float().mean())
+    return float(_is_stable(logits, factor).float().mean())
 
 
-def _clearance(logits: torch.Tensor, factor: float) -> float:
-    scores = calculate_stability_score(logits, 0.0, 1 / factor).nan_to_num(0.0)
-    return float((scores - MIN_STABILITY).abs().min())
+def _undecided(logits: torch.Tensor, factor: float) -> int:
+    """Masks that the last bits of their logits may decide: a pixel lies just on a cut."""
+    less, more = (_is_stable(logits, factor * (1 + by)) for by in (-ROUNDING, ROUNDING))
+    return int((less != more).sum())
+
+
+def _is_stable(logits: torch.Tensor, factor: float) -> torch.Tensor:
+    return calculate_stability_score(logits, 0.0, 1 / factor) >= MIN_STABILITY
 
 
 def _answers(sam: Sam, image: np.ndarray, n: int) -> tuple[torch.Tensor, torch.Tensor]:
