@@ -1,6 +1,8 @@
 """The real parts, each started once: Label Studio, this backend, Redis, Chromium."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from playwright.sync_api import Browser
 from sam_backend.cli.launching import backend_process
 from sam_backend.labelstudio.local_server import LABEL_STUDIO_VERSION, LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
+from sam_backend.labelstudio.server_process import bare_environment
 from sam_backend.labelstudio.templates import template
 from tests.e2e.browser import LabellingPage, chromium
 from tests.e2e.scene import Scene, draw_scene
@@ -42,11 +45,32 @@ def label_studio_program() -> Path:
 
 
 @pytest.fixture(scope="session")
-def label_studio(
+def label_studio_tables(
     label_studio_program: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Label Studio's database with nobody and nothing in it, to be copied into a data folder.
+
+    Making its tables is half a minute of a first start. The demo has to begin without.
+    """
+    folder = tmp_path_factory.mktemp("tables")
+    (manage,) = label_studio_program.parents[1].glob("lib/*/site-packages/label_studio/manage.py")
+    quiet = {"COLLECT_ANALYTICS": "false", "SENTRY_DSN": "", "FRONTEND_SENTRY_DSN": ""}
+    subprocess.run(
+        [label_studio_program.with_name("python"), manage, "migrate", "--verbosity", "0"],
+        env=bare_environment() | {"LABEL_STUDIO_BASE_DATA_DIR": str(folder)} | quiet,
+        check=True,
+    )
+    return folder / "label_studio.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def label_studio(
+    label_studio_program: Path, label_studio_tables: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalLabelStudio]:
-    """Label Studio with an empty data folder."""
-    with LocalLabelStudio(label_studio_program, tmp_path_factory.mktemp("label-studio")) as server:
+    """Label Studio with a data folder of its own."""
+    folder = tmp_path_factory.mktemp("label-studio")
+    shutil.copy(label_studio_tables, folder)
+    with LocalLabelStudio(label_studio_program, folder) as server:
         yield server
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,8 +104,13 @@ def idle_backend() -> Iterator[CannedServer]:
 
 
 def test_a_stock_label_studio_then_a_half_open_one(
-    label_studio_program: Path, tmp_path: Path, idle_backend: CannedServer, scene: Scene
+    label_studio_program: Path,
+    label_studio_tables: Path,
+    tmp_path: Path,
+    idle_backend: CannedServer,
+    scene: Scene,
 ) -> None:
+    shutil.copy(label_studio_tables, tmp_path)
     with StockLabelStudio(label_studio_program, tmp_path) as stock:
         page = Page(stock)
         token = page.call("POST", "/api/token/").json()["token"]
