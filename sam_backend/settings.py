@@ -47,6 +47,14 @@ class Settings(BaseSettings):
         1.0, gt=0, description="Seconds between looks at the store for another champion."
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        "auto",
+        description="What the model computes in. auto: bfloat16 where the device has matrix units "
+        "for it, else float32. int8 changes masks and is never taken unasked.",
+    )
+    compile: bool = Field(
+        False, description="Compile the model with torch.compile; kept in `data_dir`/compiled."
+    )
     tune_allocator: bool = Field(True, description="Keep glibc's pages: twice the speed on CPU.")
     threads: int | None = Field(None, ge=1, description="CPU threads of the model; all without.")
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sam_backend.cli.launching import log_to_stderr, tune_allocator
+from sam_backend.cli.launching import keep_compiled, log_to_stderr, tune_allocator
 from sam_backend.settings import Settings
 
 
@@ -20,6 +20,7 @@ def serve(
     given: dict[str, Any] = {"host": host, "port": port, "model": model, "device": device}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     tune_allocator(settings)
+    keep_compiled(settings)
     log_to_stderr(settings)
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.

@@ -1,8 +1,11 @@
 """Which checkpoint is served: the one that the settings name, else the store's champion."""
 
+from pathlib import Path
+
 from sam_backend.engine.served_model import Checkpoint
 from sam_backend.sam.checkpoints import choose_device, load
 from sam_backend.sam.families import FAMILIES, family_named
+from sam_backend.sam.precision import choose_precision
 from sam_backend.sam.segmenter import Segmenter, model_version
 from sam_backend.settings import Settings
 from sam_backend.store.models import ModelEntry, ModelStore
@@ -15,11 +18,11 @@ class ModelChoice:
     family; a version is served whatever is promoted.
 
     Args:
-        settings: Name and device.
+        settings: Name, device and precision.
         store: The checkpoints.
 
     Raises:
-        InvalidInputError: The device is not here.
+        InvalidInputError: The device is not here, or cannot compute so.
     """
 
     def __init__(self, settings: Settings, store: ModelStore) -> None:
@@ -28,6 +31,8 @@ class ModelChoice:
         self._is_pinned = name is not None and (name in versions or name not in FAMILIES)
         self._store = store
         self.device = choose_device(settings.device)
+        self.precision = choose_precision(settings.precision, self.device)
+        self._is_compiled = settings.compile
         self._sides: dict[str, int] = {}
 
     @property
@@ -46,15 +51,18 @@ class ModelChoice:
             ModelStoreError: It is not in the store, or the store is empty.
         """
         entry = self._store.to_serve(self._name)
-        folder, device = entry.folder, self.device
-        return Checkpoint(
-            entry.card, self._version(entry), lambda: Segmenter.of(load(folder, device))
-        )
+        folder = entry.folder
+        return Checkpoint(entry.card, self._version(entry), lambda: self._load(folder))
 
     def versions(self) -> list[str]:
         """Model versions of all checkpoints in the store, best first."""
         known = [entry for entry in self._store.list() if entry.card.family in FAMILIES]
         return [self._version(entry) for entry in known]
+
+    def _load(self, folder: Path) -> Segmenter:
+        segmenter = Segmenter.of(load(folder, self.device), self.precision, self._is_compiled)
+        segmenter.warm_up()
+        return segmenter
 
     def _version(self, entry: ModelEntry) -> str:
         family = entry.card.family
@@ -62,4 +70,6 @@ class ModelChoice:
             self._sides[family] = (
                 family_named(family).build_without_weights().image_encoder.img_size
             )
-        return model_version(entry.version, entry.card.sha256, self._sides[family])
+        return model_version(
+            entry.version, entry.card.sha256, self._sides[family], self.precision
+        )

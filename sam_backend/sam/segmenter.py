@@ -1,7 +1,8 @@
 """Runs one checkpoint: image to embedding, embedding and prompts to candidates.
 
-Stateless and safe under threads: nothing is written after construction. The arithmetic is
-that of `segment_anything.SamPredictor`; the tests hold the two equal.
+Stateless and safe under threads: nothing is written after construction. The results are those of
+`segment_anything.SamPredictor`, whose arithmetic is rearranged to be fast; the tests hold the two
+equal.
 """
 
 import hashlib
@@ -14,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from segment_anything.modeling import Sam
-from segment_anything.utils.amg import batched_mask_to_box
 
-from sam_backend.errors import PromptError
-from sam_backend.masks.rle import encode
 from sam_backend.sam.checkpoints import LoadedModel
-from sam_backend.sam.postprocess import full_size_logits, stability
+from sam_backend.sam.decoder import Decoded, ImageSide, PromptDecoder
+from sam_backend.sam.encoder import ImageEncoder
+from sam_backend.sam.postprocess import Frame, shapes
+from sam_backend.sam.precision import Precision
 from sam_backend.sam.preprocess import LongestSide, PreparedImage
+from sam_backend.sam.prompt_tensors import PromptTensors
 from sam_backend.sam.types import Candidate, Embedding, PointMask, Prompt
 
 MAX_PROMPTS_AT_ONCE = 64  # segment_anything's generator's `points_per_batch`
@@ -31,36 +33,59 @@ class Segmenter:
 
     Attributes:
         model_version: Names the checkpoint and the settings that shape its answers, such as
-            `starter-1+1f0c93aa`: the suffix is a fingerprint of weights, preprocessing, precision.
+            `starter-2+1f0c93aa`: the suffix is a fingerprint of weights, preprocessing, precision.
         preprocessing: Names what is done to an image before it is encoded; part of cache keys.
         mask_side: Side in pixels of low-resolution logits, L.
     """
 
-    def __init__(self, sam: Sam, version: str, weights_sha256: str = "") -> None:
+    def __init__(
+        self,
+        sam: Sam,
+        version: str,
+        weights_sha256: str = "",
+        precision: Precision = Precision.FLOAT32,
+        compiled: bool = False,
+    ) -> None:
         """Takes a network in eval mode; `version` names its checkpoint.
 
         Args:
-            sam: The network, on the device that it is to run on.
+            sam: The network, on the device that it is to run on; later changes of its weights
+                do not show.
             version: The checkpoint's version.
             weights_sha256: Of its weights; tells apart checkpoints of the same version.
+            precision: What the network computes in.
+            compiled: Compile encoder and decoder with `torch.compile` at their first use.
         """
-        self._sam = sam.eval().requires_grad_(requires_grad=False)
+        sam = sam.eval().requires_grad_(requires_grad=False)
+        self._sam = sam
         self._resize = LongestSide(sam.image_encoder.img_size)
-        with torch.inference_mode():
-            self._dense_pe = sam.prompt_encoder.get_dense_pe()
-        self.mask_side = int(sam.prompt_encoder.mask_input_size[0])
+        self._prompts = PromptTensors(sam, self._resize)
+        self._encoder = ImageEncoder(sam, precision, compiled)
+        self._decoder = PromptDecoder(sam, precision.dtype, compiled)
+        self.mask_side = self._prompts.mask_side
         self.preprocessing = self._resize.key
-        self.model_version = model_version(version, weights_sha256, self._resize.side)
+        self.model_version = model_version(version, weights_sha256, self._resize.side, precision)
 
     @classmethod
-    def of(cls, model: LoadedModel) -> Self:
+    def of(
+        cls,
+        model: LoadedModel,
+        precision: Precision = Precision.FLOAT32,
+        compiled: bool = False,
+    ) -> Self:
         """A segmenter of a checkpoint that `checkpoints.load` has read."""
-        return cls(model.sam, model.version, model.sha256)
+        return cls(model.sam, model.version, model.sha256, precision, compiled)
 
     @property
     def device(self) -> torch.device:
         """Where the network runs."""
         return torch.device(self._sam.device)
+
+    def warm_up(self) -> None:
+        """Runs all parts once, so that the first image does not wait for what is made then."""
+        side = self._resize.side
+        embedding = self.embed(np.zeros((side, side, 3), np.uint8))
+        self.predict(embedding, Prompt(np.zeros((1, 2), np.float32), np.ones(1, np.bool_)))
 
     def prepare(self, image: npt.NDArray[np.uint8]) -> PreparedImage:
         """The part of `embed` that needs no device: RGB pixels, shape (H, W, 3) uint8, made small.
@@ -76,8 +101,7 @@ class Segmenter:
         batch = [
             torch.as_tensor(image.pixels, device=self.device).permute(2, 0, 1) for image in images
         ]
-        pixels = torch.stack([self._sam.preprocess(one) for one in batch])
-        features = self._sam.image_encoder(pixels)
+        features = self._encoder(torch.stack([self._sam.preprocess(one) for one in batch]))
         arrays = features.float().cpu().numpy()
         arrays.flags.writeable = False
         return [
@@ -133,15 +157,19 @@ class Segmenter:
         """
         groups: dict[tuple[int, bool, bool, bool], list[int]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
-            self._check(prompt)
+            self._prompts.check(prompt)
             several = prompt.is_ambiguous if multimask is None else multimask
             has_box, has_mask = prompt.box is not None, prompt.mask_logits is not None
             groups[len(prompt.xy), has_box, has_mask, several].append(index)
         answers: dict[int, list[Candidate]] = {}
+        if groups:
+            image = self._image_side(embedding)
         for (*_, several), indexes in groups.items():
             for start in range(0, len(indexes), MAX_PROMPTS_AT_ONCE):
                 part = indexes[start : start + MAX_PROMPTS_AT_ONCE]
-                found = self._decode(embedding, [prompts[i] for i in part], several, limit)
+                asked = [prompts[i] for i in part]
+                decoded = self._decode(image, embedding, asked, several)
+                found = self._candidates(embedding, decoded, limit)
                 answers.update(zip(part, found, strict=True))
         return [answers[index] for index in range(len(prompts))]
 
@@ -165,129 +193,95 @@ class Segmenter:
         Yields:
             Click by click, up to three masks each, in the decoder's order.
         """
+        image = self._image_side(embedding)
         for start in range(0, len(xy), MAX_PROMPTS_AT_ONCE):
             prompts = [
                 Prompt(one[None].astype(np.float32), np.ones(1, np.bool_))
                 for one in xy[start : start + MAX_PROMPTS_AT_ONCE]
             ]
-            for point, found in enumerate(self._scan(embedding, prompts, stability_offset), start):
-                for mask in found:
-                    if (min_predicted_iou is None or mask.predicted_iou > min_predicted_iou) and (
-                        min_stability is None or mask.stability >= min_stability
-                    ):
-                        yield replace(mask, point=point)
+            decoded = self._decode(image, embedding, prompts, True, min_predicted_iou)
+            for mask in self._point_masks(embedding, decoded, min_predicted_iou, stability_offset):
+                if min_stability is None or mask.stability >= min_stability:
+                    yield replace(mask, point=start + mask.point)
 
     @torch.inference_mode()
-    def _scan(
-        self, embedding: Embedding, prompts: list[Prompt], offset: float
-    ) -> list[list[PointMask]]:
-        logits, ious = self._logits(embedding, prompts, True)
-        answers = []
-        for row in range(len(prompts)):
-            masks = []
-            for column in range(3):
-                full = full_size_logits(
-                    logits[row, column],
-                    self._resize.side,
-                    embedding.input_size,
-                    embedding.image_size,
-                )
-                mask = (full > self._sam.mask_threshold).cpu()
-                box = batched_mask_to_box(mask[None])[0].numpy()
-                masks.append(
-                    PointMask(
-                        point=0,
-                        mask_index=column,
-                        rle=encode(mask.numpy()),
-                        box=box,
-                        area_px=int(mask.sum()),
-                        predicted_iou=float(ious[row, column]),
-                        stability=stability(full, self._sam.mask_threshold, offset),
-                    )
-                )
-            answers.append(masks)
-        return answers
+    def _image_side(self, embedding: Embedding) -> ImageSide:
+        # a copy: the cached array is read-only and may be shared between threads
+        return self._decoder.image_side(
+            torch.tensor(embedding.features, dtype=torch.float32, device=self.device)
+        )
 
     @torch.inference_mode()
     def _decode(
-        self, embedding: Embedding, prompts: list[Prompt], multimask: bool, limit: int | None
+        self,
+        image: ImageSide,
+        embedding: Embedding,
+        prompts: list[Prompt],
+        multimask: bool,
+        min_predicted_iou: float | None = None,
+    ) -> Decoded:
+        """Logits of prompts that all have the same parts and number of points."""
+        sparse, dense = self._prompts.encode(prompts, embedding.image_size)
+        return self._decoder.decode(image, sparse, dense, multimask, min_predicted_iou)
+
+    def _candidates(
+        self, embedding: Embedding, decoded: Decoded, limit: int | None
     ) -> list[list[Candidate]]:
-        """Candidates of prompts that all have the same parts and number of points."""
-        logits, ious = self._logits(embedding, prompts, multimask)
+        orders = decoded.ious.argsort(dim=1, descending=True, stable=True)[:, :limit]
+        rows = torch.arange(len(orders), device=orders.device)[:, None]
+        logits = decoded.logits[rows, orders].flatten(0, 1)
+        found = iter(
+            Candidate(shape.rle, iou, shape.stability, array)
+            for shape, iou, array in zip(
+                shapes(logits, self._frame(embedding), self._sam.mask_threshold),
+                decoded.ious[rows, orders].flatten().tolist(),
+                logits.float().cpu().numpy(),
+                strict=True,
+            )
+        )
+        return [[next(found) for _ in order] for order in orders]
+
+    def _point_masks(
+        self, embedding: Embedding, decoded: Decoded, min_iou: float | None, offset: float
+    ) -> list[PointMask]:
+        ious = decoded.ious[decoded.kept]
+        wanted = torch.ones_like(ious, dtype=torch.bool) if min_iou is None else ious > min_iou
+        rows, columns = wanted.nonzero(as_tuple=True)
+        found = shapes(
+            decoded.logits[rows, columns],
+            self._frame(embedding),
+            self._sam.mask_threshold,
+            offset,
+        )
         return [
-            [
-                self._candidate(embedding, logits[row, column], float(ious[row, column]))
-                for column in ious[row].argsort(descending=True, stable=True).tolist()[:limit]
-            ]
-            for row in range(len(prompts))
+            PointMask(
+                point=point,
+                mask_index=column,
+                rle=shape.rle,
+                box=shape.box,
+                area_px=shape.area_px,
+                predicted_iou=iou,
+                stability=shape.stability,
+            )
+            for point, column, iou, shape in zip(
+                decoded.kept[rows].tolist(),
+                columns.tolist(),
+                ious[rows, columns].tolist(),
+                found,
+                strict=True,
+            )
         ]
 
-    def _logits(
-        self, embedding: Embedding, prompts: list[Prompt], multimask: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        sparse, dense = self._sam.prompt_encoder(
-            points=self._points(embedding, prompts),
-            boxes=self._boxes(embedding, prompts),
-            masks=self._masks(prompts),
-        )
-        # a copy: the cached array is read-only and may be shared between threads
-        features = torch.tensor(embedding.features, dtype=torch.float32, device=self.device)
-        logits, ious = self._sam.mask_decoder(
-            image_embeddings=features[None],
-            image_pe=self._dense_pe,
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=multimask,
-        )
-        return logits, ious
-
-    def _candidate(
-        self, embedding: Embedding, logits: torch.Tensor, predicted_iou: float
-    ) -> Candidate:
-        full = full_size_logits(
-            logits, self._resize.side, embedding.input_size, embedding.image_size
-        )
-        threshold = self._sam.mask_threshold
-        return Candidate(
-            rle=encode((full > threshold).cpu().numpy()),
-            predicted_iou=predicted_iou,
-            stability=stability(full, threshold),
-            logits=logits.float().cpu().numpy(),
-        )
-
-    def _points(
-        self, embedding: Embedding, prompts: list[Prompt]
-    ) -> tuple[torch.Tensor, torch.Tensor] | None:
-        if not len(prompts[0].xy):
-            return None
-        xy = self._resize.to_input(np.stack([p.xy for p in prompts]), embedding.image_size)
-        labels = np.stack([p.is_positive for p in prompts])
-        return (
-            torch.as_tensor(xy, dtype=torch.float, device=self.device),
-            torch.as_tensor(labels, dtype=torch.int, device=self.device),
-        )
-
-    def _boxes(self, embedding: Embedding, prompts: list[Prompt]) -> torch.Tensor | None:
-        boxes = [p.box for p in prompts if p.box is not None]
-        if not boxes:
-            return None
-        corners = np.stack(boxes).reshape(-1, 2, 2)
-        scaled = self._resize.to_input(corners, embedding.image_size).reshape(-1, 4)
-        return torch.as_tensor(scaled, dtype=torch.float, device=self.device)
-
-    def _masks(self, prompts: list[Prompt]) -> torch.Tensor | None:
-        masks = [p.mask_logits for p in prompts if p.mask_logits is not None]
-        if not masks:
-            return None
-        return torch.tensor(np.stack(masks)[:, None], dtype=torch.float, device=self.device)
-
-    def _check(self, prompt: Prompt) -> None:
-        mask, side = prompt.mask_logits, self.mask_side
-        if mask is not None and mask.shape != (side, side):
-            raise PromptError(f"mask_logits must have shape ({side}, {side}), not {mask.shape}")
+    def _frame(self, embedding: Embedding) -> Frame:
+        return Frame(self.mask_side, self._resize.side, embedding.input_size, embedding.image_size)
 
 
-def model_version(version: str, weights_sha256: str, image_side: int) -> str:
+def model_version(
+    version: str,
+    weights_sha256: str,
+    image_side: int,
+    precision: Precision = Precision.FLOAT32,
+) -> str:
     """What a segmenter of this checkpoint will call itself; known before its weights are read.
 
     Pixel mean and deviation and the mask threshold are the same in every family (`Sam`'s own).
@@ -296,6 +290,7 @@ def model_version(version: str, weights_sha256: str, image_side: int) -> str:
         version: The checkpoint's.
         weights_sha256: Of its weights file.
         image_side: Side of the network's square input in pixels.
+        precision: What the network computes in.
     """
-    settings = f"{weights_sha256} {LongestSide(image_side).key} float32"
+    settings = f"{weights_sha256} {LongestSide(image_side).key} {precision}"
     return f"{version}+{hashlib.sha256(settings.encode()).hexdigest()[:8]}"

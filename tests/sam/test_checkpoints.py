@@ -48,9 +48,10 @@ def test_a_bare_file_answers_like_the_network_it_came_from(
     assert not model.sam.training
     assert not any(weight.requires_grad for weight in model.sam.parameters())
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(
+    np.testing.assert_allclose(
         Segmenter.of(model).embed(image).features,
         Segmenter(random_starter(), "same").embed(image).features,
+        atol=1e-4,
     )
 
 

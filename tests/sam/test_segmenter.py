@@ -87,7 +87,8 @@ def test_equals_sam_predictor(sam: Sam, size: str, multimask: bool) -> None:
     segmenter, predictor = Segmenter(sam, "random"), SamPredictor(sam)
     predictor.set_image(image)
     embedding = segmenter.embed(image)
-    np.testing.assert_array_equal(embedding.features, predictor.features[0].numpy())
+    features = predictor.features[0].numpy()
+    np.testing.assert_allclose(embedding.features, features, atol=1e-5 * np.abs(features).max())
     for name, prompt in prompts(*SIZES[size], segmenter.mask_side).items():
         expected = reference(predictor, prompt, multimask)
         shows = [0 < (full > 0).mean() < 1 for full in expected[0]]
