@@ -37,7 +37,7 @@ NETWORKS: dict[str, Callable[[], Sam]] = {
 }
 SIZES = {
     "the CPU's": None,
-    "one by one": BatchSizes(attending=(1,), upscaling=(1,), pixels=5),
+    "one by one": BatchSizes(attending=(1,), upscaling=(1,)),
     "padded": BatchSizes(attending=(8,), upscaling=(3,)),
 }
 PROMPTS = {

@@ -27,8 +27,8 @@ class ImageFactor(Protocol):
         """Sum over channels of the squared centred tokens, (B or 1, N) float32."""
         ...
 
-    def upscaled(self, pixels: slice) -> torch.Tensor:
-        """The first deconvolution's product with these last tokens, shape (B or 1, pixels, C)."""
+    def upscaled(self) -> torch.Tensor:
+        """The first deconvolution's product with the last tokens, shape (B or 1, N, C)."""
         ...
 
     def select(self, index: torch.Tensor) -> "ImageFactor":
@@ -72,9 +72,9 @@ class ImageSide:
         """See `ImageFactor`."""
         return self.squares[layer]
 
-    def upscaled(self, pixels: slice) -> torch.Tensor:
+    def upscaled(self) -> torch.Tensor:
         """See `ImageFactor`."""
-        return self.deconvolved[:, pixels]
+        return self.deconvolved
 
     def select(self, index: torch.Tensor) -> "ImageSide":
         """See `ImageFactor`; all prompts share this."""
@@ -114,9 +114,9 @@ class PromptImages:
         """See `ImageFactor`."""
         return self.squares[layer]
 
-    def upscaled(self, pixels: slice) -> torch.Tensor:
+    def upscaled(self) -> torch.Tensor:
         """See `ImageFactor`."""
-        return self.pixels[:, :, pixels].transpose(1, 2) @ self.deconvolution
+        return self.pixels.transpose(1, 2) @ self.deconvolution
 
     def select(self, index: torch.Tensor) -> "PromptImages":
         """See `ImageFactor`."""

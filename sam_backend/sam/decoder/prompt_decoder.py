@@ -65,10 +65,7 @@ class PromptDecoder:
             self._own_tokens = torch.cat(
                 [self._decoder.iou_token.weight, self._decoder.mask_tokens.weight]
             )
-        sizes = sizes or batch_sizes(position.device, self._cells[0] * self._cells[1])
-        self._sizes = sizes
-        # compiled code passes over an array once, however large
-        self._pixels_at_once = None if compiled else sizes.pixels
+        self._sizes = sizes or batch_sizes(position.device, self._cells[0] * self._cells[1])
         self._attend, self._upscale = self._run_transformer, self._upscaling.__call__
         if compiled:
             check_compiler(position.device)
@@ -131,10 +128,7 @@ class PromptDecoder:
         """The logits of the prompts at `passing` (K,), in parts of shape (?, M, L, L)."""
         for rows in _batches(passing, self._sizes.upscaling):
             padded = _pad(rows, self._sizes.upscaling)
-            logits = self._upscale(
-                keys.select(padded), mask_tokens[padded], first, self._pixels_at_once
-            )
-            yield logits[: len(rows)]
+            yield self._upscale(keys.select(padded), mask_tokens[padded], first)[: len(rows)]
 
     def _own(self, image: ImageSide, dense: torch.Tensor) -> ImageFactor:
         return own(image.features, dense, self._weights, self._upscaling.deconvolution, self._dtype)
@@ -176,12 +170,10 @@ class BatchSizes:
     Attributes:
         attending: In the transformer.
         upscaling: From the transformer to logits, and everywhere for prompts with masks.
-        pixels: Of the embedding, taken through all steps of upscaling together; None: all.
     """
 
     attending: tuple[int, ...]
     upscaling: tuple[int, ...]
-    pixels: int | None = None
 
 
 def batch_sizes(device: torch.device, n_pixels: int) -> BatchSizes:
@@ -200,7 +192,6 @@ def batch_sizes(device: torch.device, n_pixels: int) -> BatchSizes:
     return BatchSizes(
         attending=tuple(sorted({1, 2, at_once, 4 * at_once})),
         upscaling=tuple(sorted({1, at_once})),
-        pixels=256,
     )
 
 

@@ -39,50 +39,39 @@ class Upscaling:
             second.bias.detach().repeat(4).to(dtype),
         )
 
-    def __call__(
-        self, keys: Keys, mask_tokens: torch.Tensor, first: int, at_once: int | None = None
-    ) -> torch.Tensor:
+    def __call__(self, keys: Keys, mask_tokens: torch.Tensor, first: int) -> torch.Tensor:
         """Logits of B prompts.
 
         Args:
             keys: After the last layer.
             mask_tokens: The tokens of the masks that are asked for, shape (B, M, C).
             first: Which of the decoder's masks the first of them is.
-            at_once: Pixels taken through all steps together; None: all.
 
         Returns:
             Shape (B, M, 4h, 4w) float32.
         """
-        n_masks = mask_tokens.shape[1]
-        hyper = [self._hypernetworks[first + i](mask_tokens[:, i]) for i in range(n_masks)]
-        weights = torch.stack(hyper, dim=1).to(self._dtype)
-        rows = [(added.rows @ self._first).to(self._dtype) for added in keys.added]
-        n_pixels = self._cells[0] * self._cells[1]
-        step = at_once or n_pixels
-        parts = []
-        for start in range(0, n_pixels, step):
-            x = self._deconvolve(keys, rows, slice(start, start + step))
-            x = x.view(*x.shape[:2], -1, *self._norm_shape)
-            x = F.gelu(F.layer_norm(x, self._norm_shape, *self._norm))
-            x = F.gelu(F.linear(x, *self._second))
-            x = x.view(len(x), -1, weights.shape[2])
-            parts.append(torch.bmm(weights, x.transpose(1, 2)))
-        return self._in_order(torch.cat(parts, dim=2))
+        hyper = torch.stack(
+            [
+                self._hypernetworks[first + i](mask_tokens[:, i])
+                for i in range(mask_tokens.shape[1])
+            ],
+            dim=1,
+        ).to(self._dtype)
+        x = self._deconvolve(keys)
+        x = x.view(*x.shape[:2], -1, *self._norm_shape)
+        x = F.layer_norm(x, self._norm_shape, *self._norm)
+        x = F.gelu(x)
+        x = F.gelu(F.linear(x, *self._second))
+        return self._in_order(torch.bmm(hyper, x.view(len(x), -1, hyper.shape[2]).transpose(1, 2)))
 
-    def _deconvolve(self, keys: Keys, rows: list[torch.Tensor], pixels: slice) -> torch.Tensor:
-        """The first deconvolution of some pixels, shape (B, pixels, C).
-
-        Args:
-            keys: After the last layer.
-            rows: By layer, `Added.rows` times the deconvolution's weights.
-            pixels: Which.
-        """
-        x = keys.image.upscaled(pixels)
+    def _deconvolve(self, keys: Keys) -> torch.Tensor:
+        """The first deconvolution, shape (B, N, 4 * C/4)."""
+        x = keys.image.upscaled()
         if keys.scale is not None:
-            scale = keys.scale[:, pixels, None].to(x.dtype)
-            x = torch.addcmul(self._bias, x, scale)
-        for added, products in zip(keys.added, rows, strict=True):
-            x = x.baddbmm_(added.mix[:, :, pixels].transpose(1, 2), products)
+            x = torch.addcmul(self._bias, x, keys.scale.to(x.dtype)[:, :, None])
+        for added in keys.added:
+            rows = (added.rows @ self._first).to(x.dtype)
+            x = x.baddbmm_(added.mix.transpose(1, 2), rows)
         return x
 
     def _in_order(self, products: torch.Tensor) -> torch.Tensor:
