@@ -1,5 +1,7 @@
 """What is compared on each path before it counts as equal."""
 
+from functools import partial
+
 import numpy as np
 from label_studio_sdk.converter.brush import decode_rle
 
@@ -34,12 +36,14 @@ def judge_clicks(
     """
     theirs: list[Outcome] = []
     mine: list[Outcome] = []
+    prompts: list[Prompt] = []
     verdict = Verdict()
     for number in range(N_JUDGED):
         prompt = first_click(number, size)
         if path == "later_click":
             best = reference.clicked(prompt, number)[0]
             prompt = later_click(number, size, _logits(best))
+        prompts.append(prompt)
         theirs += reference.clicked(prompt, number)
         found = ours.clicked(prompt, number)
         mine += found
@@ -47,8 +51,10 @@ def judge_clicks(
     if path == "first_click" and not is_exact:
         distance = judge_embedding(reference.features(), ours.features(), EMBEDDING_TOLERANCE)
         verdict = verdict.joined(distance)
-    rule = judge_exact(theirs, mine) if is_exact else judge_close(theirs, mine, n_key=1)
-    return verdict.joined(rule)
+    if not is_exact:
+        return verdict.joined(judge_close(theirs, mine, n_key=1))
+    again = partial(reference.clicked_together, prompts)
+    return verdict.joined(judge_exact(theirs, mine, again=again))
 
 
 def judge_region(ours: Ours, prompt: Prompt, best: Outcome) -> Verdict:

@@ -19,6 +19,9 @@ from benchmarks.speed.outcome import Outcome, box_of
 from sam_backend.masks import rle
 from sam_backend.sam.types import Prompt
 
+POINTS_PER_BATCH = 64
+"""The generator's own default."""
+
 Raw = list[dict[str, object]]
 RawShapes = tuple[torch.Tensor, torch.Tensor, Raw]
 
@@ -36,17 +39,22 @@ class Reference:
 
     def take(self, image: npt.NDArray[np.uint8], points_per_side: int) -> None:
         """Work on an image, RGB, shape (H, W, 3) uint8, and with a grid of so many points."""
-        self._image = image
+        self._image, self._points_per_side = image, points_per_side
         self.predictor.reset_image()
-        self._generator = SamAutomaticMaskGenerator(
+        self._generator = self._make_generator(POINTS_PER_BATCH)
+
+    def _make_generator(self, points_per_batch: int) -> SamAutomaticMaskGenerator:
+        generator = SamAutomaticMaskGenerator(
             self._sam,
-            points_per_side=points_per_side,
+            points_per_side=self._points_per_side,
+            points_per_batch=points_per_batch,
             pred_iou_thresh=self.thresholds.pred_iou_thresh,
             stability_score_thresh=self.thresholds.stability_score_thresh,
             box_nms_thresh=self.thresholds.box_nms_thresh,
             output_mode="uncompressed_rle",  # the cheapest of its three
         )
-        self._generator.predictor = _Remembering(self._sam)
+        generator.predictor = _Remembering(self._sam)
+        return generator
 
     def embed(self) -> None:
         """Encode the image."""
@@ -90,26 +98,32 @@ class Reference:
 
     def clicked(self, prompt: Prompt, number: int) -> list[Outcome]:
         """All masks of a prompt, best predicted IoU first."""
-        masks, ious, logits = self._predict(prompt)
-        order = np.argsort(-ious, kind="stable").tolist()
+        return _by_iou(number, *self._predict(prompt))
+
+    def clicked_together(self, prompts: Sequence[Prompt]) -> list[Outcome]:
+        """The same for prompts with the same parts, decoded in one batch."""
+        xy, labels = self._points(prompts)
+        masks = [p.mask_logits for p in prompts if p.mask_logits is not None]
+        dense = torch.as_tensor(np.stack(masks)[:, None], device=xy.device) if masks else None
+        answers = self.predictor.predict_torch(
+            xy, labels, mask_input=dense, multimask_output=prompts[0].is_ambiguous
+        )
+        arrays = [answer.cpu().numpy() for answer in answers]
         return [
-            Outcome(
-                key=(number, rank),
-                rle=rle.encode(masks[index]),
-                box=box_of(masks[index]),
-                predicted_iou=float(ious[index]),
-                logits=logits[index],
-            )
-            for rank, index in enumerate(order)
+            outcome
+            for number, parts in enumerate(zip(*arrays, strict=True))
+            for outcome in _by_iou(number, *parts)
         ]
 
-    def low_res_logits(self, prompts: Sequence[Prompt]) -> torch.Tensor:
-        """The decoder's answers to lone clicks, one mask of each in turn, shape (N, L, L)."""
+    def _points(self, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
         xy = np.stack([prompt.xy for prompt in prompts])
         moved = self.predictor.transform.apply_coords(xy, self.predictor.original_size)
         points = torch.as_tensor(moved, dtype=torch.float, device=self.predictor.device)
-        labels = torch.ones(points.shape[:2], dtype=torch.int, device=points.device)
-        _, _, logits = self.predictor.predict_torch(points, labels)
+        return points, torch.ones(points.shape[:2], dtype=torch.int, device=points.device)
+
+    def low_res_logits(self, prompts: Sequence[Prompt]) -> torch.Tensor:
+        """The decoder's answers to lone clicks, one mask of each in turn, shape (N, L, L)."""
+        _, _, logits = self.predictor.predict_torch(*self._points(prompts))
         row = torch.arange(len(logits), device=logits.device)
         return logits[row, row % logits.shape[1]].contiguous()
 
@@ -141,27 +155,18 @@ class Reference:
 
     def generated(self, raw: Raw) -> list[Outcome]:
         """What `generate` gave."""
-        size = np.array([self._image.shape[1], self._image.shape[0]])
-        grid = self._generator.point_grids[0] * size
-        ious = torch.cat(self._generator.predictor.told).cpu().numpy()
-        return [self._outcome(record, grid, ious) for record in raw]
+        return self._records(raw, self._generator)
 
-    def _outcome(
-        self,
-        record: dict[str, object],
-        grid: npt.NDArray[np.float64],
-        ious: npt.NDArray[np.float32],
-    ) -> Outcome:
-        [point] = np.array(record["point_coords"])
-        row = int(np.abs(grid - point).sum(axis=1).argmin())
-        index = int(np.abs(ious[row] - record["predicted_iou"]).argmin())
-        return Outcome(
-            key=(*_corners(record["crop_box"]), *np.round(point, 2).tolist(), index),
-            rle=rle.from_coco(record["segmentation"]),
-            box=_corners(record["bbox"]),
-            predicted_iou=float(record["predicted_iou"]),
-            stability=float(record["stability_score"]),
-        )
+    def generated_again(self) -> list[Outcome]:
+        """The same masks, decoded in smaller batches."""
+        generator = self._make_generator(POINTS_PER_BATCH // 4)
+        return self._records(generator.generate(self._image), generator)
+
+    def _records(self, raw: Raw, generator: SamAutomaticMaskGenerator) -> list[Outcome]:
+        size = np.array([self._image.shape[1], self._image.shape[0]])
+        grid = generator.point_grids[0] * size
+        ious = torch.cat(generator.predictor.told).cpu().numpy()
+        return [_record(record, grid, ious) for record in raw]
 
 
 class _Remembering(SamPredictor):
@@ -175,6 +180,41 @@ class _Remembering(SamPredictor):
         answer: tuple[torch.Tensor, ...] = super().predict_torch(*args, **kwargs)
         self.told.append(answer[1])
         return answer
+
+
+def _by_iou(
+    number: int,
+    masks: npt.NDArray[np.bool_],
+    ious: npt.NDArray[np.float32],
+    logits: npt.NDArray[np.float32],
+) -> list[Outcome]:
+    order = np.argsort(-ious, kind="stable").tolist()
+    return [
+        Outcome(
+            key=(number, rank),
+            rle=rle.encode(masks[index]),
+            box=box_of(masks[index]),
+            predicted_iou=float(ious[index]),
+            logits=logits[index],
+        )
+        for rank, index in enumerate(order)
+    ]
+
+
+def _record(
+    record: dict[str, object], grid: npt.NDArray[np.float64], ious: npt.NDArray[np.float32]
+) -> Outcome:
+    """A generator's record; the grid's points and all their predicted IoUs tell its mask index."""
+    [point] = np.array(record["point_coords"])
+    row = int(np.abs(grid - point).sum(axis=1).argmin())
+    index = int(np.abs(ious[row] - record["predicted_iou"]).argmin())
+    return Outcome(
+        key=(*_corners(record["crop_box"]), *np.round(point, 2).tolist(), index),
+        rle=rle.from_coco(record["segmentation"]),
+        box=_corners(record["bbox"]),
+        predicted_iou=float(record["predicted_iou"]),
+        stability=float(record["stability_score"]),
+    )
 
 
 def _box(numbers: Sequence[float]) -> tuple[float, float, float, float]:

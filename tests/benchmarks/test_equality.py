@@ -78,6 +78,16 @@ def test_one_pixel_in_one_mask_of_a_hundred_is_allowed() -> None:
     assert not judge_exact(theirs[:99], ours[:99]).equal  # under 99 %
 
 
+def test_nobody_is_more_equal_to_the_reference_than_itself() -> None:
+    theirs = copies(100)
+    again = [*(moved(one, 1) for one in theirs[:20]), *theirs[20:]]
+    for n_changed, equal in ((20, True), (27, True), (30, False)):  # 20 % and two errors of 4 %
+        ours = [*theirs[n_changed:], *(moved(one, 1) for one in theirs[:n_changed])]
+        verdict = judge_exact(theirs, ours, again=lambda: again)
+        assert verdict.equal == equal
+        assert verdict.figures["identical, reference in another batch"] == 0.8
+
+
 @pytest.mark.parametrize("figures", [{"predicted_iou": 0.88005}, {"stability": 0.95005}])
 def test_a_mask_at_a_threshold_may_be_missing(figures: dict[str, float]) -> None:
     theirs = copies(400)
