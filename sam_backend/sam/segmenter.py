@@ -1,14 +1,14 @@
 """Runs one checkpoint: image to embedding, embedding and prompts to candidates.
 
-Stateless and safe under threads: nothing is written after construction. The results are those of
-`segment_anything.SamPredictor`, whose arithmetic is rearranged to be fast; the tests hold the two
-equal.
+Safe under threads, and stateless but for what the decoder needs of the last few images, which a
+person clicks on again and again. The results are those of `segment_anything.SamPredictor`, whose
+arithmetic is rearranged to be fast; the tests hold the two equal.
 """
 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from segment_anything.modeling import Sam
 
+from sam_backend.sam.bounded_memory import BoundedMemory
 from sam_backend.sam.checkpoints import LoadedModel
 from sam_backend.sam.decoder import Decoded, ImageSide, PromptDecoder
 from sam_backend.sam.encoder import ImageEncoder
@@ -26,6 +27,20 @@ from sam_backend.sam.prompt_tensors import PromptTensors
 from sam_backend.sam.types import Candidate, Embedding, PointMask, Prompt
 
 MAX_PROMPTS_AT_ONCE = 64  # segment_anything's generator's `points_per_batch`
+IMAGE_SIDES_BYTES = 160 * 2**20
+"""Kept of the last images on the device: five with ViT-B in float32, forty with the starter."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Clicked:
+    """An image that was clicked on: holding the embedding keeps its id from being used again."""
+
+    embedding: Embedding
+    side: ImageSide
+
+    @property
+    def n_bytes(self) -> int:
+        return self.side.n_bytes
 
 
 class Segmenter:
@@ -62,6 +77,7 @@ class Segmenter:
         self._prompts = PromptTensors(sam, self._resize)
         self._encoder = ImageEncoder(sam, precision, compiled)
         self._decoder = PromptDecoder(sam, precision.dtype, compiled)
+        self._clicked = BoundedMemory[int, _Clicked](IMAGE_SIDES_BYTES)
         self.mask_side = self._prompts.mask_side
         self.preprocessing = self._resize.key
         self.model_version = model_version(version, weights_sha256, self._resize.side, precision)
@@ -206,10 +222,14 @@ class Segmenter:
 
     @torch.inference_mode()
     def _image_side(self, embedding: Embedding) -> ImageSide:
+        known = self._clicked.get(id(embedding))
+        if known is not None:
+            return known.side
         # a copy: the cached array is read-only and may be shared between threads
-        return self._decoder.image_side(
-            torch.tensor(embedding.features, dtype=torch.float32, device=self.device)
-        )
+        features = torch.tensor(embedding.features, dtype=torch.float32, device=self.device)
+        side = self._decoder.image_side(features)
+        self._clicked.put(id(embedding), _Clicked(embedding, side))
+        return side
 
     @torch.inference_mode()
     def _decode(

@@ -242,3 +242,24 @@ def test_nothing_is_written_after_construction() -> None:
     assert vars(segmenter) == before
     for name, value in segmenter._sam.state_dict().items():
         assert torch.equal(value, weights[name]), name
+
+
+def test_what_is_kept_of_an_image_never_answers_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More images than are kept, each dropped at once, so that its id may name the next one."""
+    sam, prompt = small_sam(), Prompt(np.array([[20.0, 10.0]], np.float32), np.array([True]))
+    side = Segmenter(sam, "v")
+    one = side.embed(picture(30, 40))
+    monkeypatch.setattr(
+        "sam_backend.sam.segmenter.IMAGE_SIDES_BYTES", 2 * side._image_side(one).n_bytes
+    )
+    segmenter = Segmenter(sam, "v")
+    for seed in range(12):
+        image = np.random.default_rng(seed % 5).integers(0, 256, (30, 40, 3), np.uint8)
+        embedding = segmenter.embed(image)
+        for _ in range(2):
+            answer = segmenter.predict(embedding, prompt)[0]
+            fresh = Segmenter(sam, "v").predict(embedding, prompt)[0]
+            np.testing.assert_allclose(answer.logits, fresh.logits, atol=1e-4)
+        del embedding
