@@ -30,6 +30,38 @@ def test_round_trips_and_pycocotools_agrees(mask: Mask) -> None:
         assert np.array_equal(read.counts, runs.counts)
 
 
+@st.composite
+def crops(draw: st.DrawFn) -> tuple[Mask, tuple[int, int], Mask]:
+    """A crop's mask, its place in an image (x before y) and the whole image's mask."""
+    crop = draw(masks)
+    left, right, above, below = (draw(st.integers(0, 9)) for _ in range(4))
+    return crop, (left, above), np.pad(crop, ((above, below), (left, right)))
+
+
+@given(crops())
+@example((np.ones((3, 2), bool), (0, 0), np.ones((3, 2), bool)))
+@example((np.ones((3, 2), bool), (1, 0), np.pad(np.ones((3, 2), bool), ((0, 0), (1, 1)))))
+@example((np.ones((3, 2), bool), (0, 1), np.pad(np.ones((3, 2), bool), ((1, 0), (0, 0)))))
+@example((np.zeros((3, 2), bool), (1, 0), np.zeros((3, 4), bool)))
+def test_a_crop_in_its_image(crop: tuple[Mask, tuple[int, int], Mask]) -> None:
+    mask, at, whole = crop
+    placed = rle.place(rle.encode(mask), at, whole.shape)
+    assert placed.size == whole.shape
+    assert placed.counts.tolist() == rle.encode(whole).counts.tolist()
+
+
+def test_a_crop_with_runs_of_no_pixels() -> None:
+    crop = rle.RLE((2, 2), np.array([0, 1, 0, 1, 1, 0, 1], np.uint32))
+    assert rle.place(crop, (1, 1), (4, 3)).counts.tolist() == [5, 2, 5]
+
+
+@pytest.mark.parametrize("at", [(-1, 0), (0, -1), (2, 0), (0, 3)])
+def test_a_crop_must_lie_within_the_image(at: tuple[int, int]) -> None:
+    crop = rle.encode(np.ones((2, 3), bool))
+    with pytest.raises(InvalidInputError, match="a crop of 3x2 pixels at"):
+        rle.place(crop, at, (4, 4))
+
+
 @given(st.lists(st.integers(0, 2**27), min_size=1, max_size=30))
 def test_compressed_counts_of_any_length(counts: list[int]) -> None:
     total = sum(counts)

@@ -3,45 +3,60 @@
 Imports Numba: import it where it is first needed.
 """
 
+import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from sam_backend.masks.rle import RLE
-from sam_backend.sam.postprocess.kernel import MARGIN, Cuts, Swept, sweep
+from sam_backend.sam.postprocess import plain
+from sam_backend.sam.postprocess.kernel import MARGIN, Cuts, sweep
 from sam_backend.sam.postprocess.resampling import Axis, axis
 from sam_backend.sam.postprocess.types import Frame, MaskShape, stability_of
 
+_Result = TypeVar("_Result")
+
 
 def shapes(logits: torch.Tensor, frame: Frame, threshold: float, offset: float) -> list[MaskShape]:
-    """The masks of finite logits on the CPU, shape (N, L, L) float32."""
-    planes = logits.contiguous().numpy()
+    """The masks of logits on the CPU, shape (N, L, L) float32.
+
+    The kernel tells from the largest logit how far rounding reaches; planes without one (a NaN, an
+    infinity) take the plain way.
+    """
+    planes = logits.contiguous()
+    peaks = planes.abs().amax(dim=(1, 2)).tolist()
     cuts = np.array([threshold - offset, threshold, threshold + offset], np.float32)
     rows, columns = _axes(frame)
 
-    def shape(plane: npt.NDArray[np.float32]) -> MaskShape:
-        margin = np.float32(MARGIN * max(np.abs(plane).max(), np.abs(cuts).max()))
-        swept = _sweep(plane, rows, columns, Cuts(cuts, margin))
+    def shape(plane: torch.Tensor, peak: float) -> MaskShape:
+        if not math.isfinite(peak):
+            return plain.shape(plane, frame, threshold, offset)
+        margin = np.float32(MARGIN * max(peak, abs(threshold) + offset))
+        swept = again_if_not_kept(sweep, plane.numpy(), rows, columns, Cuts(cuts, margin))
         lower_px, area_px, higher_px = swept.n_above.tolist()
         rle = RLE(frame.image_size, swept.counts)
         return MaskShape(rle, swept.box, area_px, stability_of(higher_px, lower_px))
 
     n_threads = min(torch.get_num_threads(), len(planes))
     if n_threads <= 1:
-        return [shape(plane) for plane in planes]
+        return [shape(plane, peak) for plane, peak in zip(planes, peaks, strict=True)]
     with ThreadPoolExecutor(n_threads) as threads:
-        return list(threads.map(shape, planes))
+        return list(threads.map(shape, planes, peaks))
 
 
-def _sweep(plane: npt.NDArray[np.float32], rows: Axis, columns: Axis, cuts: Cuts) -> Swept:
+def again_if_not_kept(function: Callable[..., _Result], *arguments: object) -> _Result:
+    """Calls a function that Numba may compile now, also where its machine code cannot be kept.
+
+    A full disk, say, shows only after the compilation: the second call finds it done.
+    """
     try:
-        return sweep(plane, rows, columns, cuts)
+        return function(*arguments)
     except OSError:
-        # The machine code could not be kept (a full disk); it is in memory by now.
-        return sweep(plane, rows, columns, cuts)
+        return function(*arguments)
 
 
 @lru_cache(maxsize=8)

@@ -63,7 +63,7 @@ def _compiled(function: _Function) -> _Function:
     return cast(_Function, numba.njit(nogil=True, error_model="numpy")(function))
 
 
-def _compiled_and_kept(function: _Function) -> _Function:
+def compiled_and_kept(function: _Function) -> _Function:
     """The same, and keeps the machine code for the next start where a folder can be written."""
     try:
         kept = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
@@ -121,15 +121,42 @@ def _exact_rank(logits: _Floats, rows: Axis, columns: Axis, y: int, x: int, cuts
 
 
 @_compiled
-def _column(turned: _Floats, axis: Axis, x: int, values: _Floats) -> None:
-    """Mixes the image's column x from columns of the logits (rows of `turned`) into `values`."""
-    values[:] = 0
-    for k in range(axis.weights.shape[1]):
-        weight = axis.weights[x, k]
-        if weight != 0:
-            source = turned[axis.first[x] + k]
-            for i in range(len(source)):
-                values[i] += weight * source[i]
+def _turned(logits: _Floats, n_rows: int, n_spare: int) -> _Floats:
+    """The first rows of logits as columns, with columns of zeros after them for weights of 0."""
+    turned = np.zeros((logits.shape[1] + n_spare, n_rows), np.float32)
+    for j in range(logits.shape[1]):
+        for i in range(n_rows):
+            turned[j, i] = logits[i, j]
+    return turned
+
+
+@_compiled
+def _busy(turned: _Floats, cuts: Cuts) -> tuple[int, int, int, int]:
+    """The columns and rows, from and to, outside of which all is surely below every cut."""
+    left, right, top, bottom = len(turned), 0, turned.shape[1], 0
+    for j in range(len(turned)):
+        for i in range(turned.shape[1]):
+            if turned[j, i] > cuts.values[0] - cuts.margin:
+                left, right = min(left, j), j + 1
+                top, bottom = min(top, i), max(bottom, i + 1)
+    return left, right, top, bottom
+
+
+@_compiled
+def _column(turned: _Floats, axis: Axis, x: int, start: int, stop: int, values: _Floats) -> None:
+    """Mixes the image's column x from columns of the logits into `values`, at some of the rows."""
+    values[start:stop] = 0
+    for k in range(0, axis.weights.shape[1], 4):
+        j = axis.first[x] + k
+        a, b, c, d = turned[j], turned[j + 1], turned[j + 2], turned[j + 3]
+        wa, wb, wc, wd = (
+            axis.weights[x, k],
+            axis.weights[x, k + 1],
+            axis.weights[x, k + 2],
+            axis.weights[x, k + 3],
+        )
+        for i in range(start, stop):
+            values[i] += wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i]
 
 
 @_compiled
@@ -149,13 +176,24 @@ def _pixel(values: _Floats, axis: Axis, y: int) -> np.float32:
 
 
 @_compiled
-def _rank_rows(values: _Floats, cuts: Cuts, n_rows: int, ranks: _Bytes, is_mixed: _Bytes) -> None:
-    """Ranks a column's values at the logits' rows; marks pairs that pixels between must mix."""
-    for i in range(n_rows):
-        ranks[i] = _rank(values[i], cuts)
-    ranks[n_rows:] = ranks[n_rows - 1]
-    for i in range(len(ranks) - 1):
-        is_mixed[i] = (ranks[i] != ranks[i + 1]) | (ranks[i] == UNCERTAIN)
+def _rank_rows(
+    values: _Floats,
+    cuts: Cuts,
+    start: int,
+    stop: int,
+    n_rows: int,
+    ranks: _Bytes,
+    is_mixed: _Bytes,
+) -> None:
+    """Ranks a column's values at some of its rows; marks pairs that pixels between must mix."""
+    # Slices: their indexes cannot be negative, and the loops become vector instructions.
+    some, ranked = values[start:stop], ranks[start:stop]
+    for i in range(len(some)):
+        ranked[i] = _rank(some[i], cuts)
+    ranks[n_rows:] = ranks[n_rows - 1]  # the one outside of the logits, if there is one
+    next_ranks, marks = ranks[start + 1 : stop + 1], is_mixed[start:stop]
+    for i in range(len(next_ranks)):
+        marks[i] = (ranked[i] != next_ranks[i]) | (ranked[i] == UNCERTAIN)
 
 
 @_compiled
@@ -201,7 +239,7 @@ def _stretches(
     return n
 
 
-@_compiled_and_kept
+@compiled_and_kept
 def sweep(logits: _Floats, rows: Axis, columns: Axis, cuts: Cuts) -> Swept:
     """The mask of one plane of finite logits.
 
@@ -217,8 +255,11 @@ def sweep(logits: _Floats, rows: Axis, columns: Axis, cuts: Cuts) -> Swept:
     height, width = len(rows.first), len(columns.first)
     n_pairs = len(rows.touched_from)
     n_rows = min(n_pairs + 1, len(logits))
-    turned = logits[:n_rows].T.copy()
-    values = np.zeros(n_pairs + 1 + rows.weights.shape[1], np.float32)
+    reach = rows.weights.shape[1]
+    turned = _turned(logits, n_rows, columns.weights.shape[1])
+    left, right, top, bottom = _busy(turned, cuts)
+    start, stop = max(top - reach, 0), min(bottom + reach, n_rows)
+    values = np.zeros(n_pairs + 1 + reach, np.float32)
     ranks = np.zeros(n_pairs + 1, np.uint8)
     is_mixed = np.zeros(-(-n_pairs // 8) * 8, np.uint8)
     eights = is_mixed.view(np.uint64)  # most are 0: eight pairs are passed over at once
@@ -228,9 +269,12 @@ def sweep(logits: _Floats, rows: Axis, columns: Axis, cuts: Cuts) -> Swept:
     n_lower, n_mask, n_higher = 0, 0, 0
     x0, y0, x1, y1 = width, height, -1, -1
     for x in range(width):
-        _column(turned, columns, x, values)
-        _rank_rows(values, cuts, n_rows, ranks, is_mixed)
-        n = _stretches(logits, rows, columns, x, values, cuts, ranks, eights, stops, found)
+        if left < columns.first[x] + columns.weights.shape[1] and columns.first[x] < right:
+            _column(turned, columns, x, start, stop, values)
+            _rank_rows(values, cuts, start, stop, n_rows, ranks, is_mixed)
+            n = _stretches(logits, rows, columns, x, values, cuts, ranks, eights, stops, found)
+        else:
+            n, stops[0], found[0] = 1, height, 0
         if n_runs + n + 1 > len(counts):
             longer = np.empty(2 * (len(counts) + n), np.uint32)
             longer[:n_runs] = counts[:n_runs]
