@@ -16,7 +16,7 @@ import torch
 from segment_anything.modeling.image_encoder import get_rel_pos
 from torch.nn import functional as F
 
-PLAIN_BLOCK_BYTES: Final = 4 << 20
+PLAIN_BLOCK_BYTES: Final = 2 << 20
 """Of a block of logits on a CPU: its caches keep them from the product to the softmax."""
 FUSED_BLOCK_BYTES: Final = 16 << 20
 """Of a block of masks on a CPU: its fused kernel is fastest from 768 queries on."""
@@ -70,7 +70,7 @@ class PositionTables:
         Returns:
             Shapes (G, N, H) and (G, N, W): what is added for keys of each row and each column.
         """
-        grid = q.unflatten(1, (len(self.rows), len(self.columns)))
+        grid = q.reshape(len(q), len(self.rows), len(self.columns), -1)
         by_row = torch.einsum("grwc,rkc->grwk", grid, self.rows)
         by_column = torch.einsum("grwc,wkc->grwk", grid, self.columns)
         return by_row.flatten(1, 2), by_column.flatten(1, 2)

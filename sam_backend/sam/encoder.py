@@ -37,17 +37,21 @@ class ImageEncoder:
                 could be relied on.
             precision: Of the arithmetic. Weights of the linear layers are copied but for
                 float32 on a GPU: laid out for the CPU's kernels or in another dtype.
-            compiled: Have torch.compile fuse what lies between the matrix products.
+            compiled: Have torch.compile fuse what lies between the matrix products on a GPU. A CPU
+                gains nothing: there oneDNN has GELU in the product already, the rest is 5 % of a
+                block, and with attention's blocks in it compiling takes minutes.
             attention: How to compute attention in all blocks, or what chooses for a case; None: an
                 `AttentionChoice` of its own, so a measurement for each new kind of block.
 
         Raises:
-            InvalidInputError: `compiled` without a C++ compiler.
+            InvalidInputError: There is no compiler for `compiled`.
         """
         encoder = sam.image_encoder
         self._device = torch.device(sam.device)
         self._dtype = precision.dtype
-        if compiled:
+        self._one_by_one = compiled or self._device.type == "cpu"
+        compiles = compiled and self._device.type != "cpu"
+        if compiles:
             check_compiler(self._device)
         cells = int(sam.prompt_encoder.image_embedding_size[0])
         with torch.no_grad():
@@ -59,7 +63,7 @@ class ImageEncoder:
         for block in self._blocks:
             case = block.case(self._device)
             block.way = choose if isinstance(choose, Attention) else choose(case)
-            if compiled:
+            if compiles:
                 block.compile()
         self.attention = tuple(block.way for block in self._blocks)
 
@@ -67,7 +71,8 @@ class ImageEncoder:
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """Encodes images.
 
-        On a CPU one after the other: together they would only fall out of its caches.
+        One after the other on a CPU, since together they would only fall out of its caches, and
+        when compiled, since each size of a batch would be compiled anew.
 
         Args:
             pixels: Shape (B, 3, S, S) float32, normalised and padded as `Sam.preprocess` does.
@@ -75,7 +80,7 @@ class ImageEncoder:
         Returns:
             Shape (B, C, h, w) float32, contiguous.
         """
-        if self._device.type == "cpu":
+        if self._one_by_one:
             return torch.cat([self._features(image) for image in torch.split(pixels, 1)])
         return self._features(pixels)
 

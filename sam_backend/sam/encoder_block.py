@@ -89,7 +89,8 @@ class EncoderBlock(nn.Module):
             qkv = filled
         parts = qkv.view(images, down, side, across, side, 3, self.heads, -1)
         apart = parts.permute(5, 0, 1, 3, 6, 2, 4, 7)
-        return apart.reshape(3, images * down * across * self.heads, side * side, -1)
+        heads = apart.reshape(3, images * down * across * self.heads, side * side, -1)
+        return heads.contiguous()  # matrix products of strided heads copy them for every block
 
     def _grid(self, mixed: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """(G, N, d) put together again, without what filled windows up; the shape of `like`."""

@@ -54,7 +54,6 @@ class PackedLinear(nn.Module):
         bias = None if layer.bias is None else layer.bias.detach().to(dtype)
         return cls(torch.ops.mkldnn._reorder_linear_weight(weight, PART_TOKENS), bias, gelu)
 
-    @torch.compiler.disable  # its packed weights are opaque to the tracer
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Maps `x`, shape (..., in), to (..., out); both of the weights' dtype."""
         y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(

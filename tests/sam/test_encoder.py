@@ -8,11 +8,11 @@ import pytest
 import torch
 from segment_anything.modeling import ImageEncoderViT, Sam
 
-from sam_backend.errors import InvalidInputError
 from sam_backend.sam import checkpoints
 from sam_backend.sam.attention import Attention
 from sam_backend.sam.attention_choice import AttentionCase
 from sam_backend.sam.encoder import ImageEncoder
+from sam_backend.sam.encoder_block import EncoderBlock
 from sam_backend.sam.precision import Precision
 from tests.sam.networks import random_starter, small_sam
 
@@ -20,13 +20,15 @@ STARTERS = Path(__file__).parents[2] / "model_store"
 RELATIVE_L2 = {Precision.FLOAT32: 1e-5, Precision.BFLOAT16: 1.5e-2, Precision.INT8: 6e-2}
 
 
-def two_blocks_of_vit_b() -> Sam:
-    """ViT-B's sizes, a window and a global block: windows do not divide its grid."""
+def narrow_vit_b(heads: int = 2) -> Sam:
+    """ViT-B's grid, heads and windows, which do not divide the grid; only fewer heads, 2 blocks."""
     sam = small_sam()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         sam.image_encoder = ImageEncoderViT(
+            embed_dim=64 * heads,
             depth=2,
+            num_heads=heads,
             norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
             use_rel_pos=True,
             window_size=14,
@@ -72,7 +74,7 @@ def test_it_is_the_reference(
 
 @pytest.fixture(scope="module")
 def vit_b() -> tuple[Sam, torch.Tensor]:
-    sam = with_positions(two_blocks_of_vit_b())
+    sam = with_positions(narrow_vit_b())
     with torch.inference_mode():
         return sam, sam.image_encoder(pixels(sam))
 
@@ -153,11 +155,17 @@ def test_without_a_choice_it_measures() -> None:
     torch.testing.assert_close(ImageEncoder(sam)(pixels(sam)), want, rtol=0, atol=1e-5)
 
 
-def test_compiled_needs_a_compiler_and_says_so() -> None:
-    from torch._inductor import config
-
-    with (
-        config.patch({"cpp.cxx": ("no-such-compiler",)}),
-        pytest.raises(InvalidInputError, match=r"C\+\+ compiler"),
-    ):
-        ImageEncoder(small_sam(), compiled=True)
+@pytest.mark.parametrize("way", Attention)
+def test_blocks_can_be_traced_whole_as_a_gpu_compiles_them(
+    monkeypatch: pytest.MonkeyPatch, way: Attention
+) -> None:
+    monkeypatch.setattr(torch._C, "_has_mkldnn", False)  # layers as on a GPU
+    sam = with_positions(small_sam(80))
+    tokens = torch.randn(1, 5, 5, 32)
+    for block in sam.image_encoder.blocks:
+        ours = EncoderBlock(block, 5, Precision.FLOAT32)
+        ours.way = way
+        traced = torch.compile(ours, backend="aot_eager", fullgraph=True)
+        with torch.inference_mode():
+            got = traced(tokens.clone())
+            torch.testing.assert_close(got, block(tokens), rtol=0, atol=1e-5)
