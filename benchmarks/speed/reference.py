@@ -158,8 +158,8 @@ class Reference:
         return self._records(raw, self._generator)
 
     def generated_again(self) -> list[Outcome]:
-        """The same masks, decoded in smaller batches."""
-        generator = self._make_generator(POINTS_PER_BATCH // 4)
+        """The same masks, decoded one click at a time."""
+        generator = self._make_generator(points_per_batch=1)
         return self._records(generator.generate(self._image), generator)
 
     def _records(self, raw: Raw, generator: SamAutomaticMaskGenerator) -> list[Outcome]:
