@@ -14,9 +14,9 @@ import torch
 
 from sam_backend.sam.attention import Attention, PositionTables, attend
 
-_ROUNDS: Final = 3
-_CPU_LOGITS: Final = 1 << 25
-"""Logits of a measurement on a CPU at most: two of ViT-B's twelve heads of global attention."""
+_ROUNDS: Final = 2
+_CPU_LOGITS: Final = 1 << 24
+"""Logits of a measurement on a CPU at most: one of ViT-B's twelve heads of global attention."""
 
 
 @dataclass(frozen=True, slots=True)
