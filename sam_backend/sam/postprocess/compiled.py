@@ -4,10 +4,8 @@ Imports Numba: import it where it is first needed.
 """
 
 import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,10 +13,9 @@ import torch
 from sam_backend.masks.rle import RLE
 from sam_backend.sam.postprocess import plain
 from sam_backend.sam.postprocess.kernel import MARGIN, Cuts, sweep
+from sam_backend.sam.postprocess.machine_code import again_if_not_kept
 from sam_backend.sam.postprocess.resampling import Axis, axis
 from sam_backend.sam.postprocess.types import Frame, MaskShape, stability_of
-
-_Result = TypeVar("_Result")
 
 
 def shapes(logits: torch.Tensor, frame: Frame, threshold: float, offset: float) -> list[MaskShape]:
@@ -46,17 +43,6 @@ def shapes(logits: torch.Tensor, frame: Frame, threshold: float, offset: float) 
         return [shape(plane, peak) for plane, peak in zip(planes, peaks, strict=True)]
     with ThreadPoolExecutor(n_threads) as threads:
         return list(threads.map(shape, planes, peaks))
-
-
-def again_if_not_kept(function: Callable[..., _Result], *arguments: object) -> _Result:
-    """Calls a function that Numba may compile now, also where its machine code cannot be kept.
-
-    A full disk, say, shows only after the compilation: the second call finds it done.
-    """
-    try:
-        return function(*arguments)
-    except OSError:
-        return function(*arguments)
 
 
 @lru_cache(maxsize=8)

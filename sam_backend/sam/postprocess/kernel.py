@@ -9,19 +9,19 @@ pixels between rows of different ranks are computed one by one.
 Sums are made in another order than torch makes them. Values that rounding could bring to the other
 side of a cut are therefore computed again in torch's order, and the masks are its own.
 
-This module imports Numba, which takes half a second: import it where it is first needed.
+All of it is in this one file because Numba takes kept machine code for valid until the file of the
+function it was made of changes; it does not look at other files. This module imports Numba, which
+takes half a second: import it where it is first needed.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from sam_backend.sam.postprocess.machine_code import compiled_and_kept, part
 from sam_backend.sam.postprocess.resampling import Axis, Resize
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 _Floats = npt.NDArray[np.float32]
 _Bytes = npt.NDArray[np.uint8]
 
@@ -44,6 +44,35 @@ class Cuts(NamedTuple):
     margin: np.float32
 
 
+class Scratch(NamedTuple):
+    """Room for one column of the image, used again for the next.
+
+    Attributes:
+        values: The column at the logits' rows, shape (R,) float32.
+        ranks: Of those and of one more row, outside of the logits, shape (P + 1,) uint8.
+        is_mixed: Whether a row and the next differ in rank, shape (P or some more,) uint8.
+        ranges: As `_mixed_ranges` finds them, shape (P, 3) int64.
+        pixels: The column at the image's rows, only where it is mixed, shape (H,) float32.
+        pixel_ranks: Of those, shape (H,) uint8.
+        is_change: Whether a pixel's rank is another one than the pixel's before, or uncertain,
+            shape (H or some more,) uint8.
+        places: Where bytes are marked, shape (P or H, the larger,) int64.
+        begins: First pixels of stretches of one rank, then H, shape (H + 1,) int64.
+        found: Ranks of the stretches, shape (H,) uint8.
+    """
+
+    values: _Floats
+    ranks: _Bytes
+    is_mixed: _Bytes
+    ranges: npt.NDArray[np.int64]
+    pixels: _Floats
+    pixel_ranks: _Bytes
+    is_change: _Bytes
+    places: npt.NDArray[np.int64]
+    begins: npt.NDArray[np.int64]
+    found: _Bytes
+
+
 class Swept(NamedTuple):
     """What one sweep over the image finds.
 
@@ -58,21 +87,7 @@ class Swept(NamedTuple):
     n_above: npt.NDArray[np.int64]
 
 
-def _compiled(function: _Function) -> _Function:
-    """Compiles at the first call, for this machine, and frees other threads while it runs."""
-    return cast(_Function, numba.njit(nogil=True, error_model="numpy")(function))
-
-
-def compiled_and_kept(function: _Function) -> _Function:
-    """The same, and keeps the machine code for the next start where a folder can be written."""
-    try:
-        kept = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # Numba found none
-        return _compiled(function)
-    return cast(_Function, kept)
-
-
-@_compiled
+@part
 def _rank(value: np.float32, cuts: Cuts) -> int:
     """The number of cuts that a value lies above, 0 to 3; UNCERTAIN close to one."""
     low, middle, high, margin = cuts.values[0], cuts.values[1], cuts.values[2], cuts.margin
@@ -81,14 +96,14 @@ def _rank(value: np.float32, cuts: Cuts) -> int:
     return at_least if at_least == at_most else UNCERTAIN
 
 
-@_compiled
+@part
 def _mix(first: np.float32, second: np.float32, weights: _Floats, index: int) -> np.float32:
     """A bilinear step as torch's machine code does it: the second product is added unrounded."""
     start = np.float64(np.float32(first * weights[index, 0]))
     return np.float32(start + np.float64(second) * np.float64(weights[index, 1]))
 
 
-@_compiled
+@part
 def _input_value(logits: _Floats, rows: Resize, columns: Resize, y: int, x: int) -> np.float32:
     """The value at pixel x, y of the model's input, as torch computes it."""
     above, below = rows.first[y], rows.second[y]
@@ -98,7 +113,7 @@ def _input_value(logits: _Floats, rows: Resize, columns: Resize, y: int, x: int)
     return _mix(upper, lower, rows.weights, y)
 
 
-@_compiled
+@part
 def _exact_rank(logits: _Floats, rows: Axis, columns: Axis, y: int, x: int, cuts: Cuts) -> int:
     """The number of cuts below pixel x, y of the image, computed in torch's order."""
     above, below = rows.to_image.first[y], rows.to_image.second[y]
@@ -120,122 +135,156 @@ def _exact_rank(logits: _Floats, rows: Axis, columns: Axis, y: int, x: int, cuts
     return int(value > cuts.values[0]) + int(value > cuts.values[1]) + int(value > cuts.values[2])
 
 
-@_compiled
-def _turned(logits: _Floats, n_rows: int, n_spare: int) -> _Floats:
-    """The first rows of logits as columns, with columns of zeros after them for weights of 0."""
-    turned = np.zeros((logits.shape[1] + n_spare, n_rows), np.float32)
+@part
+def _turned(logits: _Floats, n_rows: int, spare: int) -> _Floats:
+    """The first rows of logits as columns, with zeros beyond their ends for weights of 0."""
+    turned = np.zeros((logits.shape[1] + spare, n_rows + spare), np.float32)
     for j in range(logits.shape[1]):
         for i in range(n_rows):
             turned[j, i] = logits[i, j]
     return turned
 
 
-@_compiled
-def _busy(turned: _Floats, cuts: Cuts) -> tuple[int, int, int, int]:
+@part
+def _busy(turned: _Floats, cuts: Cuts, spare: int) -> tuple[int, int, int, int]:
     """The columns and rows, from and to, outside of which all is surely below every cut."""
-    left, right, top, bottom = len(turned), 0, turned.shape[1], 0
-    for j in range(len(turned)):
-        for i in range(turned.shape[1]):
+    n_columns, n_rows = turned.shape[0] - spare, turned.shape[1] - spare
+    left, right, top, bottom = n_columns, 0, n_rows, 0
+    for j in range(n_columns):
+        for i in range(n_rows):
             if turned[j, i] > cuts.values[0] - cuts.margin:
                 left, right = min(left, j), j + 1
                 top, bottom = min(top, i), max(bottom, i + 1)
     return left, right, top, bottom
 
 
-@_compiled
-def _column(turned: _Floats, axis: Axis, x: int, start: int, stop: int, values: _Floats) -> None:
+@part
+def _tall(turned: _Floats, axis: Axis, left: int, right: int, start: int, stop: int) -> _Floats:
+    """Some columns of the logits at some of the image's rows; what lies beyond is not set."""
+    tall = np.empty((turned.shape[0], len(axis.first)), np.float32)
+    for j in range(left, right):
+        source, target = turned[j], tall[j]
+        for y in range(start, stop):
+            i = axis.first[y]
+            value = np.float32(0)
+            for k in range(0, axis.weights.shape[1], 4):
+                value += (
+                    axis.weights[y, k] * source[i + k]
+                    + axis.weights[y, k + 1] * source[i + k + 1]
+                    + axis.weights[y, k + 2] * source[i + k + 2]
+                    + axis.weights[y, k + 3] * source[i + k + 3]
+                )
+            target[y] = value
+    return tall
+
+
+@part
+def _column(sources: _Floats, axis: Axis, x: int, start: int, stop: int, values: _Floats) -> None:
     """Mixes the image's column x from columns of the logits into `values`, at some of the rows."""
-    values[start:stop] = 0
+    # Slices: their indexes cannot be negative, and the loops become vector instructions.
+    some = values[start:stop]
+    some[:] = 0
     for k in range(0, axis.weights.shape[1], 4):
         j = axis.first[x] + k
-        a, b, c, d = turned[j], turned[j + 1], turned[j + 2], turned[j + 3]
-        wa, wb, wc, wd = (
-            axis.weights[x, k],
-            axis.weights[x, k + 1],
-            axis.weights[x, k + 2],
-            axis.weights[x, k + 3],
-        )
-        for i in range(start, stop):
-            values[i] += wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i]
+        a, b = sources[j, start:stop], sources[j + 1, start:stop]
+        c, d = sources[j + 2, start:stop], sources[j + 3, start:stop]
+        of_a, of_b = axis.weights[x, k], axis.weights[x, k + 1]
+        of_c, of_d = axis.weights[x, k + 2], axis.weights[x, k + 3]
+        for i in range(len(some)):
+            some[i] += of_a * a[i] + of_b * b[i] + of_c * c[i] + of_d * d[i]
 
 
-@_compiled
-def _pixel(values: _Floats, axis: Axis, y: int) -> np.float32:
-    """Mixes pixel y from a column's values; four neighbours at a time."""
-    first, weights = axis.first[y], axis.weights
-    value = np.float32(0)
-    for k in range(0, weights.shape[1], 4):
-        i = first + k
-        value += (
-            weights[y, k] * values[i]
-            + weights[y, k + 1] * values[i + 1]
-            + weights[y, k + 2] * values[i + 2]
-            + weights[y, k + 3] * values[i + 3]
-        )
-    return value
-
-
-@_compiled
-def _rank_rows(
-    values: _Floats,
-    cuts: Cuts,
-    start: int,
-    stop: int,
-    n_rows: int,
-    ranks: _Bytes,
-    is_mixed: _Bytes,
-) -> None:
-    """Ranks a column's values at some of its rows; marks pairs that pixels between must mix."""
-    # Slices: their indexes cannot be negative, and the loops become vector instructions.
+@part
+def _rank_some(values: _Floats, cuts: Cuts, start: int, stop: int, ranks: _Bytes) -> None:
     some, ranked = values[start:stop], ranks[start:stop]
     for i in range(len(some)):
         ranked[i] = _rank(some[i], cuts)
-    ranks[n_rows:] = ranks[n_rows - 1]  # the one outside of the logits, if there is one
-    next_ranks, marks = ranks[start + 1 : stop + 1], is_mixed[start:stop]
-    for i in range(len(next_ranks)):
-        marks[i] = (ranked[i] != next_ranks[i]) | (ranked[i] == UNCERTAIN)
 
 
-@_compiled
-def _stretches(
-    logits: _Floats,
-    rows: Axis,
-    columns: Axis,
-    x: int,
-    values: _Floats,
-    cuts: Cuts,
-    ranks: _Bytes,
-    eights: npt.NDArray[np.uint64],
-    stops: npt.NDArray[np.int64],
-    found: _Bytes,
-) -> int:
-    """Cuts the image's column x into stretches of one rank each.
+@part
+def _mark(ranks: _Bytes, start: int, stop: int, marks: _Bytes) -> None:
+    """Marks the first of some ranks, and those that are uncertain or differ from the one before."""
+    marks[start] = 1
+    before, here, some = ranks[start : stop - 1], ranks[start + 1 : stop], marks[start + 1 : stop]
+    for i in range(len(here)):
+        some[i] = (here[i] != before[i]) | (here[i] == UNCERTAIN)
 
-    `stops` gets the pixel after each stretch, `found` its rank; returns how many there are.
+
+@part
+def _mark_pairs(start: int, stop: int, n_rows: int, room: Scratch) -> None:
+    """Marks pairs of rows that the pixels between must mix."""
+    ranks = room.ranks
+    ranks[n_rows:] = ranks[n_rows - 1]
+    here, after, some = ranks[start:stop], ranks[start + 1 : stop + 1], room.is_mixed[start:stop]
+    for i in range(len(after)):
+        some[i] = (here[i] != after[i]) | (here[i] == UNCERTAIN)
+
+
+@part
+def _marked(marks: _Bytes, start: int, stop: int, places: npt.NDArray[np.int64]) -> int:
+    """Writes where bytes are not 0 to `places`; returns how many are not."""
+    n = 0
+    eights = marks.view(np.uint64)
+    for eight in range(start // 8, -(-stop // 8)):
+        if eights[eight] != 0:  # most are 0: eight bytes passed over at once
+            for place in range(max(8 * eight, start), min(8 * eight + 8, stop)):
+                if marks[place]:
+                    places[n] = place
+                    n += 1
+    return n
+
+
+@part
+def _mixed_ranges(axis: Axis, room: Scratch) -> int:
+    """Where a column's pixels mix rows of different ranks.
+
+    `room.ranges` gets first pixel, pixel after the last and the row whose rank the pixels before
+    have; returns how many ranges there are.
     """
+    n, ranges = 0, room.ranges
+    for k in range(_marked(room.is_mixed, 0, len(axis.touched_from), room.places)):
+        pair = room.places[k]
+        if n > 0 and axis.touched_from[pair] <= ranges[n - 1, 1]:
+            ranges[n - 1, 1] = axis.touched_to[pair]
+        else:
+            ranges[n, 0], ranges[n, 1] = axis.touched_from[pair], axis.touched_to[pair]
+            ranges[n, 2] = pair
+            n += 1
+    return n
+
+
+@part
+def _add(n: int, y: int, rank: int, room: Scratch) -> int:
+    """Adds a stretch to the n before it, unless it goes on with the last one's rank."""
+    if n > 0 and room.found[n - 1] == rank:
+        return n
+    room.begins[n], room.found[n] = y, rank
+    return n + 1
+
+
+@part
+def _stretches(
+    logits: _Floats, tall: _Floats, rows: Axis, columns: Axis, x: int, cuts: Cuts, room: Scratch
+) -> int:
+    """Cuts the image's column x into stretches of one rank each; returns how many there are."""
     n, y = 0, 0
-    for eight in range(len(eights)):
-        if eights[eight] == 0:
-            continue
-        for pair in range(8 * eight, min(8 * eight + 8, len(rows.touched_from))):
-            if not (eights[eight] >> np.uint64(8 * (pair - 8 * eight))) & np.uint64(1):
-                continue
-            start, stop = rows.touched_from[pair], rows.touched_to[pair]
-            if start > y:
-                stops[n], found[n] = start, ranks[pair]
-                n, y = n + 1, start
-            while y < stop:
-                rank = _rank(_pixel(values, rows, y), cuts)
-                if rank == UNCERTAIN:
-                    rank = _exact_rank(logits, rows, columns, y, x, cuts)
-                if n > 0 and found[n - 1] == rank:
-                    n -= 1
-                y += 1
-                stops[n], found[n] = y, rank
-                n += 1
+    for k in range(_mixed_ranges(rows, room)):
+        start, stop = room.ranges[k, 0], room.ranges[k, 1]
+        if start > y:
+            n = _add(n, y, room.ranks[room.ranges[k, 2]], room)
+        _column(tall, columns, x, start, stop, room.pixels)
+        _rank_some(room.pixels, cuts, start, stop, room.pixel_ranks)
+        _mark(room.pixel_ranks, start, stop, room.is_change)
+        for c in range(_marked(room.is_change, start, stop, room.places)):
+            y = room.places[c]
+            rank = room.pixel_ranks[y]
+            if rank == UNCERTAIN:
+                rank = _exact_rank(logits, rows, columns, y, x, cuts)
+            n = _add(n, y, rank, room)
+        y = stop
     if y < len(rows.first):
-        stops[n], found[n] = len(rows.first), ranks[-1]
-        n += 1
+        n = _add(n, y, room.ranks[-1], room)
+    room.begins[n] = len(rows.first)
     return n
 
 
@@ -255,33 +304,49 @@ def sweep(logits: _Floats, rows: Axis, columns: Axis, cuts: Cuts) -> Swept:
     height, width = len(rows.first), len(columns.first)
     n_pairs = len(rows.touched_from)
     n_rows = min(n_pairs + 1, len(logits))
-    reach = rows.weights.shape[1]
-    turned = _turned(logits, n_rows, columns.weights.shape[1])
-    left, right, top, bottom = _busy(turned, cuts)
-    start, stop = max(top - reach, 0), min(bottom + reach, n_rows)
-    values = np.zeros(n_pairs + 1 + reach, np.float32)
-    ranks = np.zeros(n_pairs + 1, np.uint8)
-    is_mixed = np.zeros(-(-n_pairs // 8) * 8, np.uint8)
-    eights = is_mixed.view(np.uint64)  # most are 0: eight pairs are passed over at once
-    stops, found = np.empty(height, np.int64), np.empty(height, np.uint8)
+    spare = max(rows.weights.shape[1], columns.weights.shape[1])
+    turned = _turned(logits, n_rows, spare)
+    left, right, top, bottom = _busy(turned, cuts, spare)
+    start, stop = max(top - spare, 0), min(bottom + spare, n_rows)
+    tall = _tall(
+        turned,
+        rows,
+        max(left - spare, 0),
+        min(right + spare, len(turned)),
+        rows.touched_from[start],
+        rows.touched_to[min(stop, n_pairs) - 1],
+    )
+    room = Scratch(
+        values=np.empty(n_rows, np.float32),
+        ranks=np.zeros(n_pairs + 1, np.uint8),
+        is_mixed=np.zeros(-(-n_pairs // 8) * 8, np.uint8),
+        ranges=np.empty((n_pairs, 3), np.int64),
+        pixels=np.empty(height, np.float32),
+        pixel_ranks=np.empty(height, np.uint8),
+        is_change=np.zeros(-(-height // 8) * 8, np.uint8),
+        places=np.empty(max(n_pairs, height), np.int64),
+        begins=np.empty(height + 1, np.int64),
+        found=np.empty(height, np.uint8),
+    )
+    begins, found = room.begins, room.found
     counts = np.empty(4 * (height + width), np.uint32)
     n_runs, run_start, is_on = 0, 0, False
     n_lower, n_mask, n_higher = 0, 0, 0
     x0, y0, x1, y1 = width, height, -1, -1
     for x in range(width):
         if left < columns.first[x] + columns.weights.shape[1] and columns.first[x] < right:
-            _column(turned, columns, x, start, stop, values)
-            _rank_rows(values, cuts, start, stop, n_rows, ranks, is_mixed)
-            n = _stretches(logits, rows, columns, x, values, cuts, ranks, eights, stops, found)
+            _column(turned, columns, x, start, stop, room.values)
+            _rank_some(room.values, cuts, start, stop, room.ranks)
+            _mark_pairs(start, stop, n_rows, room)
+            n = _stretches(logits, tall, rows, columns, x, cuts, room)
         else:
-            n, stops[0], found[0] = 1, height, 0
+            n, begins[0], begins[1], found[0] = 1, 0, height, 0
         if n_runs + n + 1 > len(counts):
             longer = np.empty(2 * (len(counts) + n), np.uint32)
             longer[:n_runs] = counts[:n_runs]
             counts = longer
-        y = 0
         for k in range(n):
-            length = stops[k] - y
+            y, length = begins[k], begins[k + 1] - begins[k]
             n_lower += length * (found[k] >= 1)
             n_mask += length * (found[k] >= 2)
             n_higher += length * (found[k] >= 3)
@@ -289,8 +354,7 @@ def sweep(logits: _Floats, rows: Axis, columns: Axis, cuts: Cuts) -> Swept:
                 counts[n_runs] = x * height + y - run_start
                 n_runs, run_start, is_on = n_runs + 1, x * height + y, not is_on
             if is_on:
-                x0, y0, x1, y1 = min(x0, x), min(y0, y), x, max(y1, stops[k] - 1)
-            y = stops[k]
+                x0, y0, x1, y1 = min(x0, x), min(y0, y), x, max(y1, begins[k + 1] - 1)
     counts[n_runs] = width * height - run_start
     box = np.array([x0, y0, x1, y1]) if n_mask else np.zeros(4, np.int64)
     return Swept(counts[: n_runs + 1].copy(), box, np.array([n_lower, n_mask, n_higher]))

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sam_backend.sam.postprocess.compiled import again_if_not_kept
-from sam_backend.sam.postprocess.kernel import compiled_and_kept
+from sam_backend.sam.postprocess.machine_code import again_if_not_kept, compiled_and_kept
 
 SOURCE = "def twice(number):\n    return 2 * number\n"
 
