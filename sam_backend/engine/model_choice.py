@@ -1,8 +1,10 @@
 """Which checkpoint is served: the one that the settings name, else the store's champion."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sam_backend.engine.served_model import Checkpoint
+from sam_backend.sam import postprocess
 from sam_backend.sam.checkpoints import choose_device, load
 from sam_backend.sam.families import FAMILIES, family_named
 from sam_backend.sam.precision import choose_precision
@@ -60,7 +62,10 @@ class ModelChoice:
         return [self._version(entry) for entry in known]
 
     def _load(self, folder: Path) -> Segmenter:
-        segmenter = Segmenter.of(load(folder, self.device), self.precision, self._is_compiled)
+        with ThreadPoolExecutor(1, "kernel") as beside:  # compiled at the first start: 10 s
+            kernel = beside.submit(postprocess.warm_up)
+            segmenter = Segmenter.of(load(folder, self.device), self.precision, self._is_compiled)
+            kernel.result()
         segmenter.warm_up()
         return segmenter
 
@@ -70,6 +75,4 @@ class ModelChoice:
             self._sides[family] = (
                 family_named(family).build_without_weights().image_encoder.img_size
             )
-        return model_version(
-            entry.version, entry.card.sha256, self._sides[family], self.precision
-        )
+        return model_version(entry.version, entry.card.sha256, self._sides[family], self.precision)
