@@ -19,6 +19,8 @@ _MOST_ROUNDS: Final = 20
 """The best of many: on a busy machine a short piece of work rarely runs undisturbed."""
 _BUDGET_S: Final = 0.4
 """After which a measurement begins no more rounds than the least: servers are to start soon."""
+_WIN: Final = 0.85
+"""Share of the blocked way's time below which another is taken: it was nowhere far behind."""
 _CPU_LOGITS: Final = 1 << 24
 """Logits of a measurement on a CPU at most: one of ViT-B's twelve heads of global attention."""
 
@@ -110,14 +112,16 @@ class AttentionChoice:
         self._seconds = _read(path)
 
     def __call__(self, case: AttentionCase) -> Attention:
-        """The fastest way for this case."""
+        """The fastest way for this case; the blocked one unless another is clearly faster."""
         key = case.key()
         with self._lock:
             if key not in self._seconds:
                 self._seconds[key] = dict(self._measure(case))
                 _write(self._path, self._seconds)
             seconds = self._seconds[key]
-        return min(seconds, key=seconds.__getitem__)
+        fastest = min(seconds, key=seconds.__getitem__)
+        wins = seconds[fastest] < _WIN * seconds[Attention.BLOCKED]
+        return fastest if wins else Attention.BLOCKED
 
 
 def _read(path: Path | None) -> dict[str, dict[Attention, float]]:

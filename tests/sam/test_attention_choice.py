@@ -33,6 +33,11 @@ def test_the_fastest_is_taken_and_measured_once(fastest: Attention) -> None:
     assert watch.asked == [CASE, LARGER]
 
 
+def test_noise_moves_nothing_from_the_blocked_way() -> None:
+    seconds = {Attention.PLAIN: 9.9, Attention.FOLDED: 9.8, Attention.BLOCKED: 10.0}
+    assert AttentionChoice(measure=lambda _: seconds)(CASE) is Attention.BLOCKED
+
+
 def test_the_next_process_reads_what_was_measured(tmp_path: Path) -> None:
     path = tmp_path / "new" / "attention.json"
     AttentionChoice(path, Stopwatch(Attention.FOLDED))(CASE)
