@@ -15,6 +15,8 @@ from torch import nn
 
 _POSITION = 0.5
 _RELATIVE_POSITION = 0.1
+_SMOOTHNESS = 0.8
+"""Of the deconvolutions' four taps; 1 would make plateaus, whose logits change sign as one."""
 _CALIBRATION_SIDE = 3
 _DIFFERENCE = 3.0
 """Of one click's mask from another's, against what the random network has."""
@@ -32,7 +34,7 @@ def spread(sam: Sam) -> None:
     _give_positions(sam)
     for layer in sam.mask_decoder.output_upscaling:
         if isinstance(layer, nn.ConvTranspose2d):
-            layer.weight.copy_(layer.weight.mean((2, 3), keepdim=True).expand_as(layer.weight))
+            layer.weight.lerp_(layer.weight.mean((2, 3), keepdim=True), _SMOOTHNESS)
     hypernetworks = [mlp.layers[-1] for mlp in sam.mask_decoder.output_hypernetworks_mlps]
     iou_head = sam.mask_decoder.iou_prediction_head.layers[-1]
     upscaling = sam.mask_decoder.output_upscaling
