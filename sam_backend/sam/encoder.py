@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sam_backend.sam.attention import Attention
-from sam_backend.sam.attention_choice import AttentionCase, AttentionChoice
+from sam_backend.sam.attention_choice import AttentionCase, fastest
 from sam_backend.sam.compiler import check_compiler
 from sam_backend.sam.encoder_block import EncoderBlock
 from sam_backend.sam.precision import Precision
@@ -40,8 +40,8 @@ class ImageEncoder:
             compiled: Have torch.compile fuse what lies between the matrix products on a GPU. A CPU
                 gains nothing: there oneDNN has GELU in the product already, the rest is 5 % of a
                 block, and with attention's blocks in it compiling takes minutes.
-            attention: How to compute attention in all blocks, or what chooses for a case; None: an
-                `AttentionChoice` of its own, so a measurement for each new kind of block.
+            attention: How to compute attention in all blocks, or what chooses for a case; None:
+                the fastest way.
 
         Raises:
             InvalidInputError: There is no compiler for `compiled`.
@@ -59,7 +59,7 @@ class ImageEncoder:
             self._pos_embed = encoder.pos_embed
             self._blocks = [EncoderBlock(block, cells, precision) for block in encoder.blocks]
             self._neck = Neck(encoder.neck, self._dtype)
-        choose = AttentionChoice() if attention is None else attention
+        choose = fastest if attention is None else attention
         for block in self._blocks:
             case = block.case(self._device)
             block.way = choose if isinstance(choose, Attention) else choose(case)
