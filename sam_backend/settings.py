@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto",
-        description="What the model computes in. auto: bfloat16 where the device has instructions "
+        description="What images are encoded in. auto: bfloat16 where the device has instructions "
         "for it, else float32. int8 changes masks and is never taken unasked.",
     )
     compile: bool = Field(

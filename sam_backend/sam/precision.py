@@ -1,4 +1,4 @@
-"""The arithmetic a network runs in, and which one a device is fast at."""
+"""The arithmetic an image encoder runs in, and which one a device is fast at."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from sam_backend.errors import InvalidInputError
 
 
 class Precision(StrEnum):
-    """How exactly a network computes.
+    """How exactly an image is encoded; masks are decoded in float32.
 
     float32 gives the reference's masks (logits within 1e-5 of the largest). bfloat16 moves mask
     borders a little (embedding within 1.5 %). int8 changes results: it is never chosen unasked.
@@ -53,7 +53,7 @@ def choose_precision(name: str, device: torch.device) -> Precision:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """True with instructions for bfloat16 products: NVIDIA's since Ampere (8.0), AMX, AVX512-BF16.
 
-    AVX512-BF16 alone made ViT-B's encoder 1.7 and its decoder 1.5 times as fast as in float32.
+    AVX512-BF16 alone made ViT-B's encoder 1.7 times as fast as in float32.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)

@@ -28,7 +28,7 @@ from sam_backend.sam.types import Candidate, Embedding, PointMask, Prompt
 
 MAX_PROMPTS_AT_ONCE = 64  # segment_anything's generator's `points_per_batch`
 IMAGE_SIDES_BYTES = 160 * 2**20
-"""Kept of the last images on the device: five with ViT-B in float32, forty with the starter."""
+"""Kept of the last images on the device: five with ViT-B, forty with the starter."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +68,7 @@ class Segmenter:
                 do not show.
             version: The checkpoint's version.
             weights_sha256: Of its weights; tells apart checkpoints of the same version.
-            precision: What the network computes in.
+            precision: What the image encoder computes in; the rest is float32.
             compiled: Compile encoder and decoder with `torch.compile` at their first use.
         """
         sam = sam.eval().requires_grad_(requires_grad=False)
@@ -76,7 +76,7 @@ class Segmenter:
         self._resize = LongestSide(sam.image_encoder.img_size)
         self._prompts = PromptTensors(sam, self._resize)
         self._encoder = ImageEncoder(sam, precision, compiled)
-        self._decoder = PromptDecoder(sam, precision.dtype, compiled)
+        self._decoder = PromptDecoder(sam, compiled)
         self._clicked = BoundedMemory[int, _Clicked](IMAGE_SIDES_BYTES)
         self.mask_side = self._prompts.mask_side
         self.preprocessing = self._resize.key
@@ -310,7 +310,7 @@ def model_version(
         version: The checkpoint's.
         weights_sha256: Of its weights file.
         image_side: Side of the network's square input in pixels.
-        precision: What the network computes in.
+        precision: What the image encoder computes in; the rest is float32.
     """
     settings = f"{weights_sha256} {LongestSide(image_side).key} {precision}"
     return f"{version}+{hashlib.sha256(settings.encode()).hexdigest()[:8]}"

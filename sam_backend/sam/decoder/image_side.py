@@ -20,11 +20,11 @@ class ImageFactor(Protocol):
         ...
 
     def pool(self, projection: Projection, weights: torch.Tensor) -> torch.Tensor:
-        """Sums of the projected pixels by `weights` (B, H, T, N), shape (B, H, T, d) float32."""
+        """Sums of the projected pixels by `weights` (B, H, T, N), shape (B, H, T, d)."""
         ...
 
     def centred_squares(self, layer: int) -> torch.Tensor:
-        """Sum over channels of the squared centred tokens, (B or 1, N) float32."""
+        """Sum over channels of the squared centred tokens, (B or 1, N)."""
         ...
 
     def upscaled(self) -> torch.Tensor:
@@ -43,7 +43,7 @@ class ImageSide:
     Attributes:
         features: The image encoder's output, shape (C, h, w) float32.
         projected: By `Projection.index`: the image's projection, shape (H, d, N).
-        squares: By layer: the centred tokens' squared length at each pixel, shape (1, N) float32.
+        squares: By layer: the centred tokens' squared length at each pixel, shape (1, N).
         deconvolved: Times the first deconvolution's weights, pixels first, shape (1, N, C).
     """
 
@@ -54,7 +54,7 @@ class ImageSide:
 
     @property
     def n_bytes(self) -> int:
-        """Memory held, in bytes: 32 MB for ViT-B, L and H in float32, 18 MB in bfloat16."""
+        """Memory held, in bytes: 32 MB for ViT-B, L and H."""
         tensors = (self.features, *self.projected, *self.squares, self.deconvolved)
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
@@ -66,7 +66,7 @@ class ImageSide:
         """See `ImageFactor`."""
         image = self.projected[projection.index]
         by_head = weights.transpose(0, 1).flatten(1, 2)  # no copy for one prompt
-        return by_prompt(torch.bmm(by_head, image.transpose(1, 2)), len(weights)).float()
+        return by_prompt(torch.bmm(by_head, image.transpose(1, 2)), len(weights))
 
     def centred_squares(self, layer: int) -> torch.Tensor:
         """See `ImageFactor`."""
@@ -90,7 +90,7 @@ class PromptImages:
 
     Attributes:
         pixels: Shape (B, C, N).
-        squares: By layer, shape (B, N) float32.
+        squares: By layer, shape (B, N).
         deconvolution: The first deconvolution's folded weights, shape (C, C).
     """
 
@@ -100,14 +100,13 @@ class PromptImages:
 
     def dot(self, projection: Projection, x: torch.Tensor) -> torch.Tensor:
         """See `ImageFactor`."""
-        rows = by_heads(x.float(), projection.features).flatten(1, 2)
-        dots = torch.bmm(rows.to(self.pixels.dtype), self.pixels)
-        return dots.view(*x.shape[:3], -1)
+        rows = by_heads(x, projection.features).flatten(1, 2)
+        return torch.bmm(rows, self.pixels).view(*x.shape[:3], -1)
 
     def pool(self, projection: Projection, weights: torch.Tensor) -> torch.Tensor:
         """See `ImageFactor`."""
         sums = torch.bmm(weights.flatten(1, 2), self.pixels.transpose(1, 2))
-        by_head = sums.float().view(*weights.shape[:3], -1)
+        by_head = sums.view(*weights.shape[:3], -1)
         return by_heads(by_head, projection.features.transpose(1, 2))
 
     def centred_squares(self, layer: int) -> torch.Tensor:
@@ -129,7 +128,6 @@ def share(
     dense: torch.Tensor,
     weights: DecoderWeights,
     deconvolution: torch.Tensor,
-    dtype: torch.dtype,
 ) -> ImageSide:
     """Prepares one image for prompts without masks.
 
@@ -138,17 +136,16 @@ def share(
         dense: The prompt encoder's "no mask", shape (C,).
         weights: Of the decoder.
         deconvolution: The first deconvolution's folded weights, shape (C, C).
-        dtype: Of the projections.
     """
     pixels = features.flatten(1) + dense[:, None]
     rows = torch.cat([projection.features.flatten(0, 1) for projection in weights.projections])
     sizes = [projection.features.shape[:2].numel() for projection in weights.projections]
-    projected = torch.split(rows.to(dtype) @ pixels.to(dtype), sizes)
+    projected = torch.split(rows @ pixels, sizes)
     return ImageSide(
         features=features,
         projected=tuple(part.view(weights.n_heads, -1, pixels.shape[1]) for part in projected),
         squares=_centred_squares(pixels[None], weights.gains),
-        deconvolved=(pixels.T.to(dtype) @ deconvolution.to(dtype))[None],
+        deconvolved=(pixels.T @ deconvolution)[None],
     )
 
 
@@ -157,7 +154,6 @@ def own(
     dense: torch.Tensor,
     weights: DecoderWeights,
     deconvolution: torch.Tensor,
-    dtype: torch.dtype,
 ) -> PromptImages:
     """The images of prompts with masks.
 
@@ -166,19 +162,18 @@ def own(
         dense: Of each prompt, shape (B, C, h, w) float32.
         weights: Of the decoder.
         deconvolution: The first deconvolution's folded weights, shape (C, C).
-        dtype: Of the image-sized products.
     """
     pixels = (features + dense).flatten(2)
     return PromptImages(
-        pixels=pixels.to(dtype),
+        pixels=pixels,
         squares=_centred_squares(pixels, weights.gains),
-        deconvolution=deconvolution.to(dtype),
+        deconvolution=deconvolution,
     )
 
 
 def dot_shared(image: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Products of `x` (B, H, T, d) with `image` (H, d, N), shape (B, H, T, N)."""
-    rows = x.transpose(0, 1).flatten(1, 2).to(image.dtype)
+    rows = x.transpose(0, 1).flatten(1, 2)
     return by_prompt(torch.bmm(rows, image), len(x))
 
 

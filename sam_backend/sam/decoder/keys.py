@@ -23,8 +23,8 @@ class Added:
     """What one layer has added to the image tokens.
 
     Attributes:
-        values: The tokens' values and a 1, shape (B, H, T, d + 1) float32.
-        rows: What each token adds, shape (B, H*T, C) float32.
+        values: The tokens' values and a 1, shape (B, H, T, d + 1).
+        rows: What each token adds, shape (B, H*T, C).
         mix: How much each pixel takes of it, shape (B, H*T, N).
     """
 
@@ -39,7 +39,7 @@ class Keys:
 
     Attributes:
         image: The features' part.
-        scale: Shape (B, N) float32; None before the first layer, where it is 1.
+        scale: Shape (B, N); None before the first layer, where it is 1.
         added: By layer.
     """
 
@@ -53,7 +53,7 @@ class Keys:
         """Attention scores of token rows `x` (B, H, T, d) and the pixels, shape (B, H, T, N)."""
         scores = self.image.dot(projection, x)
         if self.scale is not None:
-            scores = scores.mul_(self.scale.to(scores.dtype)[:, None, None])
+            scores = scores.mul_(self.scale[:, None, None])
         scores = scores.add_(dot_shared(position, x))
         if not self.added:
             return scores
@@ -61,7 +61,7 @@ class Keys:
         rows = by_heads(x, projection.keys).flatten(1, 2)
         for added in self.added:
             weights = torch.bmm(rows, added.rows.transpose(1, 2))
-            sums = sums.baddbmm_(weights.to(sums.dtype), added.mix)
+            sums = sums.baddbmm_(weights, added.mix)
         return sums.view(*x.shape[:3], -1)
 
     def attend(self, attention: TokensToImage, tokens: torch.Tensor) -> torch.Tensor:
@@ -93,7 +93,7 @@ class Keys:
         centred = [added.rows - added.rows.mean(2, keepdim=True) for added in before]
         variance = self._variance(layer, attention, before, centred)
         inverse = (variance + attention.eps).rsqrt()
-        by_pixel = inverse.to(mix.dtype)[:, None]
+        by_pixel = inverse[:, None]
         return Keys(
             image=self.image,
             scale=inverse if self.scale is None else self.scale * inverse,
@@ -115,14 +115,14 @@ class Keys:
         )
 
     def _pool(self, projection: Projection, taken: torch.Tensor) -> torch.Tensor:
-        """Sums of the projected pixels by `taken` (B, H, T, N), shape (B, H, T, d) float32."""
+        """Sums of the projected pixels by `taken` (B, H, T, N), shape (B, H, T, d)."""
         rows = taken.flatten(1, 2)
         mixed = [
-            torch.bmm(torch.bmm(rows, added.mix.transpose(1, 2)).float(), added.rows)
+            torch.bmm(torch.bmm(rows, added.mix.transpose(1, 2)), added.rows)
             for added in self.added
         ]
         if self.scale is not None:
-            taken = taken.mul_(self.scale.to(taken.dtype)[:, None, None])
+            taken = taken.mul_(self.scale[:, None, None])
         sums = self.image.pool(projection, taken)
         if not mixed:
             return sums
@@ -136,20 +136,20 @@ class Keys:
         before: tuple[Added, ...],
         centred: list[torch.Tensor],
     ) -> torch.Tensor:
-        """Over channels, of the image tokens with what this layer adds: shape (B, N) float32.
+        """Over channels, of the image tokens with what this layer adds: shape (B, N).
 
         The squared length of a sum of factors: their own squares and twice each mixed product.
         """
         squares = self.image.centred_squares(layer)
         if self.scale is not None:
             squares = squares * self.scale.square()
-        double = 2.0 if self.scale is None else 2 * self.scale.to(before[0].mix.dtype)[:, None]
+        double = 2.0 if self.scale is None else 2 * self.scale[:, None]
         for i, added in enumerate(before):
             products = self.image.dot(attention.centred[i], added.values).flatten(1, 2).mul_(double)
             for j in range(i + 1):
                 gram = torch.bmm(centred[i], centred[j].transpose(1, 2)) * (1 if i == j else 2)
-                products = products.baddbmm_(gram.to(products.dtype), before[j].mix)
-            squares = squares + products.mul_(added.mix).sum(1, dtype=torch.float32)
+                products = products.baddbmm_(gram, before[j].mix)
+            squares = squares + products.mul_(added.mix).sum(1)
         return squares / centred[0].shape[2]
 
 

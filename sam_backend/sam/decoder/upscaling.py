@@ -21,22 +21,21 @@ class Upscaling:
         decoder: MaskDecoder,
         weights: DecoderWeights,
         cells: tuple[int, int],
-        dtype: torch.dtype,
     ) -> None:
         """Reshapes the weights of `decoder`; `cells` is the embedding's (h, w)."""
         first, norm, _, second, _ = decoder.output_upscaling
-        self._cells, self._dtype = cells, dtype
+        self._cells = cells
         self._hypernetworks = decoder.output_hypernetworks_mlps
         # (C, C'/4, 2, 2) to (C, 2*2*C/4): sub-pixels before channels
         self._first = first.weight.detach().permute(0, 2, 3, 1).flatten(1).float()
         bias = first.bias.detach().float().repeat(4)
-        self._bias = (bias + weights.shift @ self._first).to(dtype)
+        self._bias = bias + weights.shift @ self._first
         self.deconvolution = weights.fold @ self._first
         self._norm_shape = (len(norm.weight),)
-        self._norm = (norm.weight.detach().to(dtype), norm.bias.detach().to(dtype), norm.eps)
+        self._norm = (norm.weight.detach(), norm.bias.detach(), norm.eps)
         self._second = (
-            second.weight.detach().permute(2, 3, 1, 0).flatten(0, 2).to(dtype).contiguous(),
-            second.bias.detach().repeat(4).to(dtype),
+            second.weight.detach().permute(2, 3, 1, 0).flatten(0, 2).contiguous(),
+            second.bias.detach().repeat(4),
         )
 
     def __call__(self, keys: Keys, mask_tokens: torch.Tensor, first: int) -> torch.Tensor:
@@ -56,7 +55,7 @@ class Upscaling:
                 for i in range(mask_tokens.shape[1])
             ],
             dim=1,
-        ).to(self._dtype)
+        )
         x = self._deconvolve(keys)
         x = x.view(*x.shape[:2], -1, *self._norm_shape)
         x = F.layer_norm(x, self._norm_shape, *self._norm)
@@ -68,15 +67,14 @@ class Upscaling:
         """The first deconvolution, shape (B, N, 4 * C/4)."""
         x = keys.image.upscaled()
         if keys.scale is not None:
-            x = torch.addcmul(self._bias, x, keys.scale.to(x.dtype)[:, :, None])
+            x = torch.addcmul(self._bias, x, keys.scale[:, :, None])
         for added in keys.added:
-            rows = (added.rows @ self._first).to(x.dtype)
-            x = x.baddbmm_(added.mix.transpose(1, 2), rows)
+            x = x.baddbmm_(added.mix.transpose(1, 2), added.rows @ self._first)
         return x
 
     def _in_order(self, products: torch.Tensor) -> torch.Tensor:
-        """(B, M, h*w*2*2*2*2) to (B, M, 4h, 4w) float32: a row of sub-pixels for each row."""
+        """(B, M, h*w*2*2*2*2) to (B, M, 4h, 4w): a row of sub-pixels for each row."""
         h, w = self._cells
         parts = products.view(*products.shape[:2], h, w, 2, 2, 2, 2)
         ordered = parts.permute(0, 1, 2, 4, 6, 3, 5, 7)
-        return ordered.reshape(*products.shape[:2], 4 * h, 4 * w).float()
+        return ordered.reshape(*products.shape[:2], 4 * h, 4 * w)

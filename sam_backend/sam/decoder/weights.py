@@ -118,26 +118,23 @@ class DecoderWeights:
         return tuple(layer.to_tokens.gain for layer in self.layers)
 
 
-def fold_weights(
-    decoder: MaskDecoder, position: torch.Tensor, dtype: torch.dtype
-) -> DecoderWeights:
+def fold_weights(decoder: MaskDecoder, position: torch.Tensor) -> DecoderWeights:
     """Folds a decoder's weights; the module stays as it is.
 
     Args:
         decoder: On the device that it is to run on.
         position: The image's positional encoding (`Sam.prompt_encoder.get_dense_pe()`), shape
             (1, C, h, w).
-        dtype: Of what multiplies image-sized arrays.
     """
-    return _Folding(decoder, position, dtype).fold()
+    return _Folding(decoder, position).fold()
 
 
 class _Folding:
     """Folds layer by layer, in float64: matrices are multiplied up to once a layer."""
 
-    def __init__(self, decoder: MaskDecoder, position: torch.Tensor, dtype: torch.dtype) -> None:
+    def __init__(self, decoder: MaskDecoder, position: torch.Tensor) -> None:
         self._transformer = decoder.transformer
-        self._device, self._dtype = position.device, dtype
+        self._device = position.device
         self._position = _exact(position).flatten(2)[0]
         self._heads = decoder.transformer.layers[0].self_attn.num_heads
         self._projections: list[Projection] = []
@@ -155,8 +152,8 @@ class _Folding:
             layers=layers,
             final=self._to_image(self._transformer.final_attn_token_to_image),
             projections=tuple(self._projections),
-            fold=self._stored(self._fold, torch.float32),
-            shift=self._stored(self._shift, torch.float32),
+            fold=self._stored(self._fold),
+            shift=self._stored(self._shift),
             n_heads=self._heads,
         )
 
@@ -177,7 +174,7 @@ class _Folding:
             value=attention.v_proj,
             query=self._projection(self._split(query)),
             position=self._stored(position),
-            out=self._stored(out, torch.float32),
+            out=self._stored(out),
             gain=norm.weight,
             eps=norm.eps,
             centred=centred,
@@ -196,7 +193,7 @@ class _Folding:
             key=self._projection(self._split(key)),
             position=self._stored(self._split(key @ self._position)),
             value=self._projection(self._split(value)),
-            value_bias=self._stored(value_bias, torch.float32),
+            value_bias=self._stored(value_bias),
             out=attention.out_proj,
         )
 
@@ -209,14 +206,14 @@ class _Folding:
     def _scaled(self, linear: nn.Linear, attention: Attention) -> tuple[torch.Tensor, torch.Tensor]:
         scale = (attention.internal_dim // attention.num_heads) ** -0.5
         weight, bias = _exact(linear.weight) * scale, _exact(linear.bias) * scale
-        return self._stored(weight, torch.float32), self._stored(bias, torch.float32)
+        return self._stored(weight), self._stored(bias)
 
     def _projection(self, keys: torch.Tensor, features: torch.Tensor | None = None) -> Projection:
         folded = keys @ self._fold.T if features is None else features
         projection = Projection(
             index=len(self._projections),
-            keys=self._stored(keys, torch.float32),
-            features=self._stored(folded, torch.float32),
+            keys=self._stored(keys),
+            features=self._stored(folded),
         )
         self._projections.append(projection)
         return projection
@@ -224,8 +221,8 @@ class _Folding:
     def _split(self, weight: torch.Tensor) -> torch.Tensor:
         return weight.reshape(self._heads, -1, weight.shape[1])
 
-    def _stored(self, x: torch.Tensor, dtype: torch.dtype | None = None) -> torch.Tensor:
-        return x.to(self._device, dtype or self._dtype).contiguous()
+    def _stored(self, x: torch.Tensor) -> torch.Tensor:
+        return x.to(self._device, torch.float32).contiguous()
 
 
 def _exact(x: torch.Tensor) -> torch.Tensor:
