@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -117,7 +117,7 @@ class LabelStudioClient:
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
-        json: Mapping[str, Any] | None = None,
+        json: Mapping[str, Any] | Sequence[Any] | None = None,
         files: Files | None = None,
         timeout_s: float | None = None,
     ) -> Any:
@@ -158,7 +158,7 @@ class LabelStudioClient:
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
-        json: Mapping[str, Any] | None = None,
+        json: Mapping[str, Any] | Sequence[Any] | None = None,
         files: Files | None = None,
         timeout_s: float | None = None,
     ) -> httpx.Response:

@@ -27,6 +27,8 @@ class ModelCard(BaseModel):
             value, such as {"simple scenes": {"1-click mIoU": 0.83}}; the most telling one first.
         automatic: Thresholds of the automatic generator that suit this checkpoint, by their names
             in `sam.automatic.settings.AutomaticSettings`; where it is silent, SAM's own.
+        prefill: Bars for masks to be prefilled, by their names in
+            `engine.semi_automatic.settings.PrefillSettings`; where it is silent, SAM's own.
         parent: Version that the training began from.
         challenger: A training run of ours made it: not served unless promoted or named.
         data_digest: Of the data set it learned from (`Dataset.digest`).
@@ -48,6 +50,7 @@ class ModelCard(BaseModel):
     parameters: int | None = Field(None, ge=1)
     measured_quality: dict[str, dict[str, float]] = Field(default_factory=dict)
     automatic: dict[str, float] = Field(default_factory=dict)
+    prefill: dict[str, float] = Field(default_factory=dict)
     parent: str | None = None
     challenger: bool = False
     data_digest: str | None = None

@@ -1,0 +1,139 @@
+"""How tasks are prefilled: one set of choices for a project, given as JSON."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, Self, get_args
+
+from sam_backend.errors import InvalidInputError
+from sam_backend.labelstudio.tags import OUTPUT_KINDS
+from sam_backend.store.cards import ModelCard
+
+Nesting = Literal["whole", "parts", "both"]
+"""Which of an object and its parts (car and wheel) are proposed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefillSettings:
+    """What is proposed, what of it is believed, and how it is shown.
+
+    The bars are those of SAM's own checkpoints; a card's `prefill` has others for its checkpoint.
+
+    Attributes:
+        proposer: Where masks come from: a name in `proposers`.
+        parameters: The proposer's own, by name.
+        accept_predicted_iou: Masks of at least this predicted IoU and
+        accept_stability: of at least this stability are prefilled as confident (paper, appendix B:
+            0.88 and 0.95).
+        review_predicted_iou: Less confident ones of at least this predicted IoU and
+        review_stability: of at least this stability are shown with their lower score; the rest is
+            kept in our store only.
+        nesting: Of an object and its parts: `whole` objects, `parts`, or `both`.
+        repeat_iou: A proposal is no news from this IoU with what a person has drawn.
+        repeat_containment: One lies inside another from this share of its pixels.
+        min_area_px: Specks are removed and holes filled under it (paper, appendix B: 100 px).
+        max_masks: Of one task: more would freeze Label Studio's editor (its issue 4940).
+        label: Of every mask; None: the first label of the tag that shows it.
+        review_label: Of masks to review instead, so that people see which; None: the same.
+        output: The kind of tag that shows masks; `auto`: of those that the project's config has,
+            bitmask, polygon, brush, rectangle, in this order; tags marked `sam="output"` are kept
+            to.
+        gap_points: Key points that say where to look for what is missing; 0: none.
+        classifier: Names the labels instead: a name in `labelling`; None: no classifier.
+
+    Raises:
+        InvalidInputError: A value is out of its range.
+    """
+
+    proposer: str = "grid"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    accept_predicted_iou: float = 0.88
+    accept_stability: float = 0.95
+    review_predicted_iou: float = 0.8
+    review_stability: float = 0.9
+    nesting: Nesting = "both"
+    repeat_iou: float = 0.5
+    repeat_containment: float = 0.8
+    min_area_px: int = 100
+    max_masks: int = 100
+    label: str | None = None
+    review_label: str | None = None
+    output: str = "auto"
+    gap_points: int = 0
+    classifier: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in _SHARES:
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 <= value <= 1:
+                raise InvalidInputError(f"prefill's {name} must be within 0 and 1, not {value!r}")
+        for name, least in (("min_area_px", 0), ("max_masks", 1), ("gap_points", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise InvalidInputError(
+                    f"prefill's {name} must be a whole number from {least} on, not {value!r}"
+                )
+        for name, known in (
+            ("nesting", get_args(Nesting)),
+            ("output", ("auto", *OUTPUT_KINDS)),
+        ):
+            if getattr(self, name) not in known:
+                raise InvalidInputError(
+                    f"prefill's {name} must be one of {', '.join(known)}, "
+                    f"not {getattr(self, name)!r}"
+                )
+        if not isinstance(self.parameters, Mapping):
+            raise InvalidInputError(
+                f"prefill's parameters must be an object, not {self.parameters!r:.60}"
+            )
+        for what in ("predicted_iou", "stability"):
+            accept, review = (getattr(self, f"{name}_{what}") for name in ("accept", "review"))
+            if review > accept:
+                raise InvalidInputError(
+                    f"prefill's review_{what} {review:g} must not be above accept_{what} {accept:g}"
+                )
+
+    @classmethod
+    def of(cls, card: ModelCard, *given: Mapping[str, Any]) -> Self:
+        """A checkpoint's own bars, and over them what is given, the last one first.
+
+        A bar for review that nobody gave goes down with the bar for accepting.
+
+        Raises:
+            InvalidInputError: A name is unknown, or a value wrong.
+        """
+        told: dict[str, Any] = dict(card.prefill)
+        for one in given:
+            told.update(one)
+        known = {one.name for one in fields(cls)}
+        if unknown := told.keys() - known:
+            raise InvalidInputError(
+                f"prefill has no {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
+            )
+        for what in ("predicted_iou", "stability"):
+            accept = told.get(f"accept_{what}")
+            if f"review_{what}" not in told and _is_number(accept):
+                default: float = getattr(cls(), f"review_{what}")
+                told[f"review_{what}"] = min(default, accept)
+        return cls(**told)
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight hex digits that tell these settings from others."""
+        told = json.dumps(asdict(replace(self, parameters=dict(self.parameters))), sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:8]
+
+
+_SHARES = (
+    "accept_predicted_iou",
+    "accept_stability",
+    "review_predicted_iou",
+    "review_stability",
+    "repeat_iou",
+    "repeat_containment",
+)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,112 @@
+"""Which tasks a project has, and what they say; without their annotations and predictions."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sam_backend.errors import InvalidInputError, LabelStudioError
+from sam_backend.labelstudio.client import LabelStudioClient
+
+Json = dict[str, Any]
+
+_NUMBERS_A_PAGE = 1000
+_TASKS_A_CALL = 100  # their numbers travel in the address
+_READING_S = 120.0
+
+
+def read_filter(text: str) -> Json:
+    """A Data Manager filter, as its own addresses write it.
+
+    Args:
+        text: `{"conjunction": "and", "items": [{"filter": "filter:tasks:id", "operator": "less",
+            "type": "Number", "value": 10}]}`, or only the list of items.
+
+    Raises:
+        InvalidInputError: It is none.
+    """
+    try:
+        told = json.loads(text)
+    except ValueError as error:
+        raise InvalidInputError(f"the filter is no JSON: {error}") from None
+    if isinstance(told, list):
+        told = {"conjunction": "and", "items": told}
+    items = told.get("items") if isinstance(told, dict) else None
+    if not isinstance(items, list) or not all(
+        isinstance(item, dict) and {"filter", "operator"} <= item.keys() for item in items
+    ):
+        raise InvalidInputError(
+            'a filter is {"conjunction": "and", "items": [{"filter": "filter:tasks:…", '
+            f'"operator": …, "type": …, "value": …}}]}}, not {text:.120}'
+        )
+    return told
+
+
+def task_numbers(
+    client: LabelStudioClient,
+    project_id: int,
+    view: int | None = None,
+    filters: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+) -> list[int]:
+    """The numbers of a project's tasks as they are now.
+
+    Args:
+        client: Of the project's Label Studio.
+        project_id: The project.
+        view: Only those of this Data Manager tab, in its order.
+        filters: Only those, instead of a tab's; see `read_filter`.
+        limit: At most so many.
+
+    Raises:
+        LabelStudioError: A call fails, such as for a tab of another project.
+    """
+    query: dict[str, str] = {"project": str(project_id), "fields": "task_only"}
+    if view is not None:
+        query["view"] = str(view)
+    else:
+        told = {"filters": filters or {"conjunction": "and", "items": []}, "ordering": ["tasks:id"]}
+        query["query"] = json.dumps(told)
+    numbers: dict[int, None] = {}  # a list that moves while it is read may show a task twice
+    page = 1
+    while limit is None or len(numbers) < limit:
+        found, total = _page(client, {**query, "page": str(page)}, _NUMBERS_A_PAGE)
+        numbers.update((int(task["id"]), None) for task in found)
+        if page * _NUMBERS_A_PAGE >= total:
+            break
+        page += 1
+    return list(numbers)[:limit]
+
+
+def tasks_numbered(
+    client: LabelStudioClient, project_id: int, numbers: Sequence[int]
+) -> Iterator[Json]:
+    """Tasks by their numbers, in that order, with `data` and counts; deleted ones are passed over.
+
+    Raises:
+        LabelStudioError: A call fails.
+    """
+    for start in range(0, len(numbers), _TASKS_A_CALL):
+        wanted = list(numbers[start : start + _TASKS_A_CALL])
+        told = {"selectedItems": {"all": False, "included": wanted}, "ordering": ["tasks:id"]}
+        query = {
+            "project": str(project_id),
+            "fields": "task_only",
+            "query": json.dumps(told),
+            # a storage's own address: only that can be signed anew
+            "resolve_uri": "false",
+        }
+        found, _ = _page(client, query, len(wanted))
+        by_number = {int(task["id"]): task for task in found}
+        yield from (by_number[number] for number in wanted if number in by_number)
+
+
+def _page(client: LabelStudioClient, query: Mapping[str, str], size: int) -> tuple[list[Json], int]:
+    answer = client.answer(
+        "GET", "/api/tasks/", {**query, "page_size": str(size)}, timeout_s=_READING_S
+    )
+    tasks = answer.get("tasks") if isinstance(answer, dict) else None
+    if not isinstance(tasks, list) or not all(
+        isinstance(task, dict) and isinstance(task.get("id"), int) for task in tasks
+    ):
+        raise LabelStudioError("GET /api/tasks/ answers no list of tasks")
+    return tasks, int(answer.get("total", len(tasks)))
