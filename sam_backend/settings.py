@@ -1,7 +1,7 @@
 """Every setting in one place, read from the environment (`SAM_BACKEND_…`) or given in code."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, model_validator
@@ -90,6 +90,21 @@ class Settings(BaseSettings):
 
     all_masks: bool = Field(False, description="Answer a lone click with all three masks.")
     prefetch_tasks: int = Field(0, ge=0, description="Tasks encoded ahead of the one opened.")
+
+    prefill: dict[str, Any] = Field(
+        default_factory=dict,
+        description="How tasks are prefilled, as JSON: PrefillSettings by name. A project's own "
+        '`extra_params` {"prefill": {…}} go before it.',
+    )
+    prefill_when: Literal["batch", "always", "never"] = Field(
+        "batch",
+        description="batch: where predictions of two tasks or more are asked for; a single task, "
+        "which is mostly one that was opened, gets what is ready. always: a single one is waited "
+        "for, too.",
+    )
+    prefill_budget_s: float = Field(
+        80.0, gt=0, description="Label Studio waits 100 s; what is not ready goes on afterwards."
+    )
 
     own_worker: bool = Field(
         True,

@@ -7,7 +7,18 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from sam_backend.cli import check, demo, evaluate, jobs, models, serve, starter, train, worker
+from sam_backend.cli import (
+    check,
+    demo,
+    evaluate,
+    jobs,
+    models,
+    preannotate,
+    serve,
+    starter,
+    train,
+    worker,
+)
 from sam_backend.errors import InvalidInputError, SamBackendError
 
 app = typer.Typer(
@@ -20,6 +31,7 @@ app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("preannotate")(preannotate.preannotate)
 app.command("worker")(worker.worker)
 app.add_typer(models.app, name="models", help=models.HELP)
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, cancel.")

@@ -32,7 +32,7 @@ def serve(
 
     with (
         RetrainingLoop(settings) as loop,
-        Service.start(settings, loop.handle, loop.newest_jobs) as service,
+        Service.start(settings, loop.handle, loop.newest_jobs, lambda: loop.database) as service,
     ):
         loop.start(service.journal.error)
         uvicorn.run(

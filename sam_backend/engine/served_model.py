@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,9 +12,9 @@ import numpy.typing as npt
 from sam_backend.errors import ModelStoreError, SamBackendError
 from sam_backend.sam.device import DeviceOwner, Priority
 from sam_backend.sam.embeddings import EmbeddingKey
-from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.segmenter import MAX_PROMPTS_AT_ONCE, Segmenter
 from sam_backend.sam.shared_encode import Encode, SharedEncodes
-from sam_backend.sam.types import Candidate, Embedding, Prompt
+from sam_backend.sam.types import Candidate, Embedding, PointMask, Prompt
 from sam_backend.store.cards import ModelCard
 
 log = logging.getLogger(__name__)
@@ -119,13 +119,51 @@ class ServedModel:
         return self._encodes.get_or_encode(key, prepare, priority)
 
     def predict(
-        self, embedding: Embedding, prompts: Sequence[Prompt], limit: int | None = 1
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        limit: int | None = 1,
+        priority: Priority = Priority.CLICK,
     ) -> list[list[Candidate]]:
         """Candidates of each prompt, best predicted IoU first, at most `limit` of each."""
         segmenter = self.segmenter()
         work = self._device.submit(
-            lambda: segmenter.predict_many(embedding, prompts, limit=limit), Priority.CLICK
+            lambda: segmenter.predict_many(embedding, prompts, limit=limit), priority
         )
+        return work.result()
+
+    def scan(
+        self,
+        embedding: Embedding,
+        xy: npt.NDArray[np.floating],
+        min_predicted_iou: float | None = None,
+        min_stability: float | None = None,
+        stability_offset: float = 1.0,
+    ) -> Iterator[PointMask]:
+        """`Segmenter.scan` in small pieces, between which clicks get their turn."""
+        segmenter = self.segmenter()
+        for start in range(0, len(xy), MAX_PROMPTS_AT_ONCE):
+            part = xy[start : start + MAX_PROMPTS_AT_ONCE]
+
+            def work(part: npt.NDArray[np.floating] = part) -> list[PointMask]:
+                return list(
+                    segmenter.scan(
+                        embedding, part, min_predicted_iou, min_stability, stability_offset
+                    )
+                )
+
+            for mask in self._device.submit(work, Priority.BACKGROUND).result():
+                yield replace(mask, point=start + mask.point)
+
+    def encode(self, image: npt.NDArray[np.uint8]) -> Embedding:
+        """The embedding of pixels that are no image file, such as a crop; kept nowhere.
+
+        Args:
+            image: RGB, shape (H, W, 3) uint8.
+        """
+        segmenter = self.segmenter()
+        prepared = segmenter.prepare(image)
+        work = self._device.submit(lambda: segmenter.encode([prepared])[0], Priority.BACKGROUND)
         return work.result()
 
     def close(self, reason: str) -> None:

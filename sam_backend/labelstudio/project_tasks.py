@@ -31,8 +31,12 @@ def read_filter(text: str) -> Json:
     if isinstance(told, list):
         told = {"conjunction": "and", "items": told}
     items = told.get("items") if isinstance(told, dict) else None
-    if not isinstance(items, list) or not all(
-        isinstance(item, dict) and {"filter", "operator"} <= item.keys() for item in items
+    if (
+        not isinstance(told, dict)
+        or not isinstance(items, list)
+        or not all(
+            isinstance(item, dict) and {"filter", "operator"} <= item.keys() for item in items
+        )
     ):
         raise InvalidInputError(
             'a filter is {"conjunction": "and", "items": [{"filter": "filter:tasks:…", '

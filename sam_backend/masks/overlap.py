@@ -29,10 +29,25 @@ def iou_matrix(a: Sequence[RLE], b: Sequence[RLE]) -> npt.NDArray[np.float64]:
     Raises:
         InvalidInputError: The masks are not all of one size.
     """
+    return _compared(a, b, is_crowd=False)
+
+
+def share_inside(a: Sequence[RLE], b: Sequence[RLE]) -> npt.NDArray[np.float64]:
+    """Which share of each mask of `a` lies in each of `b`, shape (len(a), len(b)).
+
+    Raises:
+        InvalidInputError: The masks are not all of one size.
+    """
+    # COCO compares what is found with a crowd by the area of what is found alone
+    return _compared(a, b, is_crowd=True)
+
+
+def _compared(a: Sequence[RLE], b: Sequence[RLE], is_crowd: bool) -> npt.NDArray[np.float64]:
     sizes = {rle.size for rle in (*a, *b)}
     if len(sizes) > 1:
         raise InvalidInputError(f"masks must have one size, not {sorted(sizes)}")
     if not a or not b:
         return np.zeros((len(a), len(b)))
-    ious = coco_mask.iou([to_coco(rle) for rle in a], [to_coco(rle) for rle in b], [0] * len(b))
-    return np.asarray(ious, np.float64)
+    crowds = [int(is_crowd)] * len(b)
+    shares = coco_mask.iou([to_coco(rle) for rle in a], [to_coco(rle) for rle in b], crowds)
+    return np.asarray(shares, np.float64)

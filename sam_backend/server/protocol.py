@@ -33,6 +33,7 @@ class SetupRequest(_Message):
     label_config: str = Field("", alias="schema")
     hostname: str = ""
     access_token: str = Field("", repr=False)
+    extra_params: Any = Field(None, repr=False)
 
     @field_validator("hostname", "access_token", "label_config", mode="before")
     @classmethod

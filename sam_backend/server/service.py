@@ -23,9 +23,11 @@ from sam_backend.labelstudio.images import image_resolver
 from sam_backend.labelstudio.memory import TaskMemory
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.server.journal import Journal
+from sam_backend.server.prefilling import NOT_READY, Prefilling
 from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest
 from sam_backend.server.status import StatusReport
 from sam_backend.settings import Settings
+from sam_backend.store.database import Database
 from sam_backend.store.jobs import Job
 from sam_backend.store.models import ModelStore, open_store
 
@@ -55,6 +57,7 @@ class Service:
         champion: Answers; closed with the service.
         on_event: Told each event of a webhook; must not wait for anything.
         newest_jobs: At most so many, for the status page.
+        database: Keeps what was prefilled; None while there is none.
 
     Attributes:
         journal: What went wrong lately, with reasons.
@@ -68,6 +71,7 @@ class Service:
         champion: Champion,
         on_event: Callable[[WebhookEvent], None] = lambda event: None,
         newest_jobs: Callable[[int], Sequence[Job]] = lambda limit: (),
+        database: Callable[[], Database | None] = lambda: None,
     ) -> None:
         self.journal = Journal()
         self._caches = caches
@@ -78,11 +82,13 @@ class Service:
         self._connections = Connections(
             settings.data_dir / "connections.json", url, token.get_secret_value() if token else None
         )
-        embeddings = TaskEmbeddings(
-            image_resolver(settings), settings.max_image_megapixels * 1_000_000
-        )
+        resolver = image_resolver(settings)
+        embeddings = TaskEmbeddings(resolver, settings.max_image_megapixels * 1_000_000)
         self._assisted = Assisted(embeddings, TaskMemory(), settings.all_masks)
         self._opening = Opening(champion, embeddings, settings.prefetch_tasks)
+        self._prefilling = Prefilling(
+            settings, champion, self._connections, resolver, database, self.journal
+        )
         self._watch = ChampionWatch(
             self._choice, champion, settings.champion_poll_s, self._tell_refused
         )
@@ -97,6 +103,7 @@ class Service:
         settings: Settings,
         on_event: Callable[[WebhookEvent], None] = lambda event: None,
         newest_jobs: Callable[[int], Sequence[Job]] = lambda limit: (),
+        database: Callable[[], Database | None] = lambda: None,
     ) -> Self:
         """A service whose model loads in the background; see the class for the arguments.
 
@@ -106,7 +113,7 @@ class Service:
         caches = open_caches(settings)
         store = open_store(settings)
         champion = serve_champion(settings, ModelChoice(settings, store), caches.all)
-        return cls(settings, caches, store, champion, on_event, newest_jobs)
+        return cls(settings, caches, store, champion, on_event, newest_jobs, database)
 
     def __enter__(self) -> Self:
         return self
@@ -122,6 +129,7 @@ class Service:
     def close(self) -> None:
         """Drop what waits, write what is cached, end the threads."""
         self._opening.close()
+        self._prefilling.close()
         self._champion.close()
         self._watch.close()
         self._caches.close()
@@ -146,7 +154,8 @@ class Service:
         return [served, *(version for version in self._choice.versions() if version != served)]
 
     def setup(self, message: SetupRequest) -> str:
-        """Remember who calls; returns the model version."""
+        """Remember who calls and how it wants tasks prefilled; returns the model version."""
+        self._prefilling.remember(message.project, message.extra_params)
         try:
             self._connections.remember(message.project, message.hostname, message.access_token)
         except (LabelStudioError, OSError) as error:
@@ -234,12 +243,9 @@ class Service:
         )
 
     def _open(self, request: PredictRequest) -> Reply:
-        """No prompts: a task was opened, or predictions of many are asked for.
-
-        Each task is answered with an empty list of predictions. Label Studio stores nothing then
-        and asks again the next time, while `"result": []` would be stored as an empty prediction
-        (ml/models.py, `_get_predictions_from_ml_backend`).
-        """
+        """No prompts: a task was opened, or predictions of many are asked for."""
+        if self._prefilling.wants(request):
+            return Reply({"results": self._prefilling.answer(request)})
         if len(request.tasks) == 1:
             task = request.tasks[0]
             try:
@@ -247,7 +253,7 @@ class Service:
                 self._opening.warm(task, LabelConfig.parse(request.label_config), host)
             except SamBackendError as error:
                 self.journal.error(_subject(request.project, task), str(error))
-        return Reply({"results": [[] for _ in request.tasks]})
+        return Reply({"results": [NOT_READY for _ in request.tasks]})
 
 
 def _subject(project: str, task: Mapping[str, Any]) -> str:

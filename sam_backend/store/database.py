@@ -64,6 +64,14 @@ class Database:
         insert = dialect.insert(table).values(**row).on_conflict_do_nothing().returning(table)
         return connection.execute(insert).first()
 
+    def put(self, connection: Connection, table: Table, **row: Any) -> None:
+        """Inserts a row, in the place of one with the same primary key."""
+        dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
+        keys = [column.name for column in table.primary_key]
+        rest = {name: value for name, value in row.items() if name not in keys}
+        statement = dialect.insert(table).values(**row)
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+
     def close(self) -> None:
         """Closes its connections."""
         self.engine.dispose()

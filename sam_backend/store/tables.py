@@ -11,6 +11,7 @@ from sqlalchemy import (
     Float,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -88,4 +89,40 @@ EVENTS = Table(
     Column("project", Integer),
     Column("at", UtcDateTime, nullable=False),
     Index("events_by_time", "at"),
+)
+
+PROPOSALS = Table(
+    "proposals",
+    METADATA,
+    Column("image", String(64), primary_key=True),
+    Column("model_version", String(128), primary_key=True),
+    Column("proposer", String(128), primary_key=True),
+    Column("masks", LargeBinary, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("proposals_by_time", "at"),
+)
+
+PREFILLS = Table(
+    "prefills",
+    METADATA,
+    Column("host", String(255), primary_key=True),
+    Column("project", Integer, primary_key=True),
+    Column("task", Integer, primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("model_version", String(128), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("counts", JSON, nullable=False),
+    Column("coverage", Float, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("reason", Text),
+    Column("masks", LargeBinary, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+PREFILL_VERSIONS = Table(
+    "prefill_versions",
+    METADATA,
+    Column("host", String(255), primary_key=True),
+    Column("project", Integer, primary_key=True),
+    Column("model_version", String(128), primary_key=True),
 )

@@ -93,6 +93,11 @@ class RetrainingLoop:
         elif event.action == START_TRAINING:  # all else is counted once there is a database
             raise DatabaseError(self._failure)
 
+    @property
+    def database(self) -> Database | None:
+        """Jobs, events and all else that the server keeps; None while it cannot be opened."""
+        return None if self._parts is None else self._parts.database
+
     def newest_jobs(self, limit: int) -> list[Job]:
         """At most so many jobs, the newest first.
 

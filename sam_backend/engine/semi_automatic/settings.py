@@ -4,14 +4,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
+from sam_backend.engine.semi_automatic.nesting import Nesting
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.tags import OUTPUT_KINDS
 from sam_backend.store.cards import ModelCard
-
-Nesting = Literal["whole", "parts", "both"]
-"""Which of an object and its parts (car and wheel) are proposed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +110,8 @@ class PrefillSettings:
                 f"prefill has no {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
             )
         for what in ("predicted_iou", "stability"):
-            accept = told.get(f"accept_{what}")
-            if f"review_{what}" not in told and _is_number(accept):
-                default: float = getattr(cls(), f"review_{what}")
+            accept, default = told.get(f"accept_{what}"), getattr(cls(), f"review_{what}")
+            if f"review_{what}" not in told and isinstance(accept, int | float):
                 told[f"review_{what}"] = min(default, accept)
         return cls(**told)
 

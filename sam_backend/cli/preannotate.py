@@ -1,0 +1,115 @@
+"""`sam-backend preannotate`: prefill a project's tasks with masks, the dependable way."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sam_backend.cli.launching import (
+    keep_compiled,
+    leaving_at_signals,
+    log_to_stderr,
+    tune_allocator,
+)
+from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.tables import echo_table
+from sam_backend.errors import InvalidInputError
+from sam_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from sam_backend.engine.semi_automatic.preannotate import Summary
+
+
+def preannotate(
+    project: Annotated[int, typer.Option(help="Number of the Label Studio project.")],
+    view: Annotated[int | None, typer.Option(help="Only tasks of this Data Manager tab.")] = None,
+    filter_: Annotated[
+        str | None, typer.Option("--filter", help="Only tasks of this Data Manager filter, JSON.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many tasks.", min=1)] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A prefill setting, name=value; before the project's own."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Version, see `sam-backend models list`.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The closing table as JSON.")] = False,
+) -> None:
+    """Prefill a project's tasks with confident masks, as predictions.
+
+    The same command goes on after a kill, and does nothing where all is done. Predictions that an
+    earlier run has sent are replaced; nothing that a person has made is touched. The first SIGINT
+    or SIGTERM ends after what is in hand.
+    """
+    if view is not None and filter_ is not None:
+        raise InvalidInputError("--view and --filter exclude each other")
+    given: dict[str, Any] = {"model": model, "device": device}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    tune_allocator(settings)
+    keep_compiled(settings)
+    log_to_stderr(settings)
+
+    # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
+    import threading
+
+    from sam_backend.engine.semi_automatic.runs import preannotate_project
+
+    stopped = threading.Event()
+    with leaving_at_signals(stopped.set), progress_bar() as show:
+        summary = preannotate_project(
+            settings,
+            project,
+            view,
+            filter_,
+            limit,
+            _read_settings(set_ or []),
+            lambda state: show(
+                {
+                    "stage": f"prefilling project {project}",
+                    "done": state.done,
+                    "of": state.of,
+                    "masks": state.masks,
+                    "eta_s": state.eta_s,
+                }
+            ),
+            stopped.is_set,
+        )
+    if as_json:
+        typer.echo(json.dumps(summary.as_json(), indent=2))
+    else:
+        _echo(summary)
+    for task, reason in list(summary.reasons.items())[:20]:
+        typer.echo(f"task {task}: {reason}", err=True)
+    if stopped.is_set():
+        typer.echo("stopped early: the same command goes on", err=True)
+
+
+def _read_settings(given: list[str]) -> dict[str, Any]:
+    """`name=value` pairs; a value is JSON where it can be, else a text."""
+    told: dict[str, Any] = {}
+    for pair in given:
+        name, sign, value = pair.partition("=")
+        if not sign or not name:
+            raise InvalidInputError(f"--set takes name=value, not {pair!r}")
+        try:
+            told[name] = json.loads(value)
+        except ValueError:
+            told[name] = value
+    return told
+
+
+def _echo(summary: "Summary") -> None:
+    told = summary.as_json()
+    rows = [("WHAT", "HOW MUCH")]
+    for name, value in told.items():
+        if isinstance(value, dict):
+            rows += [(f"{name}: {key}", _shown(one)) for key, one in value.items()]
+        elif value is not None:
+            rows.append((name, _shown(value)))
+    echo_table(rows)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Stage 2, semi-automatic: tasks arrive prefilled, people complete them (paper, section 4)."""

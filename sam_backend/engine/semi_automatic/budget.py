@@ -1,0 +1,17 @@
+"""How many masks a task may carry: brush-heavy ones freeze Label Studio's editor."""
+
+from collections.abc import Sequence
+
+from sam_backend.engine.semi_automatic.triage import Judged
+
+
+def cap(judged: Sequence[Judged], max_masks: int) -> tuple[list[Judged], list[Judged]]:
+    """The masks worth most, confidence times area, and those over the limit.
+
+    Returns:
+        What stays, the largest first, so that small masks lie on top of large ones in the editor;
+        and what goes, the most valuable first.
+    """
+    by_worth = sorted(judged, key=lambda one: one.confidence * one.record.area_px, reverse=True)
+    kept = sorted(by_worth[:max_masks], key=lambda one: one.record.area_px, reverse=True)
+    return kept, by_worth[max_masks:]

@@ -1,0 +1,115 @@
+"""What a project's prefilling is put together of: its settings, proposer, classifier and config."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sam_backend.engine.semi_automatic.labelling import classifier_named
+from sam_backend.engine.semi_automatic.prefill import Prefiller
+from sam_backend.engine.semi_automatic.proposers import Place, proposer_named
+from sam_backend.engine.semi_automatic.settings import PrefillSettings
+from sam_backend.engine.semi_automatic.task_prefill import TaskPrefiller
+from sam_backend.errors import InvalidInputError
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.images import ImageResolver, image_resolver
+from sam_backend.settings import Settings
+from sam_backend.store.cards import ModelCard
+from sam_backend.store.database import Database
+from sam_backend.store.proposals import Proposals
+
+
+def prefill_params(extra_params: object) -> dict[str, Any]:
+    """The part of a backend row's `extra_params` that is about prefilling: its key `prefill`.
+
+    Args:
+        extra_params: As Label Studio sends it: an object, its JSON text, or nothing.
+
+    Raises:
+        InvalidInputError: It is no object, or its `prefill` is none.
+    """
+    told = extra_params
+    if isinstance(told, str):
+        try:
+            told = json.loads(told) if told.strip() else {}
+        except ValueError as error:
+            raise InvalidInputError(f"the backend's extra_params are no JSON: {error}") from None
+    if told is None:
+        return {}
+    found = told.get("prefill", {}) if isinstance(told, dict) else told
+    if not isinstance(found, dict):
+        raise InvalidInputError(
+            'the backend\'s extra_params must be {"prefill": {…}}, not '
+            f"{type(told).__name__} with {type(found).__name__}"
+        )
+    return found
+
+
+def params_of_project(client: LabelStudioClient, project_id: int) -> dict[str, Any]:
+    """What the project's backends say about prefilling; the first that says something counts.
+
+    Raises:
+        InvalidInputError: Its `extra_params` are malformed.
+        LabelStudioError: Label Studio cannot be asked.
+    """
+    for row in client.ml_backends(project_id):
+        if found := prefill_params(row.get("extra_params")):
+            return found
+    return {}
+
+
+class PrefillChoice:
+    """Puts together what prefills a project's tasks.
+
+    Args:
+        settings: Of this process: `prefill` holds for every project that says nothing else.
+        database: Keeps proposals; None: nothing is kept.
+        resolver: Fetches images; made of the settings without.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database | None = None,
+        resolver: ImageResolver | None = None,
+    ) -> None:
+        self._settings = settings
+        self._proposals = None if database is None else Proposals(database)
+        self._resolver = resolver or image_resolver(settings)
+
+    def prefill_settings(self, card: ModelCard, params: Mapping[str, Any]) -> PrefillSettings:
+        """Of a checkpoint and a project.
+
+        Raises:
+            InvalidInputError: A setting is unknown or wrong.
+        """
+        return PrefillSettings.of(card, self._settings.prefill, params)
+
+    def prefiller(self, card: ModelCard, params: Mapping[str, Any], project_id: int) -> Prefiller:
+        """Chooses masks for images of a project.
+
+        Raises:
+            InvalidInputError: A setting is unknown or wrong, or the project has no detector.
+        """
+        told = self.prefill_settings(card, params)
+        place = Place(card, self._settings.data_dir, project_id)
+        proposer = proposer_named(told.proposer, told.parameters, place)
+        return Prefiller(told, proposer, self._proposals)
+
+    def task_prefiller(
+        self, card: ModelCard, params: Mapping[str, Any], project_id: int, config: LabelConfig
+    ) -> TaskPrefiller:
+        """Prefills tasks of a project.
+
+        Raises:
+            SamBackendError: A setting is unknown or wrong, or the config cannot show masks.
+        """
+        prefiller = self.prefiller(card, params, project_id)
+        name = prefiller.settings.classifier
+        return TaskPrefiller(
+            prefiller,
+            config,
+            self._resolver,
+            self._settings.max_image_megapixels * 1_000_000,
+            None if name is None else classifier_named(name, self._settings.data_dir, project_id),
+        )

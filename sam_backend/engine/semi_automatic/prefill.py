@@ -1,0 +1,135 @@
+"""From one image to the masks that it is prefilled with, and what is left for people to do."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sam_backend.engine.semi_automatic.budget import cap
+from sam_backend.engine.semi_automatic.gaps import Gaps, find_gaps, prediction_score
+from sam_backend.engine.semi_automatic.nesting import apply_rule
+from sam_backend.engine.semi_automatic.proposers.base import Proposer, Subject
+from sam_backend.engine.semi_automatic.repeats import Repeat, split_repeats
+from sam_backend.engine.semi_automatic.settings import PrefillSettings
+from sam_backend.engine.semi_automatic.triage import Bar, Judged, Outcome, triage
+from sam_backend.engine.served_model import ServedModel
+from sam_backend.masks.rle import RLE
+from sam_backend.sam.automatic.records import MaskRecord
+from sam_backend.store.proposals import ProposalKey, Proposals
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """What became of all masks that were proposed for one image.
+
+    Attributes:
+        shown: Prefilled (accepted) or suggested (to review), in drawing order, the largest first.
+        cut: Would be shown but for the limit of masks.
+        nested: Left out by the rule for objects and their parts.
+        repeats: A person has drawn them already.
+        discarded: Not confident enough to be shown.
+        gaps: What people have to look for.
+        score: Of the prediction: 0 knows nothing of the image, 1 covers all of it confidently.
+    """
+
+    shown: tuple[Judged, ...]
+    cut: tuple[Judged, ...]
+    nested: tuple[Judged, ...]
+    repeats: tuple[Repeat, ...]
+    discarded: tuple[Judged, ...]
+    gaps: Gaps
+    score: float
+
+    def counts(self) -> dict[str, int]:
+        """How many masks met which end."""
+        return {
+            "accepted": self.count(Outcome.ACCEPT),
+            "review": self.count(Outcome.REVIEW),
+            "discarded": len(self.discarded),
+            "cut": len(self.cut),
+            "repeats": len(self.repeats),
+            "nested": len(self.nested),
+        }
+
+    def count(self, outcome: Outcome) -> int:
+        """How many masks of one outcome are shown."""
+        return sum(one.outcome is outcome for one in self.shown)
+
+
+class Prefiller:
+    """Proposes, judges and chooses. Safe under threads.
+
+    Args:
+        settings: What is believed and shown.
+        proposer: Where masks come from; the one that the settings name.
+        proposals: Keeps what was proposed for an image; None: nothing is kept.
+    """
+
+    def __init__(
+        self, settings: PrefillSettings, proposer: Proposer, proposals: Proposals | None = None
+    ) -> None:
+        self.settings = settings
+        self._proposer = proposer
+        self._proposals = proposals
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells apart what shapes the predictions but for the model: settings and proposer."""
+        told = f"{self.settings.fingerprint} {self._proposer.fingerprint}"
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def propose(self, model: ServedModel, subject: Subject) -> list[MaskRecord]:
+        """All masks of an image, from the store where it has them.
+
+        Raises:
+            SamBackendError: There is no model, or it cannot be asked.
+        """
+        if self._proposals is None:
+            return self._proposer.propose(model, subject)
+        key = ProposalKey(subject.digest, model.model_version, self._proposer.key(subject))
+        known = self._proposals.get(key)
+        if known is None:
+            known = self._proposer.propose(model, subject)
+            self._proposals.put(key, known)
+        return known
+
+    def judge(self, model: ServedModel, subject: Subject, drawn: Sequence[RLE] = ()) -> Judgement:
+        """What to show of an image.
+
+        Args:
+            model: Leased for this image.
+            subject: The image.
+            drawn: Masks that people have drawn on it, of the image's size.
+
+        Raises:
+            SamBackendError: There is no model, or it cannot be asked.
+        """
+        return self.choose(self.propose(model, subject), subject.size, drawn)
+
+    def choose(
+        self, proposed: Sequence[MaskRecord], size: tuple[int, int], drawn: Sequence[RLE] = ()
+    ) -> Judgement:
+        """The part of `judge` that needs no model; `size` is the image's (height, width)."""
+        told = self.settings
+        judged = triage(
+            proposed,
+            accept=Bar(told.accept_predicted_iou, told.accept_stability),
+            review=Bar(told.review_predicted_iou, told.review_stability),
+        )
+        discarded = [one for one in judged if one.outcome is Outcome.DISCARD]
+        candidates = [one for one in judged if one.outcome is not Outcome.DISCARD]
+        new, repeats = split_repeats(
+            candidates, drawn, told.nesting, told.repeat_iou, told.repeat_containment
+        )
+        chosen, nested = apply_rule(new, told.nesting, told.repeat_containment)
+        shown, cut = cap(chosen, told.max_masks)
+        # what is not shown covers nothing for the person who looks at the task
+        unseen = [replace(one, outcome=Outcome.DISCARD) for one in (*cut, *nested)]
+        return Judgement(
+            shown=tuple(shown),
+            cut=tuple(cut),
+            nested=tuple(nested),
+            repeats=tuple(repeats),
+            discarded=tuple(discarded),
+            gaps=find_gaps([*shown, *unseen, *discarded], drawn, size),
+            score=prediction_score(shown, drawn, size),
+        )

@@ -1,0 +1,146 @@
+"""A judgement as Label Studio's regions: which tag shows a mask, and under which label."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from sam_backend.engine.semi_automatic.gaps import Gap
+from sam_backend.engine.semi_automatic.prefill import Judgement
+from sam_backend.engine.semi_automatic.settings import PrefillSettings
+from sam_backend.engine.semi_automatic.triage import Judged, Outcome
+from sam_backend.errors import LabelConfigError
+from sam_backend.labelstudio import controls
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.regions import Answer, Region, make_regions, to_percent
+from sam_backend.labelstudio.tags import OUTPUT_KINDS, ControlTag, ImageTag, NamedLabel
+from sam_backend.masks.rle import decode
+from sam_backend.masks.small_regions import clean
+
+# Light ones first: a bitmask is a compressed picture, a polygon some points, a brush every run.
+_LIGHT_FIRST = ("bitmask", "polygon", "brush", "rectangle")
+_POINT_WIDTH_PERCENT = 0.5
+
+
+class RegionWriter:
+    """Writes masks as regions of one image tag.
+
+    Args:
+        config: The project's.
+        image: The tag of the image.
+        settings: Which output and which labels.
+
+    Raises:
+        LabelConfigError: The config cannot show masks, or has not the label that is set.
+    """
+
+    def __init__(self, config: LabelConfig, image: ImageTag, settings: PrefillSettings) -> None:
+        self._config = config
+        self._image = image
+        self._settings = settings
+        self.output = _output(config, image, settings.output)
+        self._label = self._named(settings.label) if settings.label else self._first_label()
+        review = settings.review_label
+        self._review_label = self._named(review) if review else self._label
+
+    def labels(self) -> list[str]:
+        """What a mask can be labelled as, in the config's order."""
+        return [label.stored for tag in self._holders() for label in tag.labels]
+
+    def masks(
+        self, judgement: Judgement, labels: Mapping[int, str] | None = None
+    ) -> tuple[list[Region], int]:
+        """Regions of all masks shown, without specks.
+
+        Args:
+            judgement: Of the image.
+            labels: Labels by index in `judgement.shown`, from a classifier.
+
+        Returns:
+            The regions, and how many masks vanished with their specks.
+        """
+        regions: list[Region] = []
+        n_empty = 0
+        for index, one in enumerate(judgement.shown):
+            mask = clean(decode(one.record.rle), self._settings.min_area_px)
+            named = (labels or {}).get(index)
+            label = self._label_of(one) if named is None else self._named(named)
+            written = controls.encode(mask, Answer(self.output, label, one.confidence))
+            n_empty += not written
+            regions += written
+        return regions, n_empty
+
+    def points(self, gaps: Sequence[Gap], size: tuple[int, int]) -> list[Region]:
+        """Key points where something seems to be missing, at most as many as the settings allow.
+
+        They have no `is_positive`, so that nobody's click takes them for a prompt.
+
+        Args:
+            gaps: The largest first.
+            size: (height, width) of the image in pixels.
+        """
+        if not self._settings.gap_points:
+            return []
+        tag = self._point_tag()
+        wanted = None if self._label is None else self._label.label
+        label = None if wanted is None else self._config.label_for(tag, wanted)
+        regions: list[Region] = []
+        for gap in gaps[: self._settings.gap_points]:
+            [[x, y]] = to_percent(np.array([[gap.x, gap.y]], np.float64), size).tolist()
+            value = {"x": x, "y": y, "width": _POINT_WIDTH_PERCENT}
+            regions += make_regions(value, Answer(tag, label), size)
+        return regions
+
+    def _label_of(self, one: Judged) -> NamedLabel | None:
+        return self._review_label if one.outcome is Outcome.REVIEW else self._label
+
+    def _holders(self) -> list[ControlTag]:
+        if self.output.has_own_labels:
+            return [self.output]
+        return [
+            tag
+            for tag in self._config.controls
+            if tag.kind == "labels" and tag.to_name == self._image.name
+        ]
+
+    def _first_label(self) -> NamedLabel | None:
+        names = self.labels()
+        return self._named(names[0]) if names else None
+
+    def _named(self, name: str) -> NamedLabel:
+        label = self._config.label_for(self.output, name)
+        if label is None:
+            raise LabelConfigError(
+                f"tag {self.output.name!r} has no label {name!r} for prefilled masks "
+                f"(it has: {', '.join(map(repr, self.labels())) or 'none'})"
+            )
+        return label
+
+    def _point_tag(self) -> ControlTag:
+        for tag in self._config.controls:
+            if tag.kind == "keypoint" and tag.to_name == self._image.name:
+                return tag
+        raise LabelConfigError(
+            f"prefill's gap_points is {self._settings.gap_points}, but no KeyPoint tag is on "
+            f"image {self._image.name!r}"
+        )
+
+
+def _output(config: LabelConfig, image: ImageTag, kind: str) -> ControlTag:
+    able = [
+        tag
+        for tag in config.controls
+        if tag.to_name == image.name and tag.kind in OUTPUT_KINDS and tag.role != "prompt"
+    ]
+    if kind != "auto":
+        for tag in able:
+            if tag.kind == kind:
+                return tag
+        raise LabelConfigError(
+            f"prefill's output is {kind!r}, but image {image.name!r} has no such tag "
+            f"(it has: {', '.join(sorted({tag.kind for tag in able})) or 'none'})"
+        )
+    usual = config.outputs(image.name)
+    if usual[0].role == "output":
+        return usual[0]
+    drawing = [tag for tag in able if tag.kind != "rectangle" or not tag.is_smart] or able
+    return min(drawing, key=lambda tag: _LIGHT_FIRST.index(tag.kind))

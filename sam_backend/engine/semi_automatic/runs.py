@@ -1,0 +1,71 @@
+"""A whole pre-annotation run, from settings to summary: what the command and benchmarks call."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sam_backend.engine.model_choice import ModelChoice
+from sam_backend.engine.project_dataset import host_of_project
+from sam_backend.engine.semi_automatic.choices import PrefillChoice, params_of_project
+from sam_backend.engine.semi_automatic.preannotate import Preannotation, Progress, Summary
+from sam_backend.engine.serving import open_caches, serve_champion
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.project_tasks import read_filter, task_numbers
+from sam_backend.settings import Settings
+from sam_backend.store.database import open_database
+from sam_backend.store.models import open_store
+from sam_backend.store.prefills import Prefills
+
+# Each call waits for Label Studio's database, which a busy server shares with its annotators.
+_TIMEOUT_S = 60.0
+
+
+def preannotate_project(
+    settings: Settings,
+    project_id: int,
+    view: int | None = None,
+    filter_text: str | None = None,
+    limit: int | None = None,
+    params: Mapping[str, Any] | None = None,
+    observe: Callable[[Progress], None] = lambda progress: None,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Prefill tasks of a project through Label Studio's API.
+
+    Args:
+        settings: Of this process.
+        project_id: The project.
+        view: Only tasks of this Data Manager tab.
+        filter_text: Only tasks of this filter, see `read_filter`.
+        limit: At most so many tasks.
+        params: Prefill settings that go before the project's own.
+        observe: Told how far it is.
+        is_stopped: True once it should end after what is in hand.
+
+    Raises:
+        SamBackendError: A setting is wrong, or Label Studio, model or database is out of reach.
+    """
+    filters = None if filter_text is None else read_filter(filter_text)
+    host = host_of_project(settings, project_id)
+    database = open_database(settings)
+    caches = open_caches(settings)
+    champion = serve_champion(settings, ModelChoice(settings, open_store(settings)), caches.all)
+    try:
+        with LabelStudioClient(host, _TIMEOUT_S) as client:
+            config = LabelConfig.parse(str(client.project(project_id).get("label_config", "")))
+            told = {**params_of_project(client, project_id), **(params or {})}
+            choice = PrefillChoice(settings, database)
+            run = Preannotation(
+                client,
+                project_id,
+                champion,
+                lambda card: choice.task_prefiller(card, told, project_id, config),
+                Prefills(database),
+                observe,
+                is_stopped,
+            )
+            return run.run(task_numbers(client, project_id, view, filters, limit))
+    finally:
+        champion.close()
+        caches.close()
+        database.close()

@@ -1,0 +1,226 @@
+"""One task's prediction: its images fetched, masks proposed and chosen, regions written."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sam_backend.datasets.decoding import decode_image
+from sam_backend.engine.semi_automatic.boxes import region_boxes
+from sam_backend.engine.semi_automatic.labelling import Classifier
+from sam_backend.engine.semi_automatic.prefill import Judgement, Prefiller
+from sam_backend.engine.semi_automatic.proposers.base import Subject
+from sam_backend.engine.semi_automatic.regions import RegionWriter
+from sam_backend.engine.semi_automatic.triage import Outcome
+from sam_backend.engine.served_model import ServedModel
+from sam_backend.engine.tasks import task_data, task_id
+from sam_backend.engine.timing import StageClock
+from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.drawn_masks import drawn_masks
+from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.labelstudio.images import ImageResolver
+from sam_backend.labelstudio.regions import Region
+from sam_backend.labelstudio.tags import ImageTag
+from sam_backend.sam.device import Priority
+
+COVERAGE, MASKS, REVIEW, GAP, NOTE = (
+    f"sam_{name}" for name in ("coverage", "masks", "review", "gap", "note")
+)
+"""Fields of a task's data: what a Data Manager tab sorts and filters by (those of `meta` fail)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrefillTask:
+    """A task to be prefilled.
+
+    Attributes:
+        host: Its Label Studio.
+        task: Its `id` and `data`.
+        drawn: Result items of people: of submitted annotations and of drafts.
+        predicted: Result items of other models, whose boxes the proposer `existing` takes.
+    """
+
+    host: LabelStudioHost
+    task: Mapping[str, Any]
+    drawn: Sequence[Region] = ()
+    predicted: Sequence[Region] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prefilled:
+    """What a task is answered with.
+
+    Attributes:
+        regions: Result items.
+        score: Of the prediction, 0 to 1: the task with the lowest needs people most.
+        fields: For the task's data.
+        judgements: By image tag.
+        reason: Why there is nothing; None if all went well.
+        asks_again: Another try may go better, so that Label Studio should store nothing: the image
+            could not be fetched. What is no image will not become one.
+    """
+
+    regions: tuple[Region, ...] = ()
+    score: float = 0.0
+    fields: Mapping[str, object] = field(default_factory=dict)
+    judgements: Mapping[str, Judgement] = field(default_factory=dict)
+    reason: str | None = None
+    asks_again: bool = False
+
+    def prediction(self, model_version: str) -> dict[str, Any]:
+        """As Label Studio stores it."""
+        return {
+            "result": list(self.regions),
+            "score": self.score,
+            "model_version": model_version,
+        }
+
+
+class TaskPrefiller:
+    """Prefills the tasks of one project. Safe under threads.
+
+    Args:
+        prefiller: Chooses the masks of an image.
+        config: The project's.
+        resolver: Fetches images.
+        max_pixels: Images with more are refused.
+        classifier: Names labels; None: the label that is set.
+
+    Raises:
+        LabelConfigError: The config cannot show masks, or lacks the label.
+    """
+
+    def __init__(
+        self,
+        prefiller: Prefiller,
+        config: LabelConfig,
+        resolver: ImageResolver,
+        max_pixels: int,
+        classifier: Classifier | None = None,
+    ) -> None:
+        self._prefiller = prefiller
+        self._config = config
+        self._resolver = resolver
+        self._max_pixels = max_pixels
+        self._classifier = classifier
+        self._writers = {
+            image.name: RegionWriter(config, image, prefiller.settings) for image in config.images
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells apart what shapes the predictions but for the model."""
+        return self._prefiller.fingerprint
+
+    def prefill(self, model: ServedModel, job: PrefillTask, clock: StageClock) -> Prefilled:
+        """The masks of one task.
+
+        A task whose image cannot be had or read is answered with the reason.
+
+        Args:
+            model: Leased for this task.
+            job: The task.
+            clock: Gets the stages fetch, encode, propose, filter and regions.
+
+        Raises:
+            SamBackendError: Nothing can be prefilled now, such as without a model.
+        """
+        regions: list[Region] = []
+        judgements: dict[str, Judgement] = {}
+        notes: list[str] = []
+        for image in self._config.images:
+            try:
+                subject = self._subject(image, job, clock)
+            except (InvalidInputError, ImageFetchError, ImageDecodeError) as error:
+                is_lasting = isinstance(error, ImageDecodeError)
+                return Prefilled(
+                    fields=_nothing(str(error)), reason=str(error), asks_again=not is_lasting
+                )
+            judgements[image.name] = judgement = self._judge(model, image, subject, job, clock)
+            with clock.span("regions"):
+                regions += self._written(model, image, subject, judgement, notes)
+        return Prefilled(
+            regions=tuple(regions),
+            score=min((one.score for one in judgements.values()), default=0.0),
+            fields=_fields(list(judgements.values()), notes),
+            judgements=judgements,
+        )
+
+    def _subject(self, image: ImageTag, job: PrefillTask, clock: StageClock) -> Subject:
+        address = image.address(task_data(job.task))
+        with clock.span("fetch"):
+            fetched = self._resolver.fetch(address, job.host, task_id(job.task))
+        with clock.span("open"):
+            pixels = decode_image(fetched.data, self._max_pixels)
+        height, width = pixels.shape[:2]
+        boxes = region_boxes([*job.drawn, *job.predicted], image.name, (height, width))
+        return Subject(fetched.digest, pixels, boxes)
+
+    def _judge(
+        self,
+        model: ServedModel,
+        image: ImageTag,
+        subject: Subject,
+        job: PrefillTask,
+        clock: StageClock,
+    ) -> Judgement:
+        size = subject.size
+        with clock.span("propose"):
+            proposed = self._prefiller.propose(model, subject)
+        with clock.span("filter"):
+            drawn = [
+                one.mask.rle
+                for one in drawn_masks(job.drawn, None, Counter())
+                if one.image_name == image.name and one.mask.rle.size == size
+            ]
+            return self._prefiller.choose(proposed, size, drawn)
+
+    def _written(
+        self,
+        model: ServedModel,
+        image: ImageTag,
+        subject: Subject,
+        judgement: Judgement,
+        notes: list[str],
+    ) -> list[Region]:
+        writer = self._writers[image.name]
+        regions, n_empty = writer.masks(judgement, self._labels(model, writer, subject, judgement))
+        if judgement.cut:
+            notes.append(f"{len(judgement.cut)} masks over the limit of max_masks are not shown")
+        if n_empty:
+            notes.append(f"{n_empty} masks were nothing but specks")
+        points = writer.points(judgement.gaps.largest, subject.size)
+        return [*regions, *points]
+
+    def _labels(
+        self, model: ServedModel, writer: RegionWriter, subject: Subject, judgement: Judgement
+    ) -> dict[int, str]:
+        """Labels that the classifier is sure of, by index; the others keep the set one."""
+        if self._classifier is None or not judgement.shown:
+            return {}
+        embedding = model.embed(subject.digest, lambda: subject.pixels, Priority.BACKGROUND)
+        masks = [one.record.rle for one in judgement.shown]
+        known = set(writer.labels())
+        guesses = self._classifier.classify(embedding, masks)
+        return {
+            index: guess.label
+            for index, guess in enumerate(guesses)
+            if guess is not None and guess.label in known
+        }
+
+
+def _nothing(reason: str) -> dict[str, object]:
+    return {COVERAGE: 0.0, MASKS: 0, REVIEW: 0, GAP: 0.0, NOTE: reason}
+
+
+def _fields(judgements: Sequence[Judgement], notes: Sequence[str]) -> dict[str, object]:
+    """Of all images of a task: shares are those of the neediest one, counts are sums."""
+    gaps = [one.gaps.largest[0].share for one in judgements if one.gaps.largest]
+    return {
+        COVERAGE: round(min((one.gaps.coverage for one in judgements), default=0.0), 4),
+        MASKS: sum(one.count(Outcome.ACCEPT) for one in judgements),
+        REVIEW: sum(one.count(Outcome.REVIEW) for one in judgements),
+        GAP: round(max(gaps, default=0.0), 4),
+        NOTE: "; ".join(notes),
+    }
