@@ -14,6 +14,7 @@ from sam_backend.cli import (
     jobs,
     models,
     preannotate,
+    prefill,
     serve,
     starter,
     train,
@@ -34,6 +35,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("preannotate")(preannotate.preannotate)
 app.command("worker")(worker.worker)
 app.add_typer(models.app, name="models", help=models.HELP)
+app.add_typer(prefill.app, name="prefill", help=prefill.HELP)
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, cancel.")
 app.add_typer(starter.app, name="starter", help=starter.HELP)
 

@@ -45,6 +45,8 @@ class AcceptedAnnotation:
         is_gold: Marked as ground truth.
         updated_at: When it was last saved, by Label Studio's clock, in UTC.
         result: Its result items.
+        parent_prediction: Number of the prediction that it was made from; None without.
+        lead_time_s: Time that its annotator spent, as the editor measured it; None if unknown.
     """
 
     annotation_id: int
@@ -52,6 +54,8 @@ class AcceptedAnnotation:
     is_gold: bool
     updated_at: datetime
     result: tuple[Region, ...]
+    parent_prediction: int | None = None
+    lead_time_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -223,11 +227,17 @@ def _annotation(item: Mapping[str, Any], path: str) -> AcceptedAnnotation:
             result=tuple(part for part in result if isinstance(part, dict))
             if isinstance(result, list)
             else (),
+            parent_prediction=_number(item.get("parent_prediction")),
+            lead_time_s=None if item.get("lead_time") is None else float(item["lead_time"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LabelStudioError(
             f"GET {path} answers an annotation that cannot be read: {type(error).__name__}"
         ) from None
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _user_id(completed_by: object) -> str | None:

@@ -60,6 +60,18 @@ def predictions_of(client: LabelStudioClient, task_id: int) -> list[Json]:
     return found
 
 
+def prediction(client: LabelStudioClient, prediction_id: int) -> Json | None:
+    """GET /api/predictions/<id>/: one, with its result items; None if it is gone."""
+    path = f"/api/predictions/{prediction_id}/"
+    response = client.call("GET", path, timeout_s=_WRITING_S)
+    if response.status_code == 404:
+        return None
+    answer = client.json_of(response, "GET", path)
+    if not isinstance(answer, dict) or not isinstance(answer.get("result"), list):
+        raise LabelStudioError(f"GET {path} answers no prediction")
+    return answer
+
+
 def delete_prediction(client: LabelStudioClient, prediction_id: int) -> None:
     """DELETE /api/predictions/<id>/; one that is gone already is no error."""
     path = f"/api/predictions/{prediction_id}/"
