@@ -18,6 +18,7 @@ from sam_backend.cli import (
     serve,
     starter,
     train,
+    train_detector,
     worker,
 )
 from sam_backend.errors import InvalidInputError, SamBackendError
@@ -31,6 +32,7 @@ app.command("serve")(serve.serve)
 app.command("check")(check.check)
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
+app.command("train-detector")(train_detector.train_detector)
 app.command("evaluate")(evaluate.evaluate)
 app.command("preannotate")(preannotate.preannotate)
 app.command("worker")(worker.worker)

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from sam_backend.cli.launching import log_to_stderr
+from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.settings import Settings
 
-HELP = "Prefilled tasks: what people did to them."
+HELP = "Prefilled tasks: what people did to them, what labels look like."
 
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
@@ -18,7 +19,7 @@ Project = Annotated[int, typer.Option(help="Number of the Label Studio project."
 
 @app.callback()
 def prefill() -> None:
-    """Prefilled tasks: what people did to them."""
+    """Prefilled tasks: what people did to them, what labels look like."""
 
 
 @app.command()
@@ -46,6 +47,23 @@ def report(
     echo_table([("WHAT", "HOW MUCH"), *rows])
     for reason, count in unread.items():
         typer.echo(f"not compared: {count} x {reason}", err=True)
+
+
+@app.command("learn-labels")
+def learn_labels(project: Project) -> None:
+    """Look at what people have labelled, so that the classifier `nearest` can label masks."""
+    settings = Settings()
+    log_to_stderr(settings)
+    from sam_backend.engine.semi_automatic.runs import learn_project_labels
+
+    with progress_bar() as show:
+        book = learn_project_labels(
+            settings,
+            project,
+            lambda done, of: show({"stage": "looking at masks", "done": done, "of": of}),
+        )
+    rows = [(label, str(book.labels.count(label))) for label in sorted(set(book.labels))]
+    echo_table([("LABEL", "MASKS"), *rows])
 
 
 def _shown(value: object) -> str:

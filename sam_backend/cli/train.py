@@ -1,25 +1,21 @@
 """`sam-backend train`: a checkpoint learns from human masks, and the gate decides on the result."""
 
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sam_backend.cli.following import known_handlers, result_of, work_or_follow
 from sam_backend.cli.gate_table import gate_rows
-from sam_backend.cli.launching import leaving_at_signals, log_to_stderr, tune_allocator, worker_name
-from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.launching import log_to_stderr, tune_allocator
 from sam_backend.cli.tables import echo_table
-from sam_backend.errors import InvalidInputError, SamBackendError
+from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
-    from sam_backend.engine.worker import Handler, IsStopped, Report
-    from sam_backend.store.jobs import Job, Jobs
-
-_FOLLOW_S = 1.0
+    from sam_backend.store.jobs import Job
 
 
 def train(
@@ -80,7 +76,7 @@ def train(
     }
     order = RetrainingOrder.parse({name: v for name, v in given.items() if v is not None})
     # Before the job waits: while torch loads, a server's own worker would come and take it.
-    known = {} if detach else _handlers(settings)
+    known = {} if detach else known_handlers(settings)
     database = open_database(settings)
     try:
         jobs = Jobs(database)
@@ -94,33 +90,9 @@ def train(
         if detach:
             typer.echo(job.id)
             return
-        _finish(_work_or_follow(jobs, job, known), as_json)
+        _finish(work_or_follow(jobs, job, known), as_json)
     finally:
         database.close()
-
-
-def _handlers(settings: Settings) -> dict[str, "Handler"]:
-    from sam_backend.engine.retraining.handler import handlers
-
-    return handlers(settings)
-
-
-def _work_or_follow(jobs: "Jobs", job: "Job", known: Mapping[str, "Handler"]) -> "Job":
-    """Run the job here, or watch who runs it; returns it once it has ended or went back."""
-    from sam_backend.engine.worker import Worker
-
-    with progress_bar() as show:
-        shown = {kind: _showing(handler, show) for kind, handler in known.items()}
-        worker = Worker(jobs, shown, worker_name())
-        with leaving_at_signals(worker.leave) as left:
-            while True:
-                if worker.work_once(job.id):
-                    return jobs.get(job.id)
-                job = jobs.get(job.id)
-                if job.state not in {"queued", "running"} or left():
-                    return job
-                show(job.progress)
-                time.sleep(_FOLLOW_S)
 
 
 def _finish(job: "Job", as_json: bool) -> None:
@@ -129,18 +101,12 @@ def _finish(job: "Job", as_json: bool) -> None:
     Raises:
         SamBackendError: There is none; says why.
     """
-    if job.state != "done" or job.result is None:
-        why = {
-            "queued": f"went back to the queue; `sam-backend worker` goes on with it, "
-            f"`sam-backend jobs cancel {job.id}` ends it",
-            "running": f"goes on in {job.worker}",
-        }.get(job.state, f"{job.state}: {job.reason}")
-        raise SamBackendError(f"job {job.id} {why}")
+    result = result_of(job)
     if as_json:
-        typer.echo(json.dumps(job.result, indent=2))
+        typer.echo(json.dumps(result, indent=2))
     else:
-        _echo_outcome(job.result)
-    if not job.result["promoted"]:
+        _echo_outcome(result)
+    if not result["promoted"]:
         raise typer.Exit(1)
 
 
@@ -154,16 +120,3 @@ def _echo_outcome(result: Mapping[str, Any]) -> None:
 def _absolute(path: Path | None) -> str | None:
     """A worker may run in another folder."""
     return None if path is None else str(path.resolve())
-
-
-def _showing(handler: "Handler", show: Callable[[Mapping[str, Any]], None]) -> "Handler":
-    """A handler whose reports are shown too."""
-
-    def shown(job: "Job", report: "Report", is_stopped: "IsStopped") -> Mapping[str, Any]:
-        def both(state: Mapping[str, Any]) -> None:
-            report(state)
-            show(state)
-
-        return handler(job, both, is_stopped)
-
-    return shown

@@ -4,10 +4,11 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from sam_backend.errors import ModelStoreError, SamBackendError
 from sam_backend.sam.device import DeviceOwner, Priority
@@ -19,6 +20,7 @@ from sam_backend.store.cards import ModelCard
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
 State = Literal["loading", "ready", "failed"]
 
 # Label Studio gives up on /predict after 100 s; a click that waits for a model gives up earlier.
@@ -165,6 +167,15 @@ class ServedModel:
         prepared = segmenter.prepare(image)
         work = self._device.submit(lambda: segmenter.encode([prepared])[0], Priority.BACKGROUND)
         return work.result()
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs; waits for the model."""
+        return self.segmenter().device
+
+    def run(self, work: Callable[[], Result], priority: Priority) -> Result:
+        """Anything else on the device, in its turn."""
+        return self._device.submit(work, priority).result()
 
     def close(self, reason: str) -> None:
         """Let go of the network; who waits for it is told the reason."""

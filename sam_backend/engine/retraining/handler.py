@@ -1,4 +1,4 @@
-"""Retraining as a kind of job."""
+"""Retraining, and training a detector, as kinds of jobs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +14,13 @@ from sam_backend.engine.retraining.folders import (
 )
 from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
 from sam_backend.engine.retraining.run import RetrainingRun
+from sam_backend.engine.semi_automatic.detector_training import (
+    JOB_KIND as DETECTOR_KIND,
+)
+from sam_backend.engine.semi_automatic.detector_training import (
+    DetectorOrder,
+    run_detector_training,
+)
 from sam_backend.engine.worker import Handler, IsStopped, Report, StoppedError
 from sam_backend.errors import SamBackendError
 from sam_backend.settings import Settings
@@ -42,4 +49,12 @@ def handlers(settings: Settings) -> dict[str, Handler]:
             clear(folder)
             return result
 
-    return {JOB_KIND: retraining}
+    def detector(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        detector_order = DetectorOrder.parse(dict(job.payload))
+        folder = run_folder(settings, job)
+        with held(folder, is_stopped):
+            return run_detector_training(detector_order, folder, settings, report, is_stopped)
+
+    return {JOB_KIND: retraining, DETECTOR_KIND: detector}

@@ -159,6 +159,7 @@ class RetrainingRun:
             parent=parent.version,
             trained_on=self._now().date(),
             automatic=parent.card.automatic,
+            prefill=parent.card.prefill,
             challenger=True,
             data_digest=data.digest,
             measured_quality={card_words.gate_name(parts): verdict.challenger.as_card()},

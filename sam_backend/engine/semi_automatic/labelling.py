@@ -1,45 +1,66 @@
-"""Which label a prefilled mask gets: a hook for classifiers. A new one is one file and one line."""
+"""Which label a prefilled mask gets. A new classifier is one file and one line below."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
 
+from sam_backend.datasets.pixels import read_pixels
+from sam_backend.datasets.types import Dataset, LabelledImage
+from sam_backend.engine.semi_automatic.guesses import Classifier
+from sam_backend.engine.semi_automatic.nearest import LabelBook, Nearest, teach
+from sam_backend.engine.served_model import ServedModel
 from sam_backend.errors import InvalidInputError
-from sam_backend.masks.rle import RLE
+from sam_backend.sam.device import Priority
 from sam_backend.sam.types import Embedding
-
-
-@dataclass(frozen=True, slots=True)
-class Guess:
-    """A label and how sure the classifier is.
-
-    Attributes:
-        label: As the project's config stores it.
-        confidence: 0 to 1.
-    """
-
-    label: str
-    confidence: float
-
-
-class Classifier(Protocol):
-    """Names what masks show. Safe under threads."""
-
-    def classify(self, embedding: Embedding, masks: Sequence[RLE]) -> list[Guess | None]:
-        """A guess for each mask, in order; None: not sure enough.
-
-        Args:
-            embedding: Of the image.
-            masks: Of the image's size.
-        """
-        ...
 
 
 def classifier_named(name: str, data_dir: Path, project_id: int) -> Classifier:
     """The classifier that a project has set.
 
     Raises:
-        InvalidInputError: The name is unknown, or the project has taught it nothing yet.
+        InvalidInputError: The name is unknown, or nobody has taught it the project's labels.
     """
-    raise InvalidInputError(f"no classifier is named {name!r}; known: none")
+    if name not in CLASSIFIERS:
+        raise InvalidInputError(f"no classifier is named {name!r}; known: {', '.join(CLASSIFIERS)}")
+    return CLASSIFIERS[name](data_dir, project_id)
+
+
+def learn_labels(
+    model: ServedModel,
+    dataset: Dataset,
+    data_dir: Path,
+    project_id: int,
+    observe: Callable[[int, int], None] = lambda done, of: None,
+) -> LabelBook:
+    """Teach `nearest` what a project's labelled masks look like, and keep it.
+
+    Args:
+        model: Whose embeddings count.
+        dataset: Of the project (`engine.project_dataset.pull_project`).
+        data_dir: Of the settings.
+        project_id: The project.
+        observe: Told images done, of how many.
+
+    Raises:
+        InvalidInputError: No mask has a label.
+        ImageDecodeError: An image's file is gone or damaged.
+    """
+
+    def encode(image: LabelledImage) -> Callable[[], Embedding]:
+        return lambda: model.embed(image.digest, lambda: read_pixels(image), Priority.BACKGROUND)
+
+    examples = [
+        (encode(image), [(one.rle, one.label) for one in image.masks if one.label is not None])
+        for image in dataset
+    ]
+    book = teach([one for one in examples if one[1]], model.model_version, observe)
+    book.save(_book(data_dir, project_id))
+    return book
+
+
+def _book(data_dir: Path, project_id: int) -> Path:
+    return data_dir / "labels" / f"project-{project_id}.npz"
+
+
+CLASSIFIERS: Mapping[str, Callable[[Path, int], Classifier]] = {
+    "nearest": lambda data_dir, project_id: Nearest(LabelBook.load(_book(data_dir, project_id))),
+}

@@ -1,11 +1,15 @@
 """A whole pre-annotation run, from settings to summary: what the command and benchmarks call."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+from sam_backend.engine.champion import Champion
 from sam_backend.engine.model_choice import ModelChoice
-from sam_backend.engine.project_dataset import host_of_project
+from sam_backend.engine.project_dataset import host_of_project, pull_project
 from sam_backend.engine.semi_automatic.choices import PrefillChoice, params_of_project
+from sam_backend.engine.semi_automatic.labelling import learn_labels
+from sam_backend.engine.semi_automatic.nearest import LabelBook
 from sam_backend.engine.semi_automatic.preannotate import Preannotation, Progress, Summary
 from sam_backend.engine.serving import open_caches, serve_champion
 from sam_backend.labelstudio.client import LabelStudioClient
@@ -48,10 +52,8 @@ def preannotate_project(
     filters = None if filter_text is None else read_filter(filter_text)
     host = host_of_project(settings, project_id)
     database = open_database(settings)
-    caches = open_caches(settings)
-    champion = serve_champion(settings, ModelChoice(settings, open_store(settings)), caches.all)
     try:
-        with LabelStudioClient(host, _TIMEOUT_S) as client:
+        with _champion(settings) as champion, LabelStudioClient(host, _TIMEOUT_S) as client:
             config = LabelConfig.parse(str(client.project(project_id).get("label_config", "")))
             told = {**params_of_project(client, project_id), **(params or {})}
             choice = PrefillChoice(settings, database)
@@ -66,6 +68,36 @@ def preannotate_project(
             )
             return run.run(task_numbers(client, project_id, view, filters, limit))
     finally:
+        database.close()
+
+
+def learn_project_labels(
+    settings: Settings, project_id: int, observe: Callable[[int, int], None]
+) -> LabelBook:
+    """Teach the classifier `nearest` with a project's masks, by the model that is served.
+
+    Args:
+        settings: Of this process.
+        project_id: The project.
+        observe: Told images done, of how many.
+
+    Raises:
+        SamBackendError: No mask has a label, or Label Studio or the model is out of reach.
+    """
+    host = host_of_project(settings, project_id)
+    folder = settings.data_dir / "projects" / str(project_id)
+    dataset = pull_project(host, project_id, folder, settings)
+    with _champion(settings) as champion, champion.lease() as model:
+        return learn_labels(model, dataset, settings.data_dir, project_id, observe)
+
+
+@contextmanager
+def _champion(settings: Settings) -> Iterator[Champion]:
+    """The model that is served, in this process, with its caches."""
+    caches = open_caches(settings)
+    champion = serve_champion(settings, ModelChoice(settings, open_store(settings)), caches.all)
+    try:
+        yield champion
+    finally:
         champion.close()
         caches.close()
-        database.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 from sam_backend.datasets.decoding import decode_image
 from sam_backend.engine.semi_automatic.boxes import region_boxes
-from sam_backend.engine.semi_automatic.labelling import Classifier
+from sam_backend.engine.semi_automatic.guesses import Classifier
 from sam_backend.engine.semi_automatic.prefill import Judgement, Prefiller
 from sam_backend.engine.semi_automatic.proposers.base import Subject
 from sam_backend.engine.semi_automatic.regions import RegionWriter
@@ -202,7 +202,7 @@ class TaskPrefiller:
         embedding = model.embed(subject.digest, lambda: subject.pixels, Priority.BACKGROUND)
         masks = [one.record.rle for one in judgement.shown]
         known = set(writer.labels())
-        guesses = self._classifier.classify(embedding, masks)
+        guesses = self._classifier.classify(embedding, masks, model.model_version)
         return {
             index: guess.label
             for index, guess in enumerate(guesses)

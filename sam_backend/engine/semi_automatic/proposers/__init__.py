@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from sam_backend.engine.semi_automatic.proposers.base import Place, Proposer, Subject
+from sam_backend.engine.semi_automatic.proposers.detector import Detector
 from sam_backend.engine.semi_automatic.proposers.existing import Existing
 from sam_backend.engine.semi_automatic.proposers.grid import Grid
 from sam_backend.errors import InvalidInputError
 
 __all__ = ["PROPOSERS", "Place", "Proposer", "Subject", "proposer_named"]
 
-PROPOSERS: Mapping[str, type[Proposer]] = {kind.name: kind for kind in (Grid, Existing)}
+PROPOSERS: Mapping[str, type[Proposer]] = {kind.name: kind for kind in (Grid, Detector, Existing)}
 
 
 def proposer_named(name: str, parameters: Mapping[str, Any], place: Place) -> Proposer:
