@@ -11,6 +11,7 @@ from sam_backend.cli.launching import (
     log_to_stderr,
     tune_allocator,
 )
+from sam_backend.cli.prefill_options import SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
@@ -27,10 +28,7 @@ def preannotate(
         str | None, typer.Option("--filter", help="Only tasks of this Data Manager filter, JSON.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many tasks.", min=1)] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A prefill setting, name=value; before the project's own."),
-    ] = None,
+    set_: SetOption = None,
     model: Annotated[
         str | None, typer.Option(help="Version, see `sam-backend models list`.")
     ] = None,
@@ -64,7 +62,7 @@ def preannotate(
             view,
             filter_,
             limit,
-            _read_settings(set_ or []),
+            read_settings(set_ or []),
             lambda state: show(
                 {
                     "stage": f"prefilling project {project}",
@@ -84,20 +82,6 @@ def preannotate(
         typer.echo(f"task {task}: {reason}", err=True)
     if stopped.is_set():
         typer.echo("stopped early: the same command goes on", err=True)
-
-
-def _read_settings(given: list[str]) -> dict[str, Any]:
-    """`name=value` pairs; a value is JSON where it can be, else a text."""
-    told: dict[str, Any] = {}
-    for pair in given:
-        name, sign, value = pair.partition("=")
-        if not sign or not name:
-            raise InvalidInputError(f"--set takes name=value, not {pair!r}")
-        try:
-            told[name] = json.loads(value)
-        except ValueError:
-            told[name] = value
-    return told
 
 
 def _echo(summary: "Summary") -> None:

@@ -1,16 +1,21 @@
 """`sam-backend prefill`: what became of prefilled tasks."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sam_backend.cli.launching import log_to_stderr
+from sam_backend.cli.launching import log_to_stderr, tune_allocator
+from sam_backend.cli.prefill_options import SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
+from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
 HELP = "Prefilled tasks: what people did to them, what labels look like."
+
+CURVE_JSON, CURVE_PNG = "prefill.json", "prefill.png"
 
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
@@ -47,6 +52,64 @@ def report(
     echo_table([("WHAT", "HOW MUCH"), *rows])
     for reason, count in unread.items():
         typer.echo(f"not compared: {count} x {reason}", err=True)
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="Data set: COCO, SA-1B or a manifest.")],
+    out: Annotated[Path, typer.Option(help="Folder for the curve (PNG) and all figures (JSON).")],
+    images: Annotated[Path | None, typer.Option(help="Folder of the data set's images.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Images at the most.", min=1)] = None,
+    min_area: Annotated[
+        float, typer.Option(help="Least part of its image that a mask covers.", min=0, max=1)
+    ] = 0.0,
+    bars: Annotated[
+        str | None,
+        typer.Option(help="Three predicted IoUs to tell about, as 0.5,0.6,0.7."),
+    ] = None,
+    set_: SetOption = None,
+    model: Annotated[
+        str | None, typer.Option(help="Version, see `sam-backend models list`.")
+    ] = None,
+) -> None:
+    """Measure prefilling on a data set: recall and precision against any annotator's masks.
+
+    Whatever is set applies, but for the bar of the predicted IoU, which the curve runs over.
+    """
+    settings = Settings() if model is None else Settings(model=model)
+    tune_allocator(settings)
+    log_to_stderr(settings)
+    from sam_backend.datasets.reading import read_dataset
+    from sam_backend.datasets.selection import select
+    from sam_backend.engine.semi_automatic.runs import evaluate_prefilling
+    from sam_backend.quality.prefill_curve import draw_curve
+
+    dataset = select(read_dataset(data, images), min_area, "all", limit=limit)
+    if not dataset.images:
+        raise InvalidInputError(f"{data} has no mask that covers {min_area:.2%} of its image")
+    told = None if bars is None else [float(bar) for bar in bars.split(",")]
+    with progress_bar() as show:
+        marked, points = evaluate_prefilling(
+            settings,
+            dataset,
+            read_settings(set_ or []),
+            told,
+            lambda done, of: show({"stage": "prefilling", "done": done, "of": of}),
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    figures = {"images": len(dataset), "points": [point.as_json() for point in points]}
+    (out / CURVE_JSON).write_text(json.dumps(figures, indent=1) + "\n")
+    draw_curve(points, marked, out / CURVE_PNG)
+    typer.echo(f"{out / CURVE_JSON}\n{out / CURVE_PNG}", err=True)
+    heads = ["PREDICTED IOU FROM", "MASKS AN IMAGE"]
+    heads += [f"{what} @ {iou}" for iou in points[0].recall for what in ("RECALL", "PRECISION")]
+    rows = [
+        [f"{point.bar:g}", f"{point.masks_an_image:.1f}"]
+        + [_shown(told[iou]) for iou in point.recall for told in (point.recall, point.precision)]
+        for point in points
+        if point.bar in marked
+    ]
+    echo_table([heads, *rows])
 
 
 @app.command("learn-labels")

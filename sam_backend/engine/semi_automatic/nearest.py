@@ -124,7 +124,7 @@ def looks(embedding: Embedding, mask: RLE) -> npt.NDArray[np.float32]:
     """
     features = embedding.features.astype(np.float32)
     _, rows, columns = features.shape
-    # The padded square's cells; the image fills its top left part (segment_anything, Sam.preprocess)
+    # the image fills the top left of a padded square (segment_anything, Sam.preprocess)
     px_a_cell = max(embedding.input_size) / max(rows, columns)
     inner = tuple(min(side, math.ceil(px / px_a_cell)) for side, px in
                   zip((rows, columns), embedding.input_size, strict=True))  # fmt: skip

@@ -1,24 +1,31 @@
 """A whole pre-annotation run, from settings to summary: what the command and benchmarks call."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from sam_backend.datasets.types import Dataset
 from sam_backend.engine.champion import Champion
 from sam_backend.engine.model_choice import ModelChoice
 from sam_backend.engine.project_dataset import host_of_project, pull_project
 from sam_backend.engine.semi_automatic.choices import PrefillChoice, params_of_project
+from sam_backend.engine.semi_automatic.evaluation import evaluate_prefill
 from sam_backend.engine.semi_automatic.labelling import learn_labels
 from sam_backend.engine.semi_automatic.nearest import LabelBook
 from sam_backend.engine.semi_automatic.preannotate import Preannotation, Progress, Summary
+from sam_backend.engine.semi_automatic.proposers import Place, proposer_named
+from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.serving import open_caches, serve_champion
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.project_tasks import read_filter, task_numbers
+from sam_backend.quality.prefill_curve import CurvePoint
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.models import open_store
 from sam_backend.store.prefills import Prefills
+
+CURVE_BARS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.95)
 
 # Each call waits for Label Studio's database, which a busy server shares with its annotators.
 _TIMEOUT_S = 60.0
@@ -89,6 +96,40 @@ def learn_project_labels(
     dataset = pull_project(host, project_id, folder, settings)
     with _champion(settings) as champion, champion.lease() as model:
         return learn_labels(model, dataset, settings.data_dir, project_id, observe)
+
+
+def evaluate_prefilling(
+    settings: Settings,
+    dataset: Dataset,
+    params: Mapping[str, Any],
+    bars: Sequence[float] | None,
+    observe: Callable[[int, int], None],
+) -> tuple[list[float], list[CurvePoint]]:
+    """Measure what would be prefilled on a data set, by the model that is served.
+
+    Args:
+        settings: Of this process.
+        dataset: With masks of people.
+        params: Prefill settings.
+        bars: Predicted IoUs to tell about; the set one and 0.1 less and more without.
+        observe: Told images done, of how many.
+
+    Returns:
+        The bars to tell about, and all points of the curve, the lowest bar first.
+
+    Raises:
+        SamBackendError: A setting is wrong, or there is no model or image.
+    """
+    with _champion(settings) as champion, champion.lease() as model:
+        card = model.checkpoint.card
+        told = PrefillSettings.of(card, settings.prefill, params)
+        usual = [told.accept_predicted_iou + step for step in (-0.1, 0.0, 0.1)]
+        marked = sorted(bars or [round(min(max(bar, 0.0), 1.0), 3) for bar in usual])
+        proposer = proposer_named(
+            told.proposer, told.parameters, Place(card, settings.data_dir, None)
+        )
+        every = sorted({*marked, *CURVE_BARS})
+        return marked, evaluate_prefill(model, proposer, told, dataset, every, observe)
 
 
 @contextmanager
