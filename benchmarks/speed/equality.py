@@ -4,9 +4,9 @@ float32: one mask against its counterpart, found by key. bfloat16 moves logits, 
 matched by their IoU instead.
 
 One rule has a floor of its own. Float sums in another order move logits by 1e-7 of the largest, and
-with them single border pixels of large images: where edges are soft, the reference itself, decoding
-the same clicks in another batch, gives fewer than 99 % identical masks. Nothing can be more equal
-to it than it is to itself, so that such a share is asked of ours; reports tell both.
+with them single border pixels of large images: where edges are soft, the reference itself,
+computing the same in other batches, gives fewer than 99 % identical masks. Nothing can be more
+equal to it than it is to itself, so that such a share is asked of ours; reports tell both.
 """
 
 import math

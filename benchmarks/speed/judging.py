@@ -1,7 +1,5 @@
 """What is compared on each path before it counts as equal."""
 
-from functools import partial
-
 import numpy as np
 from label_studio_sdk.converter.brush import decode_rle
 
@@ -53,7 +51,11 @@ def judge_clicks(
         verdict = verdict.joined(distance)
     if not is_exact:
         return verdict.joined(judge_close(theirs, mine, n_key=1))
-    again = partial(reference.clicked_together, prompts)
+
+    def again() -> list[Outcome]:
+        other = reference.encoded_again() if path == "first_click" else reference
+        return other.clicked_together(prompts)
+
     return verdict.joined(judge_exact(theirs, mine, again=again))
 
 

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from label_studio_sdk.converter.brush import mask2rle
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+from segment_anything.modeling import Sam
 from segment_anything.utils.amg import (
     batched_mask_to_box,
     calculate_stability_score,
@@ -43,7 +44,9 @@ class Reference:
         self.predictor.reset_image()
         self._generator = self._make_generator(POINTS_PER_BATCH)
 
-    def _make_generator(self, points_per_batch: int) -> SamAutomaticMaskGenerator:
+    def _make_generator(
+        self, points_per_batch: int, images_per_batch: int = 1
+    ) -> SamAutomaticMaskGenerator:
         generator = SamAutomaticMaskGenerator(
             self._sam,
             points_per_side=self._points_per_side,
@@ -53,7 +56,7 @@ class Reference:
             box_nms_thresh=self.thresholds.box_nms_thresh,
             output_mode="uncompressed_rle",  # the cheapest of its three
         )
-        generator.predictor = _Remembering(self._sam)
+        generator.predictor = _Remembering(self._sam, images_per_batch)
         return generator
 
     def embed(self) -> None:
@@ -99,6 +102,14 @@ class Reference:
     def clicked(self, prompt: Prompt, number: int) -> list[Outcome]:
         """All masks of a prompt, best predicted IoU first."""
         return _by_iou(number, *self._predict(prompt))
+
+    def encoded_again(self) -> "Reference":
+        """Another one, whose image is encoded in another batch."""
+        again = Reference(Network("again", self._sam, self.thresholds))
+        again.predictor = _Remembering(self._sam, images_per_batch=2)
+        again.take(self._image, self._points_per_side)
+        again.embed()
+        return again
 
     def clicked_together(self, prompts: Sequence[Prompt]) -> list[Outcome]:
         """The same for prompts with the same parts, decoded in one batch."""
@@ -158,8 +169,8 @@ class Reference:
         return self._records(raw, self._generator)
 
     def generated_again(self) -> list[Outcome]:
-        """The same masks, decoded one click at a time."""
-        generator = self._make_generator(points_per_batch=1)
+        """The same masks, encoded and decoded in other batches."""
+        generator = self._make_generator(points_per_batch=1, images_per_batch=2)
         return self._records(generator.generate(self._image), generator)
 
     def _records(self, raw: Raw, generator: SamAutomaticMaskGenerator) -> list[Outcome]:
@@ -170,7 +181,24 @@ class Reference:
 
 
 class _Remembering(SamPredictor):
-    """Keeps the predicted IoUs of its last image: records do not tell their mask index."""
+    """Keeps the predicted IoUs of its last image: records do not tell their mask index.
+
+    Args:
+        sam: The network.
+        images_per_batch: An image is encoded with so many copies of itself.
+    """
+
+    def __init__(self, sam: Sam, images_per_batch: int = 1) -> None:
+        super().__init__(sam)
+        self._images_per_batch = images_per_batch
+
+    @torch.no_grad()
+    def set_torch_image(
+        self, transformed_image: torch.Tensor, original_image_size: tuple[int, ...]
+    ) -> None:
+        copies = transformed_image.expand(self._images_per_batch, -1, -1, -1)
+        super().set_torch_image(copies, original_image_size)
+        self.features = self.features[:1]
 
     def set_image(self, image: npt.NDArray[np.uint8], image_format: str = "RGB") -> None:
         self.told: list[torch.Tensor] = []

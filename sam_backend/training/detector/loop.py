@@ -104,7 +104,7 @@ def _step(
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(network.parameters(), _MAX_GRADIENT)
         optimiser.step()
-    return float(loss)
+    return float(loss.detach())
 
 
 def _pace(step: int, steps: int) -> float:

@@ -46,6 +46,7 @@ def build(network: str, side_px: int) -> FasterRCNN:
         max_size=side_px,
         box_detections_per_img=MAX_BOXES,
         box_score_thresh=0.0,
+        box_batch_size_per_image=128,  # of 512: nothing was lost on drawn pictures, time was won
         rpn_pre_nms_top_n_test=1000,
         rpn_post_nms_top_n_test=1000,
     )

@@ -34,8 +34,6 @@ def record(rle: RLE, predicted_iou: float = 0.9, stability: float = 0.95) -> Mas
     )
 
 
-def judged(
-    rle: RLE, confidence: float = 0.9, outcome: Outcome = Outcome.ACCEPT
-) -> Judged:
+def judged(rle: RLE, confidence: float = 0.9, outcome: Outcome = Outcome.ACCEPT) -> Judged:
     """A mask that was judged."""
     return Judged(record(rle, confidence), confidence, outcome)
