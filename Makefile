@@ -37,6 +37,7 @@ lint: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.speed $(if $(QUICK),--quick)
+	$(if $(QUICK),,$(BIN)/python -m benchmarks.speed --extras)
 	$(BIN)/python -m benchmarks.startup $(if $(QUICK),--rounds 1)
 	$(BIN)/python -m benchmarks.click $(if $(QUICK),--clicks 4 --users 1 8)
 	$(BIN)/python -m benchmarks.training $(if $(QUICK),--images 1,--families starter vit_b)

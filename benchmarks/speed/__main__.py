@@ -1,24 +1,25 @@
 """Measures our paths against `segment_anything` and writes `benchmarks/results/<device>.json`.
 
 python -m benchmarks.speed [--quick] [--models starter vit_b] [--dtypes float32 bfloat16]
-    [--paths …] [--rounds 5] [--compiled] [--device auto] [--threads N] [--without-extras]
+    [--paths …] [--rounds 5] [--compiled] [--device auto] [--threads N] [--extras]
 """
 
 import argparse
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmarks.speed.contest import compete, tell
-from benchmarks.speed.extras import Extra, peak_memory, remaining, scaling
+from benchmarks.speed.extras import Extra, StartPlayer, peak_memory, remaining, scaling
 from benchmarks.speed.machine import Machine, examine
 from benchmarks.speed.plan import PATHS, Allocator, Case, Contestant
 from benchmarks.speed.player import Player
-from benchmarks.speed.report import write_report
+from benchmarks.speed.report import write_extras, write_report
 from benchmarks.speed.results import Finding, table, write_json
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -45,9 +46,12 @@ def main() -> None:
     rounds = QUICK_ROUNDS if arguments.quick else arguments.rounds
     start = partial(_start, device)
     findings: list[Finding] = []
-    extras: list[Extra] = []
     stem = f"{machine.device}-quick" if arguments.quick else machine.device
     output = arguments.output / stem
+    if arguments.extras:
+        extras = _extras(start, arguments, cases, ours)
+        write_extras(machine, extras, output.with_name(f"{stem}-extras.md"))
+        return
     with contextlib.ExitStack() as stack:
         players = {
             allocator: stack.enter_context(start(allocator, arguments.threads))
@@ -55,14 +59,7 @@ def main() -> None:
         }
         for case in cases:
             findings += compete(case, ours, players, rounds)
-            _write(machine, findings, extras, output)  # a run may be stopped half-way
-        if not arguments.quick and not arguments.without_extras:
-            case = Case("amg", arguments.models[-1])
-            extras += scaling(players["tuned"], start, arguments.threads, case, ours)
-            extras += remaining(players["tuned"], case, ours)
-    if not arguments.quick and not arguments.without_extras:
-        extras.append(peak_memory(start, arguments.threads, cases, ours[0]))
-    _write(machine, findings, extras, output)
+            _write(machine, findings, output)  # a run may be stopped half-way
     print(f"{machine.description}\n\n{table([one.row(machine.device) for one in findings])}")
     tell(f"written to {output}.json and {output}.md")
 
@@ -71,10 +68,26 @@ def _start(device: str, allocator: Allocator, threads: int) -> Player:
     return Player(allocator, device, threads)
 
 
-def _write(machine: Machine, findings: list[Finding], extras: list[Extra], output: Path) -> None:
+def _extras(
+    start: StartPlayer,
+    arguments: argparse.Namespace,
+    cases: Sequence[Case],
+    ours: Sequence[Contestant],
+) -> list[Extra]:
+    """Memory, scaling and where the time goes, of the last of the models."""
+    threads, case = arguments.threads, Case("amg", arguments.models[-1])
+    with start("tuned", threads) as player:
+        return [
+            *scaling(player, start, threads, case, ours),
+            *remaining(player, case, ours),
+            peak_memory(start, threads, cases, ours[0]),
+        ]
+
+
+def _write(machine: Machine, findings: list[Finding], output: Path) -> None:
     rows = [finding.row(machine.device) for finding in findings]
     write_json(rows, output.with_name(f"{output.name}.json"))
-    write_report(machine, findings, extras, output.with_name(f"{output.name}.md"))
+    write_report(machine, findings, output.with_name(f"{output.name}.md"))
 
 
 def _arguments() -> argparse.Namespace:
@@ -89,7 +102,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--compiled", action="store_true", help="with torch.compile, too")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--threads", type=int, default=cores)
-    parser.add_argument("--without-extras", action="store_true", help="no memory, scaling, profile")
+    parser.add_argument(
+        "--extras", action="store_true", help="memory, scaling and profile instead of the ratios"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
     return parser.parse_args()
 

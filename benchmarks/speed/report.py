@@ -10,10 +10,8 @@ from benchmarks.speed.results import Finding, seconds, table
 from benchmarks.speed.rounds import ratio_range
 
 
-def write_report(
-    machine: Machine, findings: Sequence[Finding], extras: Sequence[Extra], path: Path
-) -> None:
-    """Write Markdown."""
+def write_report(machine: Machine, findings: Sequence[Finding], path: Path) -> None:
+    """Write the ratios and all that tells how good they are, as Markdown."""
     parts = [
         f"# {machine.device}, {machine.date}",
         _head(machine),
@@ -24,11 +22,19 @@ def write_report(
                 _behind(findings),
                 _equality(findings),
                 _limits(findings, machine),
-                *extras,
             )
             if extra.rows
         ),
     ]
+    _write(parts, path)
+
+
+def write_extras(machine: Machine, extras: Sequence[Extra], path: Path) -> None:
+    """Write what is reported beside the ratios, as Markdown."""
+    _write([f"# {machine.device}, {machine.date}", _head(machine), *map(_section, extras)], path)
+
+
+def _write(parts: Sequence[str], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 

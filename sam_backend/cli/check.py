@@ -40,9 +40,11 @@ def check(
 
     Prints the fix for what fails; exit code 1 if anything does.
     """
+    from sam_backend.engine.semi_automatic.choices import describe_prefilling
     from sam_backend.labelstudio.checks import Backend, Checkup
     from sam_backend.labelstudio.hosts import LabelStudioHost
     from sam_backend.labelstudio.images import image_resolver
+    from sam_backend.store.models import open_store
 
     settings = Settings(label_studio_url=url) if url else Settings()
     address = settings.label_studio_url
@@ -60,6 +62,9 @@ def check(
         resolver=image_resolver(settings),
         max_pixels=settings.max_image_megapixels * 1_000_000,
         connect=connect,
+        prefilling=lambda config, extra: describe_prefilling(
+            settings, open_store(settings).to_serve(settings.model).card, project, config, extra
+        ),
     )
     findings: list[Finding] = []
     for finding in checkup.run():

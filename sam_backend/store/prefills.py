@@ -66,13 +66,16 @@ class Prefills:
 
         The version that was sent to a project is remembered for good.
         """
+        # PostgreSQL locks each row that is written: all writers go in one order, or two of them may
+        # wait for each other, and one fails.
+        ordered = sorted(rows, key=lambda row: (row.host, row.project, row.task))
         with self._database.writing() as connection:
-            for row in rows:
+            for row in ordered:
                 values = {field.name: getattr(row, field.name) for field in fields(row)}
                 self._database.put(connection, PREFILLS, **values)
-            for host, project, version in {
-                (row.host, row.project, row.model_version) for row in rows
-            }:
+            for host, project, version in sorted(
+                {(row.host, row.project, row.model_version) for row in rows}
+            ):
                 self._database.insert_new(
                     connection,
                     PREFILL_VERSIONS,

@@ -172,6 +172,57 @@ class LabellingPage:
             "() => JSON.parse(JSON.stringify(Htx.annotationStore.selected.serializeAnnotation()))"
         )
 
+    def start_from_prediction(self) -> None:
+        """Make an annotation of the task's prediction, unless the page has begun with one."""
+        is_prediction = "() => Htx.annotationStore.selected?.type === 'prediction'"
+        if self.page.evaluate(is_prediction):
+            self.page.evaluate(
+                "() => { const store = Htx.annotationStore;"
+                " const made = store.addAnnotationFromPrediction(store.selected);"
+                " store.selectAnnotation(made.id); }"
+            )
+            self.page.wait_for_function("() => Htx.annotationStore.selected.type === 'annotation'")
+        self.page.wait_for_timeout(1500)
+
+    def delete_region(self, region_id: str) -> None:
+        """Choose a region and press Backspace, as a person does."""
+        self._choose_region(region_id)
+        self.page.keyboard.press("Backspace")
+        self.page.wait_for_function(
+            "id => !Htx.annotationStore.selected.serializeAnnotation().some(r => r.id === id)",
+            arg=region_id,
+        )
+
+    def paint(
+        self,
+        region_id: str | None,
+        through: list[tuple[float, float]],
+        label: tuple[str, str] | None = None,
+    ) -> None:
+        """One stroke of the brush through pixels of the image: on a region, or a new one."""
+        if region_id is not None:
+            self._choose_region(region_id)
+        else:
+            self.page.keyboard.press("Escape")
+        if label is not None:
+            self.choose_label(*label)
+        self.page.click('button[aria-label="brush"], button[aria-label="brush-tool"]')
+        first, *rest = (self._on_screen(x, y) for x, y in through)
+        self.page.mouse.move(*first)
+        self.page.mouse.down()
+        for point in rest:
+            self.page.mouse.move(*point, steps=8)
+        self.page.mouse.up()
+        self.page.wait_for_timeout(800)
+
+    def _choose_region(self, region_id: str) -> None:
+        self.page.evaluate(
+            "id => { const store = Htx.annotationStore.selected;"
+            " const region = store.regions.find(r => r.cleanId === id);"
+            " store.unselectAll(); store.selectArea(region); }",
+            region_id,
+        )
+
     def accept(self) -> None:
         """Accept all suggestions."""
         self.page.click(ACCEPT)

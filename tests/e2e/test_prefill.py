@@ -30,7 +30,7 @@ from tests.e2e.scene import HEIGHT, WIDTH, Scene
 pytestmark = pytest.mark.e2e
 
 N_TASKS = 60
-PREFILL = {"parameters": {"points_per_side": 12}}
+PREFILL = {"parameters": {"points_per_side": 12}, "accept_predicted_iou": 0.7, "accept_stability": 0.7}
 
 
 @pytest.fixture
@@ -38,13 +38,14 @@ def admin(label_studio: LocalLabelStudio) -> Person:
     return Person.administrator(label_studio)
 
 
-def retrieve_predictions(admin: Person, project: int) -> None:
-    """What the Data Manager's action does for all tasks."""
-    admin.call(
-        "POST",
-        f"/api/dm/actions?id=retrieve_tasks_predictions&project={project}",
-        {"selectedItems": {"all": True, "excluded": []}},
-    )
+def retrieve_predictions(label_studio: LocalLabelStudio, project: int) -> None:
+    """What the Data Manager's action does for all tasks; Label Studio waits 100 s for us."""
+    httpx.post(
+        f"{label_studio.url}/api/dm/actions?id=retrieve_tasks_predictions&project={project}",
+        json={"selectedItems": {"all": True, "excluded": []}},
+        headers=label_studio.auth_headers,
+        timeout=150,
+    ).raise_for_status()
 
 
 def predictions(admin: Person, task: int) -> list[dict[str, Any]]:
@@ -80,7 +81,7 @@ def test_retrieve_predictions_prefills_all_but_broken_images(
     by_name = dict(zip(files, tasks, strict=True))
     gone = by_name["50.png"]
     uploaded = Path(projects.task(gone)["data"]["image"]).name
-    (kept,) = label_studio.folder.rglob(uploaded)
+    (kept,) = label_studio.data_dir.rglob(uploaded)
     kept.unlink()
     broken = {by_name["10.png"], by_name["30.png"], gone}
 
@@ -88,10 +89,12 @@ def test_retrieve_predictions_prefills_all_but_broken_images(
     with running_backend(tmp_path, **settings) as backend:
         version = httpx.get(f"{backend}/versions").json()["versions"][0]
         projects.connect_backend(project, backend, version)
-        retrieve_predictions(admin, project)
-        by_task = {task: predictions(admin, task) for task in tasks}
-
-        filled = {task for task, told in by_task.items() if told and told[0]["result"]}
+        for _ in range(4):  # a busy machine may not be ready within one request
+            retrieve_predictions(label_studio, project)
+            by_task = {task: predictions(admin, task) for task in tasks}
+            filled = {task for task, told in by_task.items() if told and told[0]["result"]}
+            if len(filled) == N_TASKS - len(broken):
+                break
         assert filled == set(tasks) - broken
         assert all(len(told) == 1 for task, told in by_task.items() if task in filled)
         reasons = {

@@ -7,6 +7,7 @@ from typing import Any
 from sam_backend.engine.semi_automatic.labelling import classifier_named
 from sam_backend.engine.semi_automatic.prefill import Prefiller
 from sam_backend.engine.semi_automatic.proposers import Place, proposer_named
+from sam_backend.engine.semi_automatic.regions import RegionWriter
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.semi_automatic.task_prefill import TaskPrefiller
 from sam_backend.errors import InvalidInputError
@@ -56,6 +57,27 @@ def params_of_project(client: LabelStudioClient, project_id: int) -> dict[str, A
         if found := prefill_params(row.get("extra_params")):
             return found
     return {}
+
+
+def describe_prefilling(
+    settings: Settings, card: ModelCard, project_id: int, config: LabelConfig, extra_params: object
+) -> str:
+    """How a project's tasks are prefilled, in one sentence.
+
+    Raises:
+        SamBackendError: They cannot be: a setting is wrong, or the config lacks what it names.
+    """
+    choice = PrefillChoice(settings)
+    params = prefill_params(extra_params)
+    choice.task_prefiller(card, params, project_id, config)
+    told = choice.prefill_settings(card, params)
+    shown = " and ".join(
+        repr(RegionWriter(config, image, told).output.name) for image in config.images
+    )
+    return (
+        f"by proposer {told.proposer!r}, accepted from a predicted IoU of "
+        f"{told.accept_predicted_iou:g} and a stability of {told.accept_stability:g}, in {shown}"
+    )
 
 
 class PrefillChoice:

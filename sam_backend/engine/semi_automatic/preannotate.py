@@ -162,10 +162,10 @@ class Preannotation:
             SamBackendError: Label Studio or the database is out of reach; what was sent is kept.
         """
         summary = Summary()
-        start_s, busy_s = time.monotonic(), self._champion.device.busy_s
         # one model for the whole run, whatever is promoted meanwhile
         with self._champion.lease() as model:
             model.segmenter()
+            start_s, busy_s = time.monotonic(), self._champion.device.busy_s
             prefiller = self._choice(model.checkpoint.card)
             todo = self._todo(numbers, prefiller.fingerprint, model.model_version, summary)
             with (

@@ -1,15 +1,17 @@
 """`sam-backend check`: everything between a click in Label Studio and its mask, step by step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from json import JSONDecodeError
+from typing import Any
 
-from sam_backend.errors import LabelStudioError
+from sam_backend.errors import LabelStudioError, SamBackendError
 from sam_backend.labelstudio.checks import backend as backends
 from sam_backend.labelstudio.checks import connection, prediction, project, server
 from sam_backend.labelstudio.checks.backend import Backend
 from sam_backend.labelstudio.checks.findings import Finding, Status
 from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
 
@@ -30,6 +32,8 @@ class Checkup:
         max_pixels: Images with more are refused, as by the backend.
         connect: Connect the backend to the project if it is not.
         timeout_s: Limit of one ordinary call.
+        prefilling: Given the config and the backend row's `extra_params`, raises a SamBackendError
+            if tasks cannot be prefilled, else says how they are; None: not looked at.
     """
 
     host: LabelStudioHost
@@ -39,6 +43,7 @@ class Checkup:
     max_pixels: int
     connect: bool = False
     timeout_s: float = 10.0
+    prefilling: Callable[[LabelConfig, object], str] | None = None
 
     def run(self) -> Iterator[Finding]:
         """Findings in the order of the way a click takes, each as soon as it is known."""
@@ -70,6 +75,8 @@ class Checkup:
         if config is None:
             yield _skipped("image access, one click", "the label config comes first")
             return
+        if self.prefilling is not None:
+            yield _prefilling(self.prefilling, config, row)
         sample = yield from prediction.image_access(
             client, self.project_id, config, self.resolver, self.max_pixels
         )
@@ -78,6 +85,17 @@ class Checkup:
             yield _skipped("one click", f"it needs {missing}")
             return
         yield from prediction.one_click(client, row, sample, config, self.backend)
+
+
+def _prefilling(
+    ask: Callable[[LabelConfig, object], str], config: LabelConfig, row: Mapping[str, Any] | None
+) -> Finding:
+    name = "prefilling"
+    try:
+        return Finding(name, "ok", ask(config, None if row is None else row.get("extra_params")))
+    except SamBackendError as error:
+        fix = "SAM_BACKEND_PREFILL, the backend's extra_params, or the label config must change"
+        return Finding(name, "warn", f"tasks cannot be prefilled: {error}", fix)
 
 
 def _skipped(name: str, why: str) -> Finding:
