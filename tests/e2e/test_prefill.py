@@ -30,7 +30,7 @@ from tests.e2e.scene import HEIGHT, WIDTH, Scene
 pytestmark = pytest.mark.e2e
 
 N_TASKS = 60
-PREFILL = {"parameters": {"points_per_side": 12}, "accept_predicted_iou": 0.7, "accept_stability": 0.7}
+PREFILL = {"parameters": {"points_per_side": 10}}
 
 
 @pytest.fixture

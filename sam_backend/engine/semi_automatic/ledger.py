@@ -59,6 +59,7 @@ def ledger_row(
 def _ends(judgement: Judgement) -> Iterator[tuple[Judged, str]]:
     yield from ((one, one.outcome.value) for one in judgement.shown)
     yield from ((one, "cut") for one in judgement.cut)
+    yield from ((one, "duplicate") for one in judgement.duplicates)
     yield from ((one, "nested") for one in judgement.nested)
     yield from ((one.judged, "repeat") for one in judgement.repeats)
     yield from ((one, "discard") for one in judgement.discarded)

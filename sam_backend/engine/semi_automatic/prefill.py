@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sam_backend.engine.semi_automatic.budget import cap
+from sam_backend.engine.semi_automatic.duplicates import split_duplicates
 from sam_backend.engine.semi_automatic.gaps import Gaps, find_gaps, prediction_score
 from sam_backend.engine.semi_automatic.nesting import apply_rule
 from sam_backend.engine.semi_automatic.proposers.base import Proposer, Subject
@@ -24,6 +25,7 @@ class Judgement:
     Attributes:
         shown: Prefilled (accepted) or suggested (to review), in drawing order, the largest first.
         cut: Would be shown but for the limit of masks.
+        duplicates: All but the same as a surer one.
         nested: Left out by the rule for objects and their parts.
         repeats: A person has drawn them already.
         discarded: Not confident enough to be shown.
@@ -33,6 +35,7 @@ class Judgement:
 
     shown: tuple[Judged, ...]
     cut: tuple[Judged, ...]
+    duplicates: tuple[Judged, ...]
     nested: tuple[Judged, ...]
     repeats: tuple[Repeat, ...]
     discarded: tuple[Judged, ...]
@@ -47,6 +50,7 @@ class Judgement:
             "discarded": len(self.discarded),
             "cut": len(self.cut),
             "repeats": len(self.repeats),
+            "duplicates": len(self.duplicates),
             "nested": len(self.nested),
         }
 
@@ -117,8 +121,9 @@ class Prefiller:
         )
         discarded = [one for one in judged if one.outcome is Outcome.DISCARD]
         candidates = [one for one in judged if one.outcome is not Outcome.DISCARD]
+        single, duplicates = split_duplicates(candidates, told.duplicate_iou)
         new, repeats = split_repeats(
-            candidates, drawn, told.nesting, told.repeat_iou, told.repeat_containment
+            single, drawn, told.nesting, told.repeat_iou, told.repeat_containment
         )
         chosen, nested = apply_rule(new, told.nesting, told.repeat_containment)
         shown, cut = cap(chosen, told.max_masks)
@@ -127,6 +132,7 @@ class Prefiller:
         return Judgement(
             shown=tuple(shown),
             cut=tuple(cut),
+            duplicates=tuple(duplicates),
             nested=tuple(nested),
             repeats=tuple(repeats),
             discarded=tuple(discarded),

@@ -28,6 +28,7 @@ class PrefillSettings:
         review_stability: of at least this stability are shown with their lower score; the rest is
             kept in our store only.
         nesting: Of an object and its parts: `whole` objects, `parts`, or `both`.
+        duplicate_iou: Of proposals with at least this IoU only the surest stays.
         repeat_iou: A proposal is no news from this IoU with what a person has drawn.
         repeat_containment: One lies inside another from this share of its pixels.
         min_area_px: Specks are removed and holes filled under it (paper, appendix B: 100 px).
@@ -51,6 +52,7 @@ class PrefillSettings:
     review_predicted_iou: float = 0.8
     review_stability: float = 0.9
     nesting: Nesting = "both"
+    duplicate_iou: float = 0.7
     repeat_iou: float = 0.5
     repeat_containment: float = 0.8
     min_area_px: int = 100
@@ -127,6 +129,7 @@ _SHARES = (
     "accept_stability",
     "review_predicted_iou",
     "review_stability",
+    "duplicate_iou",
     "repeat_iou",
     "repeat_containment",
 )

@@ -45,7 +45,8 @@ def test_every_mask_has_one_end() -> None:
     found = judgement()
     assert [one.record for one in found.shown] == [CAR, TREE, WHEEL, SPECK]
     assert found.counts() == {
-        "accepted": 3, "review": 1, "discarded": 1, "cut": 0, "repeats": 0, "nested": 0
+        "accepted": 3, "review": 1, "discarded": 1, "cut": 0, "repeats": 0, "nested": 0,
+        "duplicates": 0,
     }  # fmt: skip
     assert found.gaps.coverage == pytest.approx((50 * 30 + 16) / 4800)
     assert [gap.area_px for gap in found.gaps.largest] == [13 * 45, 30 * 10]
