@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam_backend.errors import LabelConfigError
 from sam_backend.labelstudio.checks import Backend, Checkup, Finding
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
@@ -148,6 +149,26 @@ def test_all_is_well(world: World) -> None:
     assert world.bad() == []
     click = world.the("one click", "ok")
     assert "'Object', 25.0 % of the image" in click.seen
+
+
+def test_how_tasks_are_prefilled_is_told(world: World) -> None:
+    asked: list[object] = []
+
+    def told(config: object, extra_params: object) -> str:
+        asked.append(extra_params)
+        return "by proposer 'grid'"
+
+    world.checkup = replace(world.checkup, prefilling=told)
+    assert world.the("prefilling", "ok").seen == "by proposer 'grid'"
+    assert len(asked) == 1
+
+
+def test_a_label_for_prefilled_masks_that_the_config_lacks(world: World) -> None:
+    def refused(config: object, extra_params: object) -> str:
+        raise LabelConfigError("tag 'brush' has no label 'Tree'")
+
+    world.checkup = replace(world.checkup, prefilling=refused)
+    assert "has no label 'Tree'" in world.the("prefilling", "warn").seen
 
 
 def test_the_click_goes_through_label_studio_as_the_page_sends_it(world: World) -> None:

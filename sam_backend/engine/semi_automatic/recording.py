@@ -17,6 +17,7 @@ from sam_backend.labelstudio.project_tasks import tasks_numbered
 log = logging.getLogger(__name__)
 
 _CALL_S = 60.0
+_PATIENCE_S = 5.0
 _MOST_AT_ONCE = 100
 
 
@@ -75,7 +76,7 @@ class TaskTeller:
     def close(self) -> None:
         """End the thread after the call that runs; figures that wait come with the next asking."""
         self._waiting.put(None)
-        self._thread.join(_CALL_S)
+        self._thread.join(_PATIENCE_S)  # a call to a slow Label Studio goes with the process
 
     def _run(self) -> None:
         while (first := self._waiting.get()) is not None:

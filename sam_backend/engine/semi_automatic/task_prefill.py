@@ -1,5 +1,6 @@
 """One task's prediction: its images fetched, masks proposed and chosen, regions written."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from sam_backend.labelstudio.images import ImageResolver
 from sam_backend.labelstudio.regions import Region
 from sam_backend.labelstudio.tags import ImageTag
 from sam_backend.sam.device import Priority
+
+log = logging.getLogger(__name__)
 
 COVERAGE, MASKS, REVIEW, GAP, NOTE = (
     f"sam_{name}" for name in ("coverage", "masks", "review", "gap", "note")
@@ -140,6 +143,8 @@ class TaskPrefiller:
             judgements[image.name] = judgement = self._judge(model, image, subject, job, clock)
             with clock.span("regions"):
                 regions += self._written(model, image, subject, judgement, notes)
+        if notes:
+            log.info("task %s: %s", task_id(job.task), "; ".join(notes))
         return Prefilled(
             regions=tuple(regions),
             score=min((one.score for one in judgements.values()), default=0.0),

@@ -1,0 +1,202 @@
+"""Predictions that Label Studio asks for without prompts: one answer a task, in order."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sam_backend.labelstudio import controls
+from sam_backend.masks.overlap import mask_iou
+from sam_backend.server.protocol import PredictRequest, SetupRequest
+from sam_backend.server.service import Service
+from sam_backend.settings import Settings
+from sam_backend.store.database import Database, open_database
+from sam_backend.store.prefills import Prefills
+from tests.canned_server import CannedServer, Request, canned_server
+from tests.server.playing import CONFIG, PROJECT, disc, disc_image, png, reasons, set_up
+
+SIZE = (240, 320)
+LEFT, RIGHT = (90, 120, 50), (230, 110, 60)
+FEW_POINTS = {"parameters": {"points_per_side": 6}}
+
+
+def tasks_of(request: Request) -> tuple[int, Any]:
+    return 200, {"tasks": [{"id": 1, "data": {"image": "/left.png"}}], "total": 1}
+
+
+ROUTES = {
+    "GET /left.png": (200, png(disc_image(SIZE, *LEFT, (200, 30, 30)))),
+    "GET /right.png": (200, png(disc_image(SIZE, *RIGHT, (30, 60, 200)))),
+    "GET /broken.png": (200, b"\x89PNG\r\n\x1a\n and no more"),
+    "GET /api/tasks/": tasks_of,
+    "GET /api/projects/1/": (200, {"model_version": "another title"}),
+    "PATCH /api/projects/1/": (200, {}),
+    "PATCH /api/tasks/1/": (200, {}),
+    "GET /api/ml": (200, []),
+}
+
+
+@pytest.fixture
+def studio() -> Iterator[CannedServer]:
+    with canned_server(ROUTES) as server:
+        yield server
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database(Settings(data_dir=tmp_path))
+    yield opened
+    opened.close()
+
+
+def service_of(folder: Path, database: Database, **settings: Any) -> Service:
+    told = Settings(data_dir=folder, **{"prefill": FEW_POINTS, **settings})
+    return Service.start(told, database=lambda: database)
+
+
+def predict(service: Service, *images: str, **task: Any) -> list[Any]:
+    tasks = [
+        {"id": number, "data": {"image": image}} | task for number, image in enumerate(images, 1)
+    ]
+    request = PredictRequest(tasks=tasks, project=PROJECT, label_config=CONFIG)
+    return service.predict(request).content["results"]
+
+
+def masks(prediction: dict[str, Any]) -> list[Any]:
+    return [controls.decode(region) for region in prediction["result"]]
+
+
+def eventually(ask: Any) -> None:
+    deadline = time.monotonic() + 60
+    while not ask():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_every_task_gets_its_answer_in_order(
+    studio: CannedServer, database: Database, tmp_path: Path
+) -> None:
+    with service_of(tmp_path, database) as service:
+        set_up(service, studio.url)
+        left, broken, missing, right = predict(
+            service, "/left.png", "/broken.png", "/missing.png", "/right.png"
+        )
+        for prediction, wanted in ((left, LEFT), (right, RIGHT)):
+            assert prediction["model_version"] == service.model_version
+            assert 0 < prediction["score"] <= 1
+            assert max(mask_iou(mask, disc(SIZE, *wanted)) for mask in masks(prediction)) > 0.8
+        # what is no image will not become one; what cannot be had now may be had later
+        assert broken == {"result": [], "score": 0.0, "model_version": service.model_version}
+        assert missing == []
+        told = reasons(service)
+        assert any("cannot be read as an image" in reason for reason in told)
+        assert any("/missing.png" in reason for reason in told)
+
+        rows = Prefills(database).states(studio.url, 1, [1, 2, 3, 4])
+        assert [rows[task].state for task in (1, 2, 3, 4)] == ["done", "done", "failed", "done"]
+        assert "cannot be read" in str(rows[2].reason)
+        ends = [more["end"] for _, more in Prefills(database).masks(studio.url, 1, 1) or []]
+        assert ends.count("accept") == rows[1].counts["accepted"] > 0
+        assert len(ends) == sum(rows[1].counts.values())
+
+
+def test_figures_go_into_the_task_and_the_version_is_shown(
+    studio: CannedServer, database: Database, tmp_path: Path
+) -> None:
+    with service_of(tmp_path, database) as service:
+        set_up(service, studio.url)
+        predict(service, "/left.png", "/right.png")
+        eventually(lambda: studio.asked("PATCH /api/tasks/1/"))
+        [written] = studio.asked("PATCH /api/tasks/1/")[:1]
+        data = written.body["data"]
+        assert data["image"] == "/left.png"
+        assert data["sam_masks"] >= 1
+        assert 0 < data["sam_coverage"] <= 1
+        assert data["sam_note"] == ""
+        [shown] = studio.asked("PATCH /api/projects/1/")[:1]
+        assert shown.body == {"model_version": service.model_version}
+
+
+def test_what_is_late_goes_on_and_is_there_the_next_time(
+    studio: CannedServer, database: Database, tmp_path: Path
+) -> None:
+    with service_of(tmp_path, database, prefill_budget_s=0.001) as service:
+        set_up(service, studio.url)
+        service.wait_until_loaded()
+        images = ["/left.png", "/right.png"] * 2
+        assert predict(service, *images) == [[]] * 4
+        assert any("4 were not ready within 0.001 s" in reason for reason in reasons(service))
+        eventually(lambda: len(Prefills(database).states(studio.url, 1, [1, 2, 3, 4])) == 4)
+        # a task that is opened gets what is ready, whatever the setting says of opened tasks
+        [prediction] = predict(service, "/left.png")
+        assert prediction == [] or prediction["result"]
+    with service_of(tmp_path, database) as again:
+        set_up(again, studio.url)
+        found = predict(again, *images)
+        assert all(prediction["result"] for prediction in found)
+        counts = again.status()["embeddings"]
+        assert counts["encoded"] == 0, "masks come from the store, nothing is encoded"
+
+
+def test_an_opened_task_is_only_warmed(
+    studio: CannedServer, database: Database, tmp_path: Path
+) -> None:
+    with service_of(tmp_path, database) as service:
+        set_up(service, studio.url)
+        assert predict(service, "/left.png") == [[]]
+    with service_of(tmp_path, database, prefill_when="never") as service:
+        set_up(service, studio.url)
+        assert predict(service, "/left.png", "/right.png") == [[], []]
+    with service_of(tmp_path, database, prefill_when="always") as service:
+        set_up(service, studio.url)
+        [prediction] = predict(service, "/left.png")
+        assert prediction["result"]
+
+
+def test_the_project_says_how(studio: CannedServer, database: Database, tmp_path: Path) -> None:
+    with service_of(tmp_path, database) as service:
+        said = {"prefill": {**FEW_POINTS, "label": "Wheel", "max_masks": 1}}
+        service.setup(
+            SetupRequest(
+                project=PROJECT,
+                schema=CONFIG,
+                hostname=studio.url,
+                access_token="t",
+                extra_params=said,
+            )
+        )
+        for prediction in predict(service, "/left.png", "/right.png"):
+            [region] = prediction["result"]
+            assert region["value"]["brushlabels"] == ["Wheel"]
+
+
+@pytest.mark.parametrize(
+    ("prefill", "says"),
+    [
+        ({"label": "Tree"}, "has no label 'Tree'"),
+        ({"proposer": "magic"}, "no proposer is named 'magic'"),
+        ({"accept": 1}, "prefill has no accept"),
+    ],
+)
+def test_what_cannot_work_is_told_and_nothing_is_stored(
+    studio: CannedServer, database: Database, tmp_path: Path, prefill: Any, says: str
+) -> None:
+    with service_of(tmp_path, database, prefill=prefill) as service:
+        set_up(service, studio.url)
+        assert predict(service, "/left.png", "/right.png") == [[], []]
+        assert says in reasons(service)[0]
+
+
+def test_drawn_masks_and_drafts_are_no_news(
+    studio: CannedServer, database: Database, tmp_path: Path
+) -> None:
+    with service_of(tmp_path, database) as service:
+        set_up(service, studio.url)
+        [first, _] = predict(service, "/left.png", "/right.png")
+        near = [mask for mask in masks(first) if mask_iou(mask, disc(SIZE, *LEFT)) > 0.5]
+        assert near
+        drafts = [{"result": first["result"]}]
+        [second, _] = predict(service, "/left.png", "/right.png", drafts=drafts)
+        assert not [mask for mask in masks(second) if mask_iou(mask, disc(SIZE, *LEFT)) > 0.5]
