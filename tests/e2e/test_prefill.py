@@ -15,7 +15,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from sam_backend.labelstudio import controls
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.local_server import LocalLabelStudio
+from sam_backend.labelstudio.project_tasks import read_filter, task_numbers, tasks_numbered
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.server_process import bare_environment
 from sam_backend.labelstudio.templates import template
@@ -216,6 +219,12 @@ def test_killed_five_times_every_task_is_predicted_once(
     counts = [len(predictions(admin, task)) for task in tasks]
     assert counts == [1] * N_KILLED_TASKS
 
+    # uncertainty sampling brings the task that we know least of
+    scores = {task: predictions(admin, task)[0]["score"] for task in tasks}
+    admin.call("PATCH", f"/api/projects/{project}/", {"sampling": "Uncertainty sampling"})
+    neediest = admin.call("GET", f"/api/projects/{project}/next")["id"]
+    assert scores[neediest] == min(scores.values()) < max(scores.values())
+
     again = command(tmp_path, "preannotate", *options, settings=settings)
     assert json.loads(again.stdout)["tasks done before"] == N_KILLED_TASKS
     assert [len(predictions(admin, task)) for task in tasks] == counts
@@ -249,6 +258,26 @@ def kill_once_sent(
     finally:
         run.kill()
         run.wait()
+
+
+def test_tasks_by_tab_and_by_filter(
+    label_studio: LocalLabelStudio, projects: Projects, admin: Person
+) -> None:
+    project = projects.create("e2e tabs", template("brush"))
+    tasks = projects.upload(project, {f"{n}.png": small_scene(n) for n in range(4)})
+    above = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number"}
+    filters = {"conjunction": "and", "items": [above | {"value": tasks[1]}]}
+    view = admin.call("POST", "/api/dm/views", {"project": project, "data": {"filters": filters}})
+    host = LabelStudioHost(label_studio.url, label_studio.account.token)
+    with LabelStudioClient(host) as client:
+        assert task_numbers(client, project) == tasks
+        assert task_numbers(client, project, view=view["id"]) == tasks[2:]
+        told = read_filter(json.dumps(filters))
+        assert task_numbers(client, project, filters=told) == tasks[2:]
+        assert task_numbers(client, project, filters=told, limit=1) == tasks[2:3]
+        found = list(tasks_numbered(client, project, [tasks[3], tasks[0], 10**6]))
+    assert [task["id"] for task in found] == [tasks[3], tasks[0]]
+    assert found[0]["total_predictions"] == 0
 
 
 def test_what_people_drew_is_not_proposed_and_a_second_run_replaces_its_own(
