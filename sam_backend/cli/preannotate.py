@@ -29,6 +29,10 @@ def preannotate(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many tasks.", min=1)] = None,
     set_: SetOption = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Also what is done: people may have drawn since."),
+    ] = False,
     model: Annotated[
         str | None, typer.Option(help="Version, see `sam-backend models list`.")
     ] = None,
@@ -73,6 +77,7 @@ def preannotate(
                 }
             ),
             stopped.is_set,
+            again,
         )
     if as_json:
         typer.echo(json.dumps(summary.as_json(), indent=2))

@@ -295,16 +295,11 @@ def test_what_people_drew_is_not_proposed_and_a_second_run_replaces_its_own(
     draft = {"result": [brush_region("draft", scene.masks["box"])], "lead_time": 1}
     admin.call("POST", f"/api/tasks/{drafted}/drafts", draft)
     settings, options = access(label_studio), ["--project", str(project)]
-    for points in (10, 12):
-        told = command(
-            tmp_path,
-            "preannotate",
-            *options,
-            "--set",
-            f'parameters={{"points_per_side": {points}}}',
-            settings=settings,
-        )
+    for setting in ('parameters={"points_per_side": 10}', "--again"):
+        given = ["--set", setting] if setting != "--again" else [setting]
+        told = command(tmp_path, "preannotate", *options, *given, "--json", settings=settings)
         assert told.returncode == 0, told.stderr
+        assert json.loads(told.stdout)["tasks prefilled"] == 3
         masks = {}
         for task in (drawn, drafted, untouched):
             (one,) = predictions(admin, task)

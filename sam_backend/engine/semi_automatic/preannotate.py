@@ -134,6 +134,7 @@ class Preannotation:
         prefills: The ledger.
         observe: Told after each batch.
         is_stopped: True once the run should end after what is in hand.
+        again: Prefill also what is done: people may have drawn since, or removed predictions.
     """
 
     def __init__(
@@ -145,6 +146,7 @@ class Preannotation:
         prefills: Prefills,
         observe: Callable[[Progress], None] = lambda progress: None,
         is_stopped: Callable[[], bool] = lambda: False,
+        again: bool = False,
     ) -> None:
         self._client = client
         self._host = str(client.host.origin)
@@ -154,9 +156,10 @@ class Preannotation:
         self._prefills = prefills
         self._observe = observe
         self._is_stopped = is_stopped
+        self._again = again
 
     def run(self, numbers: Sequence[int]) -> Summary:
-        """Prefill these tasks, each once for this model and these settings.
+        """Prefill these tasks; those done before with this model and these settings stay.
 
         Raises:
             SamBackendError: Label Studio or the database is out of reach; what was sent is kept.
@@ -190,6 +193,8 @@ class Preannotation:
     def _todo(
         self, numbers: Sequence[int], fingerprint: str, version: str, summary: Summary
     ) -> list[int]:
+        if self._again:
+            return list(numbers)
         states = self._prefills.states(self._host, self._project_id, numbers)
         todo = []
         for number in numbers:

@@ -40,6 +40,7 @@ def preannotate_project(
     params: Mapping[str, Any] | None = None,
     observe: Callable[[Progress], None] = lambda progress: None,
     is_stopped: Callable[[], bool] = lambda: False,
+    again: bool = False,
 ) -> Summary:
     """Prefill tasks of a project through Label Studio's API.
 
@@ -52,6 +53,7 @@ def preannotate_project(
         params: Prefill settings that go before the project's own.
         observe: Told how far it is.
         is_stopped: True once it should end after what is in hand.
+        again: Also what was done before with the same model and settings.
 
     Raises:
         SamBackendError: A setting is wrong, or Label Studio, model or database is out of reach.
@@ -72,6 +74,7 @@ def preannotate_project(
                 Prefills(database),
                 observe,
                 is_stopped,
+                again,
             )
             return run.run(task_numbers(client, project_id, view, filters, limit))
     finally:
