@@ -4,7 +4,8 @@ python -m benchmarks.prefill [--tasks 60] [--points 16] [--label-studio DIR]
 
 A private Label Studio and a backend are started; photos are drawn scenes of 1200x900 pixels, all
 different. Door (a) is one request for all tasks, as "Retrieve predictions" sends it; door (b) is
-`sam-backend preannotate`. Seconds by stage are summed over the threads that share the work.
+`sam-backend preannotate`. Seconds by stage are summed over the threads that share the work; those
+of "propose" hold the wait for the device, whose own are told apart.
 """
 
 import argparse
@@ -114,6 +115,8 @@ def _pushed(
         "tasks": told["tasks prefilled"],
         "tasks a minute": told["tasks a minute"],
         "device busy": told["device busy, share"],
+        **{f"{stage} on the device, s a task": seconds / len(files)
+           for stage, seconds in told["device seconds by stage"].items()},
         **{f"{stage}, s a task": seconds / len(files)
            for stage, seconds in told["seconds by stage"].items()},
     }  # fmt: skip

@@ -130,7 +130,7 @@ class ServedModel:
         """Candidates of each prompt, best predicted IoU first, at most `limit` of each."""
         segmenter = self.segmenter()
         work = self._device.submit(
-            lambda: segmenter.predict_many(embedding, prompts, limit=limit), priority
+            lambda: segmenter.predict_many(embedding, prompts, limit=limit), priority, "decode"
         )
         return work.result()
 
@@ -154,7 +154,7 @@ class ServedModel:
                     )
                 )
 
-            for mask in self._device.submit(work, Priority.BACKGROUND).result():
+            for mask in self._device.submit(work, Priority.BACKGROUND, "decode").result():
                 yield replace(mask, point=start + mask.point)
 
     def encode(self, image: npt.NDArray[np.uint8]) -> Embedding:
@@ -165,7 +165,9 @@ class ServedModel:
         """
         segmenter = self.segmenter()
         prepared = segmenter.prepare(image)
-        work = self._device.submit(lambda: segmenter.encode([prepared])[0], Priority.BACKGROUND)
+        work = self._device.submit(
+            lambda: segmenter.encode([prepared])[0], Priority.BACKGROUND, "encode"
+        )
         return work.result()
 
     @property

@@ -30,6 +30,7 @@ class _Job:
     number: int
     future: "Future[Any]" = field(compare=False)
     work: Callable[[], Any] = field(compare=False)
+    stage: str = field(compare=False)
 
 
 class DeviceOwner:
@@ -46,17 +47,25 @@ class DeviceOwner:
         self._jobs: list[_Job] = []
         self._number = 0
         self._closed = False
-        self._busy_s = 0.0
+        self._spent_s: dict[str, float] = {}
         self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="device-owner", daemon=True)
         self._thread.start()
 
     def submit(
-        self, work: Callable[[], Result], priority: Priority = Priority.CLICK
+        self,
+        work: Callable[[], Result],
+        priority: Priority = Priority.CLICK,
+        stage: str = "other",
     ) -> "Future[Result]":
         """Queues work; its result or exception comes through the future.
 
         Cancelling the future of work that has not begun takes it out of the queue.
+
+        Args:
+            work: A small piece.
+            priority: Who waits for it.
+            stage: What its time is counted as, such as "encode".
 
         Raises:
             RuntimeError: The owner is closed.
@@ -66,7 +75,7 @@ class DeviceOwner:
             if self._closed:
                 raise RuntimeError("the device's owner is closed")
             self._number += 1
-            heapq.heappush(self._jobs, _Job(priority, self._number, future, work))
+            heapq.heappush(self._jobs, _Job(priority, self._number, future, work, stage))
             self._changed.notify()
         return future
 
@@ -81,7 +90,13 @@ class DeviceOwner:
         """Seconds spent working since the start, with the piece that runs now."""
         with self._changed:
             now = 0.0 if self._busy_since is None else self._clock() - self._busy_since
-            return self._busy_s + now
+            return sum(self._spent_s.values()) + now
+
+    @property
+    def spent_s(self) -> dict[str, float]:
+        """Seconds of finished work by stage, since the start."""
+        with self._changed:
+            return dict(self._spent_s)
 
     def close(self) -> None:
         """Refuses new work, cancels what waits, waits for the piece that runs, ends the thread."""
@@ -125,7 +140,8 @@ class DeviceOwner:
         except BaseException as raised:  # the thread must outlive whatever the work raises
             error = raised
         with self._changed:
-            self._busy_s += self._clock() - (self._busy_since or 0.0)
+            elapsed_s = self._clock() - (self._busy_since or 0.0)
+            self._spent_s[job.stage] = self._spent_s.get(job.stage, 0.0) + elapsed_s
             self._busy_since = None
         if error is None:
             job.future.set_result(result)

@@ -122,7 +122,7 @@ class SharedEncodes:
     def _submit(self, key: EmbeddingKey, flight: _Flight, encode: Encode) -> None:
         flight.encode = encode
         try:
-            job = self._device.submit(lambda: self._encode(key, encode), flight.priority)
+            job = self._device.submit(lambda: self._encode(key, encode), flight.priority, "encode")
         except RuntimeError as error:
             self._land(key, flight, error, "failed")
             return

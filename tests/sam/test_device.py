@@ -119,6 +119,26 @@ def test_close_cancels_what_waits_and_refuses_more() -> None:
     owner.close()
 
 
+def test_seconds_are_counted_by_stage_also_of_work_that_fails() -> None:
+    now = [0.0]
+
+    def spend(seconds: float) -> None:
+        now[0] += seconds
+
+    def fail() -> None:
+        spend(0.25)
+        raise ValueError("too much")
+
+    with DeviceOwner(clock=lambda: now[0]) as owner:
+        owner.submit(lambda: spend(2.0), stage="encode").result(10)
+        owner.submit(lambda: spend(0.5), stage="decode").result(10)
+        with pytest.raises(ValueError, match="too much"):
+            owner.submit(fail, stage="decode").result(10)
+        owner.submit(lambda: spend(1.0)).result(10)
+        assert owner.spent_s == {"encode": 2.0, "decode": 0.75, "other": 1.0}
+        assert owner.busy_s == 3.75
+
+
 def test_busy_seconds_count_finished_and_running_work() -> None:
     now = [100.0]
     with DeviceOwner(clock=lambda: now[0]) as owner:

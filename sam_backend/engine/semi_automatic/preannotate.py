@@ -67,7 +67,7 @@ class Summary:
         replaced: Older predictions of ours that were removed.
         coverage: Sum over the tasks sent.
         spent_s: Seconds by stage, summed over threads.
-        busy_s: Of the device.
+        device_s: Seconds that the device worked, by stage.
         elapsed_s: Wall time.
     """
 
@@ -78,7 +78,7 @@ class Summary:
     replaced: int = 0
     coverage: float = 0.0
     spent_s: dict[str, float] = field(default_factory=dict)
-    busy_s: float = 0.0
+    device_s: dict[str, float] = field(default_factory=dict)
     elapsed_s: float = 0.0
 
     def spend(self, spent_s: Mapping[str, float]) -> None:
@@ -89,6 +89,7 @@ class Summary:
     def as_json(self) -> dict[str, Any]:
         """All figures, for people and scripts."""
         minutes = self.elapsed_s / 60
+        busy_s = sum(self.device_s.values())
         return {
             "tasks prefilled": self.sent,
             "tasks done before": self.known,
@@ -99,7 +100,8 @@ class Summary:
             "older predictions replaced": self.replaced,
             "seconds": self.elapsed_s,
             "tasks a minute": self.sent / minutes if minutes else 0.0,
-            "device busy, share": self.busy_s / self.elapsed_s if self.elapsed_s else 0.0,
+            "device busy, share": busy_s / self.elapsed_s if self.elapsed_s else 0.0,
+            "device seconds by stage": dict(self.device_s),
             "seconds by stage": dict(self.spent_s),
         }
 
@@ -168,7 +170,7 @@ class Preannotation:
         # one model for the whole run, whatever is promoted meanwhile
         with self._champion.lease() as model:
             model.segmenter()
-            start_s, busy_s = time.monotonic(), self._champion.device.busy_s
+            start_s, before_s = time.monotonic(), self._champion.device.spent_s
             prefiller = self._choice(model.checkpoint.card)
             todo = self._todo(numbers, prefiller.fingerprint, model.model_version, summary)
             with (
@@ -187,7 +189,10 @@ class Preannotation:
                     sent.result()
         self._tell(summary, len(todo), start_s)
         summary.elapsed_s = time.monotonic() - start_s
-        summary.busy_s = self._champion.device.busy_s - busy_s
+        summary.device_s = {
+            stage: seconds - before_s.get(stage, 0.0)
+            for stage, seconds in self._champion.device.spent_s.items()
+        }
         return summary
 
     def _todo(
