@@ -40,7 +40,7 @@ bench: $(VENV)/.installed-dev
 	$(if $(QUICK),,$(BIN)/python -m benchmarks.speed --extras)
 	$(BIN)/python -m benchmarks.startup $(if $(QUICK),--rounds 1)
 	$(BIN)/python -m benchmarks.click $(if $(QUICK),--clicks 4 --users 1 8)
-	$(BIN)/python -m benchmarks.training $(if $(QUICK),--images 1,--families starter vit_b)
+	$(BIN)/python -m benchmarks.training $(if $(QUICK),--images 1 --families starter,--families starter vit_b)
 
 $(VENV)/bin/pip:
 	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed and was not found' >&2; exit 1; }
