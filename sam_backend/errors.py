@@ -25,6 +25,14 @@ class ImageDecodeError(SamBackendError):
     """The fetched bytes are not an image that we can read."""
 
 
+class SourceError(SamBackendError):
+    """The place of a run's images is out of reach; the run stops, and goes on when it is back."""
+
+
+class RunFolderError(SamBackendError):
+    """The folder of a bulk run cannot be written, or another process is at work in it."""
+
+
 class ModelStoreError(SamBackendError):
     """A checkpoint is missing, damaged or of an unknown family."""
 
@@ -35,3 +43,15 @@ class DatabaseError(SamBackendError):
 
 class LabelStudioError(SamBackendError):
     """Label Studio refused a call or could not be reached."""
+
+
+class LabelStudioUnavailableError(LabelStudioError):
+    """Label Studio is out of reach, busy or broken: the same call may go well later.
+
+    Attributes:
+        retry_after_s: When it wants to be asked again; None if it has not said.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from sam_backend.cli import (
+    bulk,
     check,
     demo,
     evaluate,
+    generate,
     jobs,
     models,
     preannotate,
@@ -35,6 +37,9 @@ app.command("train")(train.train)
 app.command("train-detector")(train_detector.train_detector)
 app.command("evaluate")(evaluate.evaluate)
 app.command("preannotate")(preannotate.preannotate)
+app.command("generate")(generate.generate)
+app.command("export")(bulk.export)
+app.command("import")(bulk.import_)
 app.command("worker")(worker.worker)
 app.add_typer(models.app, name="models", help=models.HELP)
 app.add_typer(prefill.app, name="prefill", help=prefill.HELP)

@@ -1,7 +1,7 @@
 """`sam-backend preannotate`: prefill a project's tasks with masks, the dependable way."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,12 +13,9 @@ from sam_backend.cli.launching import (
 )
 from sam_backend.cli.prefill_options import SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
-from sam_backend.cli.tables import echo_table
+from sam_backend.cli.tables import echo_figures
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
-
-if TYPE_CHECKING:
-    from sam_backend.engine.semi_automatic.preannotate import Summary
 
 
 def preannotate(
@@ -82,23 +79,8 @@ def preannotate(
     if as_json:
         typer.echo(json.dumps(summary.as_json(), indent=2))
     else:
-        _echo(summary)
+        echo_figures(summary.as_json())
     for task, reason in list(summary.reasons.items())[:20]:
         typer.echo(f"task {task}: {reason}", err=True)
     if stopped.is_set():
         typer.echo("stopped early: the same command goes on", err=True)
-
-
-def _echo(summary: "Summary") -> None:
-    told = summary.as_json()
-    rows = [("WHAT", "HOW MUCH")]
-    for name, value in told.items():
-        if isinstance(value, dict):
-            rows += [(f"{name}: {key}", _shown(one)) for key, one in value.items()]
-        elif value is not None:
-            rows.append((name, _shown(value)))
-    echo_table(rows)
-
-
-def _shown(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -9,7 +9,7 @@ import typer
 from sam_backend.cli.launching import log_to_stderr, tune_allocator
 from sam_backend.cli.prefill_options import SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
-from sam_backend.cli.tables import echo_table
+from sam_backend.cli.tables import echo_table, shown
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -48,7 +48,7 @@ def report(
         typer.echo(json.dumps(told, indent=2))
         return
     unread = told.pop("unread")
-    rows = [(name, _shown(value)) for name, value in told.items()]
+    rows = [(name, shown(value)) for name, value in told.items()]
     echo_table([("WHAT", "HOW MUCH"), *rows])
     for reason, count in unread.items():
         typer.echo(f"not compared: {count} x {reason}", err=True)
@@ -105,7 +105,7 @@ def evaluate(
     heads += [f"{what} @ {iou}" for iou in points[0].recall for what in ("RECALL", "PRECISION")]
     rows = [
         [f"{point.bar:g}", f"{point.masks_an_image:.1f}"]
-        + [_shown(told[iou]) for iou in point.recall for told in (point.recall, point.precision)]
+        + [shown(told[iou]) for iou in point.recall for told in (point.recall, point.precision)]
         for point in points
         if point.bar in marked
     ]
@@ -127,9 +127,3 @@ def learn_labels(project: Project) -> None:
         )
     rows = [(label, str(book.labels.count(label))) for label in sorted(set(book.labels))]
     echo_table([("LABEL", "MASKS"), *rows])
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "none"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -50,6 +50,9 @@ def told(state: Mapping[str, Any]) -> str:
     words += [f"{name} {state[key]:.3f}" for key, name in _FIGURES.items() if key in state]
     if "masks" in state:
         words.append(f"{state['masks']} masks")
+    for key, name in (("images_a_second", "images/s"), ("masks_a_second", "masks/s")):
+        if state.get(key):
+            words.append(f"{state[key]:.1f} {name}")
     if state.get("eta_s") is not None:
         minutes, seconds = divmod(round(state["eta_s"]), 60)
         words.append(f"{minutes}:{seconds:02} left")

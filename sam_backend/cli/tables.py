@@ -1,6 +1,6 @@
 """Rows in columns, as the commands show them: plain text that scripts can cut too."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import typer
 
@@ -11,3 +11,21 @@ def echo_table(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         typer.echo("  ".join(cells).rstrip())
+
+
+def echo_figures(figures: Mapping[str, object]) -> None:
+    """Prints figures by name, those of an inner table by both names; unknown ones are left out."""
+    rows = [("WHAT", "HOW MUCH")]
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            rows += [(f"{name}: {key}", shown(one)) for key, one in value.items()]
+        elif value is not None:
+            rows.append((name, shown(value)))
+    echo_table(rows)
+
+
+def shown(value: object) -> str:
+    """A figure as a cell; None: none."""
+    if value is None:
+        return "none"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from sam_backend.errors import LabelStudioError
+from sam_backend.errors import LabelStudioError, LabelStudioUnavailableError
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.tokens import Authorization, Kind
 
@@ -140,10 +140,13 @@ class LabelStudioClient:
                 f"{response.headers.get('location', 'nowhere')!r}: use that address"
             )
         if response.is_error:
-            raise LabelStudioError(
+            told = (
                 f"{method} {path} at {self.host.url} answers {response.status_code}: "
                 f"{refusal(response)}"
             )
+            if response.status_code == 429 or response.is_server_error:
+                raise LabelStudioUnavailableError(told, _retry_after_s(response))
+            raise LabelStudioError(told)
         if not response.content:
             return None
         try:
@@ -192,7 +195,7 @@ class LabelStudioClient:
                 )
             except httpx.HTTPError as error:
                 reason = str(error) or type(error).__name__
-                raise LabelStudioError(
+                raise LabelStudioUnavailableError(
                     f"{method} {path} at {self.host.url} failed: {reason}"
                 ) from None
 
@@ -221,6 +224,12 @@ def refusal(response: httpx.Response) -> str:
         text = response.text
     text = " ".join(_SECRET.sub("…", text).split())
     return text if len(text) <= _MAX_REASON else text[: _MAX_REASON - 1] + "…"
+
+
+def _retry_after_s(response: httpx.Response) -> float | None:
+    """The header's seconds; its other form, a date, is as good as none."""
+    told = response.headers.get("retry-after", "")
+    return float(told) if told.isdecimal() else None
 
 
 def _object(answer: Any, path: str) -> Json:

@@ -52,9 +52,9 @@ def evaluate_prefill(
         truth = [mask.rle for mask in image.masks]
         for prefiller, found in zip(prefillers, tallies, strict=True):
             judgement = prefiller.choose(proposed, subject.size)
-            accepted = tuple(one for one in judgement.shown if one.outcome is Outcome.ACCEPT)
+            accepted = [one for one in judgement.shown if one.outcome is Outcome.ACCEPT]
             writer = RegionWriter(config, config.images[0], prefiller.settings)
-            regions, _ = writer.masks(replace(judgement, shown=accepted))
+            regions, _ = writer.masks(accepted)
             found.append(tally(_masks(regions), truth))
         observe(done, len(dataset))
     return [CurvePoint.of(bar, found) for bar, found in zip(bars, tallies, strict=True)]

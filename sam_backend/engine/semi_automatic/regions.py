@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sam_backend.engine.semi_automatic.gaps import Gap
-from sam_backend.engine.semi_automatic.prefill import Judgement
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.semi_automatic.triage import Judged, Outcome
 from sam_backend.errors import LabelConfigError
@@ -47,20 +46,20 @@ class RegionWriter:
         return [label.stored for tag in self._holders() for label in tag.labels]
 
     def masks(
-        self, judgement: Judgement, labels: Mapping[int, str] | None = None
+        self, shown: Sequence[Judged], labels: Mapping[int, str] | None = None
     ) -> tuple[list[Region], int]:
-        """Regions of all masks shown, without specks.
+        """Regions of masks, without specks.
 
         Args:
-            judgement: Of the image.
-            labels: Labels by index in `judgement.shown`, from a classifier.
+            shown: The masks of an image.
+            labels: Labels by index in `shown`, from a classifier.
 
         Returns:
             The regions, and how many masks vanished with their specks.
         """
         regions: list[Region] = []
         n_empty = 0
-        for index, one in enumerate(judgement.shown):
+        for index, one in enumerate(shown):
             mask = clean(decode(one.record.rle), self._settings.min_area_px)
             named = (labels or {}).get(index)
             label = self._label_of(one) if named is None else self._named(named)

@@ -190,7 +190,8 @@ class TaskPrefiller:
         notes: list[str],
     ) -> list[Region]:
         writer = self._writers[image.name]
-        regions, n_empty = writer.masks(judgement, self._labels(model, writer, subject, judgement))
+        labels = self._labels(model, writer, subject, judgement)
+        regions, n_empty = writer.masks(judgement.shown, labels)
         if judgement.cut:
             notes.append(f"{len(judgement.cut)} masks over the limit of max_masks are not shown")
         if n_empty:

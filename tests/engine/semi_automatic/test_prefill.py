@@ -38,7 +38,7 @@ def judgement(drawn=(), **settings):
 def regions(found, more: str = "", **settings):
     config = LabelConfig.parse(CONFIG.format(more=more))
     writer = RegionWriter(config, config.images[0], PrefillSettings(**settings))
-    return writer, writer.masks(found)
+    return writer, writer.masks(found.shown)
 
 
 def test_every_mask_has_one_end() -> None:

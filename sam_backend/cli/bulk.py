@@ -1,0 +1,158 @@
+"""`sam-backend export` and `sam-backend import`: what a bulk run found, for others."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam_backend.cli.launching import leaving_at_signals, log_to_stderr
+from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.tables import echo_figures
+from sam_backend.errors import InvalidInputError
+from sam_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from sam_backend.engine.bulk.addresses import Addresses
+    from sam_backend.engine.bulk.run_folder import BulkRun
+    from sam_backend.labelstudio.client import LabelStudioClient
+
+Run = Annotated[Path, typer.Argument(help="Folder of the run.")]
+As = Annotated[str, typer.Option("--as", help="What masks become: predictions or annotations.")]
+MaxMasks = Annotated[int, typer.Option(help="Masks of a task: the surest.", min=1)]
+Output = Annotated[
+    str, typer.Option(help="Kind of tag: auto, brush, polygon, rectangle or bitmask.")
+]
+Label = Annotated[str | None, typer.Option(help="Of every mask; else the tag's first.")]
+UrlPrefix = Annotated[str | None, typer.Option(help="Images lie behind this web address.")]
+DocumentRoot = Annotated[
+    Path | None, typer.Option(help="Images are local files of Label Studio below this folder.")
+]
+
+
+def export(
+    run: Run,
+    to: Annotated[Path, typer.Option(help="Folder, or the file of coco.")],
+    format_: Annotated[str, typer.Option("--format", help="sa1b, coco or labelstudio.")] = "sa1b",
+    config: Annotated[
+        Path | None, typer.Option(help="labelstudio: the project's labelling configuration.")
+    ] = None,
+    as_: As = "predictions",
+    max_masks: MaxMasks = 100,
+    output: Output = "auto",
+    label: Label = None,
+    url_prefix: UrlPrefix = None,
+    document_root: DocumentRoot = None,
+) -> None:
+    """Write what a bulk run found for other tools.
+
+    sa1b: one JSON file an image. coco: one instances file. labelstudio: task files to import.
+    """
+    from sam_backend.engine.bulk import exports
+    from sam_backend.engine.bulk.run_folder import read_run
+    from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
+    from sam_backend.labelstudio.config import LabelConfig
+
+    found = read_run(run)
+    if format_ == "sa1b":
+        typer.echo(f"{exports.export_sa1b(found, to)} files in {to}")
+    elif format_ == "coco":
+        typer.echo(f"{exports.export_coco(found, to)} masks in {to}")
+    elif format_ == "labelstudio":
+        if config is None:
+            raise InvalidInputError("--format labelstudio needs --config")
+        options = TaskOptions(as_, max_masks, output, label)
+        writer = TaskWriter(LabelConfig.parse(config.read_text()), found.run_id, options)
+        addresses = _addresses(found, url_prefix, document_root)
+        typer.echo(f"{exports.export_tasks(found, to, writer, addresses)} tasks in {to}")
+    else:
+        raise InvalidInputError(f"--format is sa1b, coco or labelstudio, not {format_!r}")
+
+
+def import_(
+    run: Run,
+    project: Annotated[int, typer.Option(help="Number of the Label Studio project.")],
+    as_: As = "predictions",
+    max_masks: MaxMasks = 100,
+    output: Output = "auto",
+    label: Label = None,
+    upload: Annotated[
+        bool, typer.Option("--upload", help="Upload the images to the project.")
+    ] = False,
+    url_prefix: UrlPrefix = None,
+    document_root: DocumentRoot = None,
+    rate: Annotated[float | None, typer.Option(help="Tasks a second at the most.")] = None,
+    patience: Annotated[
+        float, typer.Option(help="Seconds that Label Studio may be away.", min=0)
+    ] = 600.0,
+    as_json: Annotated[bool, typer.Option("--json", help="The closing table as JSON.")] = False,
+) -> None:
+    """Make tasks of a bulk run's images, with their masks.
+
+    The same command goes on after a kill, and adds nothing where all is there. Images are named by
+    their own addresses (http, s3, gs, az) unless an option says otherwise.
+    """
+    settings = Settings()
+    log_to_stderr(settings)
+    import threading
+
+    from sam_backend.engine.bulk.importing import BulkImport
+    from sam_backend.engine.bulk.run_folder import read_run
+    from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
+    from sam_backend.engine.project_dataset import host_of_project
+    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.labelstudio.config import LabelConfig
+    from sam_backend.labelstudio.patience import Patience
+
+    if rate is not None and rate <= 0:
+        raise InvalidInputError(f"--rate must be above 0, not {rate:g}")
+    found = read_run(run)
+    options = TaskOptions(as_, max_masks, output, label)
+    stopped = threading.Event()
+    with (
+        LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,
+        leaving_at_signals(stopped.set),
+        progress_bar() as show,
+    ):
+        waiting = Patience(patience)
+        config = waiting.get(lambda: client.project(project))["label_config"]
+        summary = BulkImport(
+            client,
+            project,
+            found,
+            TaskWriter(LabelConfig.parse(str(config)), found.run_id, options),
+            _uploads(client, project, found, settings)
+            if upload
+            else _addresses(found, url_prefix, document_root),
+            waiting,
+            rate,
+            lambda done, of: show({"stage": "importing", "done": done, "of": of}),
+            stopped.is_set,
+        ).run()
+    if as_json:
+        typer.echo(json.dumps(summary.as_json(), indent=2))
+    else:
+        echo_figures(summary.as_json())
+    if stopped.is_set():
+        typer.echo("stopped early: the same command goes on", err=True)
+
+
+def _uploads(
+    client: "LabelStudioClient", project: int, run: "BulkRun", settings: Settings
+) -> "Addresses":
+    from sam_backend.engine.bulk.addresses import UploadedAddresses
+    from sam_backend.engine.bulk.sources import ImageReader
+
+    return UploadedAddresses(client, project, ImageReader(settings, run.manifest.root))
+
+
+def _addresses(run: "BulkRun", url_prefix: str | None, document_root: Path | None) -> "Addresses":
+    from sam_backend.engine.bulk import addresses
+
+    if url_prefix is not None and document_root is not None:
+        raise InvalidInputError("--url-prefix and --document-root exclude each other")
+    if url_prefix is not None:
+        return addresses.PrefixAddresses(url_prefix, run.manifest.root)
+    if document_root is not None:
+        return addresses.LocalFileAddresses(document_root)
+    return addresses.OwnAddresses()

@@ -1,0 +1,91 @@
+"""`sam-backend generate`: all masks of a folder or a bucket, into shards."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sam_backend.cli.launching import (
+    keep_compiled,
+    leaving_at_signals,
+    log_to_stderr,
+    tune_allocator,
+)
+from sam_backend.cli.prefill_options import SetOption, read_settings
+from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.tables import echo_figures
+from sam_backend.settings import Settings
+
+_MOST_SHOWN = 20
+
+
+def generate(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Folder, glob, list file, s3://, gs:// or az:// address, labelstudio://<project>."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    set_: SetOption = None,
+    shard_images: Annotated[int, typer.Option(help="Images of a shard.", min=1)] = 256,
+    executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the Ray cluster.")] = None,
+    actors: Annotated[int, typer.Option(help="Ray: processes with a model.", min=1)] = 1,
+    gpus: Annotated[float, typer.Option(help="Ray: GPUs of each process.", min=0)] = 0.0,
+    cpus: Annotated[float, typer.Option(help="Ray: CPUs of each process.", min=0)] = 1.0,
+    model: Annotated[
+        str | None, typer.Option(help="Version, see `sam-backend models list`.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The closing table as JSON.")] = False,
+) -> None:
+    """Find all masks of many images, without a person.
+
+    The same command goes on after a kill, and does nothing where all is done. Images are listed
+    once; those that are the same bytes are done once. The first SIGINT or SIGTERM ends after the
+    images in hand.
+    """
+    given: dict[str, Any] = {"model": model, "device": device}
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    tune_allocator(settings)
+    keep_compiled(settings)
+    log_to_stderr(settings)
+
+    # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
+    import threading
+
+    from sam_backend.engine.bulk.executors import Machines, executor_named
+    from sam_backend.engine.bulk.generating import generate_run, plan_run
+
+    stopped = threading.Event()
+    where = executor_named(executor, settings, Machines(address, actors, gpus, cpus))
+    plan = plan_run(settings, source, read_settings(set_ or []), shard_images)
+    with leaving_at_signals(stopped.set), progress_bar() as show:
+        summary = generate_run(
+            settings,
+            out,
+            plan,
+            where,
+            lambda state: show(
+                {
+                    "stage": state.stage,
+                    "done": state.done,
+                    "of": state.of,
+                    "masks": state.masks,
+                    "images_a_second": state.images_a_second,
+                    "masks_a_second": state.masks_a_second,
+                    "eta_s": state.eta_s,
+                }
+            ),
+            stopped.is_set,
+        )
+    if as_json:
+        typer.echo(json.dumps(summary.as_json(), indent=2))
+    else:
+        echo_figures(summary.as_json())
+    for uri, reason in list(summary.unreadable.items())[:_MOST_SHOWN]:
+        typer.echo(f"{uri}: {reason}", err=True)
+    if stopped.is_set():
+        typer.echo("stopped early: the same command goes on", err=True)

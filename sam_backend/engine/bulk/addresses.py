@@ -1,0 +1,118 @@
+"""How Label Studio gets at the images of a bulk run."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from sam_backend.datasets.decoding import file_suffix
+from sam_backend.engine.bulk.sources import ImageReader, name_of
+from sam_backend.errors import ImageDecodeError, InvalidInputError
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.uploads import upload_files, uploaded_files
+from sam_backend.store.shards import ImageMasks
+
+# What fsspec calls it, and Label Studio's storages.
+_SCHEMES = {"az": "azure-blob", "abfs": "azure-blob", "gcs": "gs"}
+
+
+class Addresses(ABC):
+    """Addresses of images for Label Studio's tasks."""
+
+    @abstractmethod
+    def of(self, images: Sequence[ImageMasks]) -> list[str]:
+        """What the tasks' field says, in the images' order.
+
+        Raises:
+            InvalidInputError: An image cannot be reached in this way.
+            SamBackendError: Image or Label Studio are out of reach.
+        """
+
+
+class OwnAddresses(Addresses):
+    """The URIs themselves, for web addresses and buckets that are the project's storage."""
+
+    def of(self, images: Sequence[ImageMasks]) -> list[str]:
+        return [self._address(image.uri) for image in images]
+
+    def _address(self, uri: str) -> str:
+        scheme, sign, rest = uri.partition("://")
+        if not sign or scheme not in ("http", "https", "s3", "gs", *_SCHEMES):
+            raise InvalidInputError(
+                f"{uri} is no address that Label Studio opens; say --upload, --url-prefix "
+                "or --document-root"
+            )
+        return f"{_SCHEMES.get(scheme, scheme)}://{rest}"
+
+
+class PrefixAddresses(Addresses):
+    """A web address, and behind it an image's name within its source.
+
+    Args:
+        prefix: Such as "https://images.example.org/".
+        root: Of the run's listing.
+    """
+
+    def __init__(self, prefix: str, root: str) -> None:
+        self._prefix = prefix.rstrip("/") + "/"
+        self._root = root
+
+    def of(self, images: Sequence[ImageMasks]) -> list[str]:
+        return [self._prefix + quote(name_of(image.uri, self._root)) for image in images]
+
+
+class LocalFileAddresses(Addresses):
+    """Files below Label Studio's document root, which a local-files storage of the project covers.
+
+    Args:
+        document_root: `LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT`, as this machine sees it.
+    """
+
+    def __init__(self, document_root: Path) -> None:
+        self._document_root = document_root.absolute()
+
+    def of(self, images: Sequence[ImageMasks]) -> list[str]:
+        return [self._address(image.uri) for image in images]
+
+    def _address(self, uri: str) -> str:
+        try:
+            inside = Path(uri).relative_to(self._document_root)
+        except ValueError:
+            raise InvalidInputError(
+                f"{uri} does not lie below the document root {self._document_root}"
+            ) from None
+        return f"/data/local-files/?d={quote(inside.as_posix())}"
+
+
+class UploadedAddresses(Addresses):
+    """Files that are uploaded to the project; those of a broken run are found again.
+
+    Args:
+        client: Of the project's Label Studio.
+        project_id: The project.
+        reader: Reads the images.
+    """
+
+    def __init__(self, client: LabelStudioClient, project_id: int, reader: ImageReader) -> None:
+        self._client = client
+        self._project_id = project_id
+        self._reader = reader
+        self._known: dict[str, str] | None = None
+
+    def of(self, images: Sequence[ImageMasks]) -> list[str]:
+        if self._known is None:
+            self._known = uploaded_files(self._client, self._project_id)
+        missing = [image for image in images if image.digest not in self._known]
+        files = {}
+        for image in missing:
+            data = self._reader.read(image.uri)
+            files[f"{image.digest}{_suffix(data, image.uri)}"] = data
+        self._known |= upload_files(self._client, self._project_id, files)
+        return [self._known[image.digest] for image in images]
+
+
+def _suffix(data: bytes, uri: str) -> str:
+    try:
+        return file_suffix(data)
+    except ImageDecodeError as error:
+        raise InvalidInputError(f"{uri} is no image any more: {error}") from None

@@ -1,0 +1,272 @@
+"""A bulk run into a Label Studio project: each image once, however often the command is begun.
+
+What is in the project is asked of the project itself: a task's data holds the run and the image's
+digest. Label Studio makes a request's tasks and predictions in one transaction. A request whose
+answer was lost may have been carried out, so that what it was to make is looked for again before
+it is repeated; should both come to pass nevertheless, the later task goes in the end.
+"""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sam_backend.engine.bulk.addresses import Addresses
+from sam_backend.engine.bulk.run_folder import BulkRun
+from sam_backend.engine.bulk.tasks import DIGEST, RUN, TaskWriter
+from sam_backend.errors import LabelStudioError
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.patience import Patience
+from sam_backend.labelstudio.predictions import import_predictions, show_version
+from sam_backend.labelstudio.project_tasks import delete_task, tasks_filtered
+from sam_backend.store.shards import ImageMasks
+
+MOST_BYTES = 16 * 2**20
+"""Of a request; Label Studio takes 250 MB, and holds all of it in memory several times over."""
+MOST_TASKS = 200
+_WRITING_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTask:
+    """A task of the run that the project has.
+
+    Attributes:
+        number: Its id.
+        has_masks: It has a prediction or an annotation.
+        is_touched: People have worked on it.
+    """
+
+    number: int
+    has_masks: bool
+    is_touched: bool
+
+
+@dataclass(slots=True)
+class ImportSummary:
+    """What an import did.
+
+    Attributes:
+        made: Tasks that it made.
+        known: Images that had their task before.
+        completed: Tasks that had none of their masks, and got them.
+        removed: Tasks that a lost answer had made twice.
+        unreadable: Images without a task, for they could not be read.
+        elapsed_s: Wall time.
+    """
+
+    made: int = 0
+    known: int = 0
+    completed: int = 0
+    removed: int = 0
+    unreadable: int = 0
+    elapsed_s: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures, for people and scripts."""
+        return {
+            "tasks made": self.made,
+            "tasks there before": self.known,
+            "tasks completed": self.completed,
+            "doubled tasks removed": self.removed,
+            "images without a task": self.unreadable,
+            "seconds": self.elapsed_s,
+            "tasks a second": self.made / self.elapsed_s if self.elapsed_s else 0.0,
+        }
+
+
+class BulkImport:
+    """Puts images of a run into a project.
+
+    Args:
+        client: Of the project's Label Studio.
+        project_id: The project.
+        run: Whose images.
+        writer: Of their tasks.
+        addresses: Of the images.
+        patience: Waits out a Label Studio that is away.
+        tasks_a_second: At the most; None: as fast as it goes.
+        observe: Told how many images of how many are done.
+        is_stopped: True once it should end after the batch in hand.
+    """
+
+    def __init__(
+        self,
+        client: LabelStudioClient,
+        project_id: int,
+        run: BulkRun,
+        writer: TaskWriter,
+        addresses: Addresses,
+        patience: Patience,
+        tasks_a_second: float | None = None,
+        observe: Callable[[int, int], None] = lambda done, of: None,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._client = client
+        self._project_id = project_id
+        self._run = run
+        self._run_id = run.run_id
+        self._writer = writer
+        self._addresses = addresses
+        self._patience = patience
+        self._tasks_a_second = tasks_a_second
+        self._observe = observe
+        self._is_stopped = is_stopped
+
+    def run(self) -> ImportSummary:
+        """Import all images of the run that the project has not.
+
+        Raises:
+            InvalidInputError: The run is not finished, or an image has no address.
+            LabelStudioError: Label Studio refuses a call, or is away for too long; the same
+                command goes on.
+        """
+        return self.put(self._run.images(), self._run.manifest.n_images)
+
+    def put(
+        self,
+        images: Iterable[ImageMasks],
+        n_images: int,
+        more: Callable[[ImageMasks], dict[str, Any]] = lambda image: {},
+    ) -> ImportSummary:
+        """Import some images.
+
+        Args:
+            images: Of the run.
+            n_images: How many they are.
+            more: Further fields of an image's task.
+
+        Raises:
+            SamBackendError: As of `run`.
+        """
+        start_s, summary = time.monotonic(), ImportSummary()
+        known = self._patience.get(self.known)
+        for batch in self._batches(images, known, summary, more):
+            self._patience.get(self._sending(batch, summary))
+            n_done = summary.known + summary.made + summary.unreadable
+            self._observe(n_done, n_images)
+            self._keep_pace(summary, start_s)
+            if self._is_stopped():
+                break
+        self._patience.get(lambda: self._remove_doubles(summary))
+        self._patience.get(self._show)
+        summary.elapsed_s = time.monotonic() - start_s
+        return summary
+
+    def known(self) -> dict[str, list[KnownTask]]:
+        """The run's tasks in the project by their image's digest, oldest first."""
+        found: dict[str, list[KnownTask]] = defaultdict(list)
+        filters = [
+            {
+                "filter": f"filter:tasks:data.{RUN}",
+                "operator": "equal",
+                "type": "String",
+                "value": self._run_id,
+            }
+        ]
+        told = {"conjunction": "and", "items": filters}
+        for task in tasks_filtered(self._client, self._project_id, told):
+            data = task.get("data")
+            if isinstance(data, dict) and data.get(RUN) == self._run_id:
+                n_drawn = task.get("total_annotations", 0) + task.get("cancelled_annotations", 0)
+                has_masks = bool(task.get("total_predictions") or n_drawn)
+                one = KnownTask(int(task["id"]), has_masks, bool(n_drawn))
+                found[str(data.get(DIGEST))].append(one)
+        return {
+            digest: sorted(tasks, key=lambda one: one.number) for digest, tasks in found.items()
+        }
+
+    def _batches(
+        self,
+        images: Iterable[ImageMasks],
+        known: dict[str, list[KnownTask]],
+        summary: ImportSummary,
+        more: Callable[[ImageMasks], dict[str, Any]],
+    ) -> Iterator[dict[str, dict[str, Any]]]:
+        """Tasks that are missing, by digest, of some megabytes each."""
+        waiting: list[ImageMasks] = []
+        for image in images:
+            if image.reason is not None:
+                summary.unreadable += 1
+            elif image.digest in known:
+                summary.known += 1
+                task = known[image.digest][0]
+                if image.masks and not task.has_masks:
+                    self._complete(task, image)
+                    summary.completed += 1
+            else:
+                waiting.append(image)
+                if len(waiting) == MOST_TASKS:
+                    yield from self._written(waiting, more)
+                    waiting = []
+        if waiting:
+            yield from self._written(waiting, more)
+
+    def _written(
+        self, images: list[ImageMasks], more: Callable[[ImageMasks], dict[str, Any]]
+    ) -> Iterator[dict[str, dict[str, Any]]]:
+        addresses = self._patience.get(lambda: self._addresses.of(images))
+        batch: dict[str, dict[str, Any]] = {}
+        n_bytes = 0
+        for image, address in zip(images, addresses, strict=True):
+            task = self._writer.task(image, address, more(image))
+            size = len(json.dumps(task))
+            if batch and n_bytes + size > MOST_BYTES:
+                yield batch
+                batch, n_bytes = {}, 0
+            batch[image.digest] = task
+            n_bytes += size
+        if batch:
+            yield batch
+
+    def _sending(
+        self, batch: dict[str, dict[str, Any]], summary: ImportSummary
+    ) -> Callable[[], None]:
+        tries = 0
+
+        def send() -> None:
+            nonlocal tries
+            tries += 1
+            there = self.known() if tries > 1 else {}
+            tasks = [task for digest, task in batch.items() if digest not in there]
+            if tasks:
+                self._post(tasks)
+            summary.made += len(batch)
+
+        return send
+
+    def _post(self, tasks: list[dict[str, Any]]) -> None:
+        path = f"/api/projects/{self._project_id}/import"
+        answer = self._client.answer("POST", path, json=tasks, timeout_s=_WRITING_S)
+        told = answer if isinstance(answer, dict) else {}
+        for kind, count in (
+            ("task", len(tasks)),
+            ("prediction", sum(len(task.get("predictions", ())) for task in tasks)),
+            ("annotation", sum(len(task.get("annotations", ())) for task in tasks)),
+        ):
+            if told.get(f"{kind}_count") != count:
+                raise LabelStudioError(
+                    f"Label Studio made {told.get(f'{kind}_count')!r} {kind}s of {count}"
+                )
+
+    def _complete(self, task: KnownTask, image: ImageMasks) -> None:
+        sent = {"task": task.number, **self._writer.prediction(image)}
+        self._patience.get(lambda: import_predictions(self._client, self._project_id, [sent]))
+
+    def _remove_doubles(self, summary: ImportSummary) -> None:
+        for tasks in self.known().values():
+            spare = [one for one in tasks if not one.is_touched]
+            for one in spare if len(spare) < len(tasks) else spare[1:]:
+                delete_task(self._client, one.number)
+                summary.removed += 1
+
+    def _show(self) -> None:
+        show_version(self._client, self._project_id, self._run.plan.model_version)
+
+    def _keep_pace(self, summary: ImportSummary, start_s: float) -> None:
+        if self._tasks_a_second is not None:
+            ahead_s = summary.made / self._tasks_a_second - (time.monotonic() - start_s)
+            if ahead_s > 0:
+                time.sleep(ahead_s)

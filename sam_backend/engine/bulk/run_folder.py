@@ -1,0 +1,174 @@
+"""The folder of a bulk run: its plan, its manifest, its shards.
+
+run.json             what the run is: source, model, settings
+manifest.parquet     its images
+manifest/            the manifest's parts
+shards/              one Parquet file a shard; journals of unfinished ones
+reviews/             samples that people look at, and reports
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from sam_backend.engine.bulk.manifest import Manifest, Shard, read_manifest
+from sam_backend.errors import InvalidInputError, RunFolderError
+from sam_backend.sam.automatic.settings import AutomaticSettings
+from sam_backend.store.file_lock import lock_file
+from sam_backend.store.shards import ImageMasks, read_shard
+
+SHARD_IMAGES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What makes a run this run: two runs with equal plans and manifests have equal shards.
+
+    Attributes:
+        source: As the user has written it.
+        model_version: Whose masks they are.
+        settings: Which masks are looked for.
+        shard_images: Images of a shard.
+    """
+
+    source: str
+    model_version: str
+    settings: AutomaticSettings
+    shard_images: int = SHARD_IMAGES
+
+    def __post_init__(self) -> None:
+        if self.shard_images < 1:
+            raise InvalidInputError(f"a shard has at least one image, not {self.shard_images}")
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that differ where the plan does."""
+        told = json.dumps(self.as_json(), sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Self:
+        """What `as_json` gave."""
+        return cls(**{**told, "settings": AutomaticSettings(**told["settings"])})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BulkRun:
+    """A run whose manifest is made.
+
+    Attributes:
+        folder: Of the run.
+        plan: What it is.
+        manifest: Its images.
+    """
+
+    folder: Path
+    plan: RunPlan
+    manifest: Manifest
+
+    @property
+    def run_id(self) -> str:
+        """Names the run: twelve hex digits of its plan and of all its images."""
+        told = f"{self.plan.fingerprint} {self.manifest.digest}"
+        return hashlib.sha256(told.encode()).hexdigest()[:12]
+
+    def path_of(self, shard: Shard) -> Path:
+        """Where a shard is, or will be."""
+        return self.folder / "shards" / shard.name
+
+    def shards(self) -> Iterator[Shard]:
+        """All shards in order."""
+        return self.manifest.shards(self.plan.shard_images)
+
+    def images(self) -> Iterator[ImageMasks]:
+        """What the run found, image by image.
+
+        Raises:
+            InvalidInputError: A shard is missing (the run is not finished) or damaged.
+        """
+        for shard in self.shards():
+            path = self.path_of(shard)
+            if not path.exists():
+                raise InvalidInputError(
+                    f"{self.folder} has no {shard.name}: the run is not finished; "
+                    "`sam-backend generate` goes on"
+                )
+            yield from map(ImageMasks.of, read_shard(path))
+
+
+def begin_run(folder: Path, plan: RunPlan) -> None:
+    """Make the folder the plan's, or find that it is.
+
+    Raises:
+        InvalidInputError: The folder belongs to another plan.
+    """
+    known = read_plan(folder) if (folder / "run.json").exists() else None
+    if known is None:
+        (folder / "shards").mkdir(parents=True, exist_ok=True)
+        temporary = folder / "run.json.tmp"
+        temporary.write_text(json.dumps(plan.as_json(), indent=1) + "\n")
+        temporary.replace(folder / "run.json")
+    elif known != plan:
+        before, now = known.as_json(), plan.as_json()
+        before |= before.pop("settings")
+        now |= now.pop("settings")
+        other = [
+            f"{name} was {before[name]!r} and is {now[name]!r}"
+            for name in now
+            if before[name] != now[name]
+        ]
+        raise InvalidInputError(f"{folder} holds another run: {'; '.join(other)}")
+
+
+def read_plan(folder: Path) -> RunPlan:
+    """The plan of a run.
+
+    Raises:
+        InvalidInputError: The folder holds none.
+    """
+    try:
+        return RunPlan.of(json.loads((folder / "run.json").read_text()))
+    except FileNotFoundError:
+        raise InvalidInputError(f"{folder} holds no run: it has no run.json") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidInputError(f"{folder / 'run.json'} is damaged: {error}") from None
+
+
+def read_run(folder: Path) -> BulkRun:
+    """A run, to use what it found.
+
+    Raises:
+        InvalidInputError: The folder holds none, or its manifest is not made yet.
+    """
+    plan, manifest = read_plan(folder), read_manifest(folder)
+    if manifest is None:
+        raise InvalidInputError(f"{folder} has no manifest yet: `sam-backend generate` goes on")
+    return BulkRun(folder, plan, manifest)
+
+
+@contextmanager
+def at_work(folder: Path) -> Iterator[None]:
+    """Nobody else works in the folder for the length of the block; disk errors become ours.
+
+    Raises:
+        RunFolderError: Somebody does, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("a") as file:
+            if not lock_file(file, wait=False):
+                raise RunFolderError(f"another process is at work in {folder}")
+            yield
+    except OSError as error:
+        raise RunFolderError(
+            f"{folder} cannot be written: {error.strerror or error}; nothing that is done is lost, "
+            "the same command goes on"
+        ) from error

@@ -1,0 +1,256 @@
+"""Where the images of a bulk run are: listed once, read by their URIs ever after."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from sam_backend.datasets.image_files import read_bytes
+from sam_backend.engine.project_dataset import host_of_project
+from sam_backend.errors import (
+    ImageDecodeError,
+    ImageFetchError,
+    InvalidInputError,
+    SamBackendError,
+    SourceError,
+)
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.images import ImageResolver, image_resolver
+from sam_backend.labelstudio.project_tasks import task_numbers, tasks_numbered
+from sam_backend.settings import Settings
+
+SUFFIXES = (
+    ".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+PROJECT = "labelstudio://"
+_WILD = "*?["
+# A share or a bucket that is gone is waited for as long as this; then the run stops.
+_PAUSES_S = (1.0, 4.0, 10.0)
+_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Images of a source, in a fixed order.
+
+    Attributes:
+        root: What the URIs begin with, where they have that in common: the folder, with a slash at
+            its end. Names are relative to it.
+        uris: Absolute paths, URLs that fsspec opens, or `labelstudio://<project>/<task>/<tag>`;
+            sorted, but those of a list file, which keep its order.
+    """
+
+    root: str
+    uris: tuple[str, ...]
+
+
+def list_images(source: str, settings: Settings) -> Listing:
+    """Find the images of a source.
+
+    Args:
+        source: A folder or a URL (with all below it), a glob of either, a text file with a path or
+            URL in each line, or `labelstudio://<project>`: images of the project's tasks.
+        settings: Of this process; tell which Label Studio.
+
+    Raises:
+        InvalidInputError: There is no such source, or it has no image.
+        SamBackendError: It cannot be listed.
+    """
+    if source.startswith(PROJECT):
+        listing = _of_project(source, settings)
+    elif "://" in source:
+        listing = _of_url(source)
+    else:
+        listing = _of_path(Path(source).expanduser().absolute())
+    if not listing.uris:
+        raise InvalidInputError(f"{source} has no image (files that end with {' '.join(SUFFIXES)})")
+    return listing
+
+
+def name_of(uri: str, root: str) -> str:
+    """An image's name within its source."""
+    return uri.removeprefix(root)
+
+
+class ImageReader:
+    """Reads image files by their URIs. Safe under threads.
+
+    Args:
+        settings: Tell which Label Studio, and how large files may be.
+        root: Of the listing, to tell a lost file from a lost share.
+        sleep: Waits some seconds; handed in for tests.
+    """
+
+    def __init__(
+        self, settings: Settings, root: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._settings = settings
+        self._root = root
+        self._sleep = sleep
+        self._tasks = _TaskImages(settings)
+
+    def read(self, uri: str) -> bytes:
+        """The bytes of an image file; waits a little for a place that does not answer.
+
+        Raises:
+            ImageFetchError: This file cannot be had, although its place is there.
+            SourceError: Its place is out of reach.
+        """
+        for pause_s in (*_PAUSES_S, None):
+            try:
+                return self._read(uri)
+            except _OutOfReach as error:
+                if pause_s is None:
+                    raise SourceError(f"{error}; the same command goes on") from None
+                self._sleep(pause_s)
+        raise AssertionError  # the last round returns or raises
+
+    def _read(self, uri: str) -> bytes:
+        if uri.startswith(PROJECT):
+            return self._tasks.read(uri)
+        if "://" in uri:
+            return self._read_url(uri)
+        try:
+            return read_bytes(Path(uri))
+        except FileNotFoundError:
+            self._check_root(uri)
+            raise ImageFetchError(f"{uri} is not there any more") from None
+        except ImageDecodeError as error:  # read_bytes found it, and could not read it
+            if isinstance(error.__cause__, PermissionError):
+                raise ImageFetchError(str(error)) from None
+            raise _OutOfReach(str(error)) from None
+
+    def _check_root(self, uri: str) -> None:
+        """A share that is gone leaves an empty folder, or none."""
+        root = Path(self._root)
+        try:
+            is_there = any(root.iterdir())
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise _OutOfReach(f"{uri} cannot be read: {root} is empty or gone")
+
+    def _read_url(self, uri: str) -> bytes:
+        fs, path = _filesystem(uri)
+        try:
+            data = fs.cat_file(path)
+        except FileNotFoundError:
+            raise ImageFetchError(f"{uri} is not there any more") from None
+        except PermissionError as error:
+            raise ImageFetchError(f"{uri} cannot be read: {error}") from None
+        except Exception as error:  # each storage has errors of its own
+            reason = str(error) or type(error).__name__
+            raise _OutOfReach(f"{uri} cannot be read: {reason}") from None
+        return bytes(data)
+
+
+class _OutOfReach(Exception):  # noqa: N818  waits, and is never seen outside
+    """The place of a file does not answer now."""
+
+
+class _TaskImages:
+    """Images of Label Studio's tasks."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._resolver: ImageResolver = image_resolver(settings)
+        self._configs: dict[int, LabelConfig] = {}
+
+    def read(self, uri: str) -> bytes:
+        project, task, tag = uri.removeprefix(PROJECT).split("/", 2)
+        try:
+            host = host_of_project(self._settings, int(project))
+            with LabelStudioClient(host, _TIMEOUT_S) as client:
+                config = self._configs.get(int(project)) or _config(client, int(project))
+                self._configs[int(project)] = config
+                found = list(tasks_numbered(client, int(project), [int(task)]))
+        except SamBackendError as error:
+            raise _OutOfReach(f"{uri} cannot be read: {error}") from None
+        if not found:
+            raise ImageFetchError(f"{uri}: there is no such task any more")
+        (image,) = [one for one in config.images if one.name == tag]
+        return self._resolver.fetch(image.address(found[0]["data"]), host, int(task)).data
+
+
+def _config(client: LabelStudioClient, project: int) -> LabelConfig:
+    return LabelConfig.parse(str(client.project(project).get("label_config", "")))
+
+
+def _of_project(source: str, settings: Settings) -> Listing:
+    number = source.removeprefix(PROJECT).strip("/")
+    if not number.isdecimal():
+        raise InvalidInputError(f"a project is written {PROJECT}<number>, not {source!r}")
+    host = host_of_project(settings, int(number))
+    with LabelStudioClient(host, _TIMEOUT_S) as client:
+        tags = [image.name for image in _config(client, int(number)).images]
+        tasks = sorted(task_numbers(client, int(number)))
+    root = f"{PROJECT}{number}/"
+    return Listing(root, tuple(f"{root}{task}/{tag}" for task in tasks for tag in tags))
+
+
+def _of_url(source: str) -> Listing:
+    fs, path = _filesystem(source)
+    try:
+        if any(letter in path for letter in _WILD):
+            found = [one for one in fs.glob(path) if fs.isfile(one)]
+            path = _before_wild(path)
+        else:
+            found = fs.find(path)
+    except Exception as error:  # each storage has errors of its own
+        raise SourceError(f"{source} cannot be listed: {error}") from None
+    uris = (fs.unstrip_protocol(one) for one in found)
+    return Listing(f"{fs.unstrip_protocol(path).rstrip('/')}/", _images(uris))
+
+
+def _of_path(path: Path) -> Listing:
+    text = str(path)
+    if path.is_dir():
+        found: Iterable[Path] = (one for one in path.rglob("*") if one.is_file())
+        return Listing(f"{text}/", _images(map(str, found)))
+    if path.is_file():
+        return _of_list(path)
+    if any(letter in text for letter in _WILD):
+        root = Path(_before_wild(text))
+        found = (one for one in root.glob(str(path.relative_to(root))) if one.is_file())
+        return Listing(f"{root}/", _images(map(str, found)))
+    raise InvalidInputError(f"there is no folder, glob or list file {path}")
+
+
+def _of_list(path: Path) -> Listing:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{path} is no text file with a path or URL in each line") from None
+    told = [line.strip() for line in lines]
+    uris = (
+        line if "://" in line else str(path.parent / line)
+        for line in told
+        if line and not line.startswith("#")
+    )
+    return Listing(f"{path.parent}/", tuple(dict.fromkeys(uris)))
+
+
+def _images(uris: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(uri for uri in uris if uri.lower().endswith(SUFFIXES)))
+
+
+def _before_wild(path: str) -> str:
+    """The last folder before the first wildcard."""
+    first = min(path.index(letter) for letter in _WILD if letter in path)
+    return path[:first].rpartition("/")[0] or "/"
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise InvalidInputError(
+            f"{url} needs a package that is not here: pip install 'sam-backend[cloud]' ({error})"
+        ) from None
+    except ValueError as error:
+        raise InvalidInputError(f"{url} cannot be opened: {error}") from None
+    return fs, path

@@ -1,0 +1,115 @@
+"""Images of a bulk run as Label Studio's tasks, with their masks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sam_backend.engine.semi_automatic.regions import RegionWriter
+from sam_backend.engine.semi_automatic.settings import PrefillSettings
+from sam_backend.engine.semi_automatic.triage import Judged, Outcome, predicted_confidence
+from sam_backend.errors import InvalidInputError, LabelConfigError
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.regions import Region
+from sam_backend.sam.automatic.records import MaskRecord
+from sam_backend.store.shards import ImageMasks
+
+RUN, DIGEST, MASKS = "sam_run", "sam_digest", "sam_masks"
+"""Fields of a task's data: run and digest are the key that keeps a task from being made twice."""
+
+MAX_MASKS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """How masks are shown.
+
+    Attributes:
+        as_: What they are to Label Studio: `predictions` or `annotations`.
+        max_masks: Of one task, the surest: more would freeze Label Studio's editor (its issue
+            4940).
+        output: The kind of tag that shows them; see `PrefillSettings.output`.
+        label: Of every mask; None: the first label of that tag.
+    """
+
+    as_: str = "predictions"
+    max_masks: int = MAX_MASKS
+    output: str = "auto"
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.as_ not in ("predictions", "annotations"):
+            raise InvalidInputError(f"masks become predictions or annotations, not {self.as_!r}")
+        if self.max_masks < 1:
+            raise InvalidInputError(f"max_masks must be at least 1, not {self.max_masks}")
+
+
+class TaskWriter:
+    """Writes the tasks of one run for one project.
+
+    Args:
+        config: The project's, with one image.
+        run_id: Of the run.
+        options: How masks are shown.
+
+    Raises:
+        LabelConfigError: The config has several images, cannot show masks, or lacks the label.
+    """
+
+    def __init__(self, config: LabelConfig, run_id: str, options: TaskOptions) -> None:
+        if len(config.images) != 1 or config.images[0].key is None:
+            told = ", ".join(image.value for image in config.images)
+            raise LabelConfigError(
+                f"a bulk run needs one image whose value is one field, such as $image, not {told}"
+            )
+        self._key = config.images[0].key
+        self._run_id = run_id
+        self._options = options
+        shown = PrefillSettings(output=options.output, label=options.label, min_area_px=0)
+        self._writer = RegionWriter(config, config.images[0], shown)
+
+    def task(self, image: ImageMasks, address: str, more: Mapping[str, Any]) -> dict[str, Any]:
+        """A task as Label Studio's import takes it.
+
+        Args:
+            image: With its masks.
+            address: Of the image for Label Studio.
+            more: Further fields of the task's data.
+        """
+        data = {
+            self._key: address,
+            RUN: self._run_id,
+            DIGEST: image.digest,
+            MASKS: len(image.masks),
+            **more,
+        }
+        if not image.masks:
+            return {"data": data}
+        if self._options.as_ == "annotations":
+            return {"data": data, "annotations": [{"result": self.regions(image)}]}
+        return {"data": data, "predictions": [self.prediction(image)]}
+
+    def prediction(self, image: ImageMasks) -> dict[str, Any]:
+        """The masks of an image as Label Studio stores a prediction."""
+        kept = surest(image.masks, self._options.max_masks)
+        confidences = [predicted_confidence(mask) for mask in kept]
+        return {
+            "result": self.regions(image),
+            "score": sum(confidences) / len(confidences) if confidences else 0.0,
+            "model_version": image.model_version,
+        }
+
+    def regions(self, image: ImageMasks) -> list[Region]:
+        """The masks that are shown, as result items."""
+        judged = [
+            Judged(mask, predicted_confidence(mask), Outcome.ACCEPT)
+            for mask in surest(image.masks, self._options.max_masks)
+        ]
+        return self._writer.masks(judged)[0]
+
+
+def surest(masks: Sequence[MaskRecord], limit: int) -> list[MaskRecord]:
+    """The masks with the highest predicted IoU, in their order."""
+    if len(masks) <= limit:
+        return list(masks)
+    ranked = sorted(range(len(masks)), key=lambda index: -masks[index].predicted_iou)
+    return [masks[index] for index in sorted(ranked[:limit])]
