@@ -82,6 +82,7 @@ def import_(
     url_prefix: UrlPrefix = None,
     document_root: DocumentRoot = None,
     rate: Annotated[float | None, typer.Option(help="Tasks a second at the most.")] = None,
+    batch: Annotated[int, typer.Option(help="Tasks of a request at the most.", min=1)] = 200,
     patience: Annotated[
         float, typer.Option(help="Seconds that Label Studio may be away.", min=0)
     ] = 600.0,
@@ -126,6 +127,7 @@ def import_(
             else _addresses(found, url_prefix, document_root),
             waiting,
             rate,
+            batch,
             lambda done, of: show({"stage": "importing", "done": done, "of": of}),
             stopped.is_set,
         ).run()

@@ -25,7 +25,7 @@ from sam_backend.store.shards import ImageMasks
 
 MOST_BYTES = 16 * 2**20
 """Of a request; Label Studio takes 250 MB, and holds all of it in memory several times over."""
-MOST_TASKS = 200
+BATCH_TASKS = 200
 _WRITING_S = 300.0
 
 
@@ -88,6 +88,7 @@ class BulkImport:
         addresses: Of the images.
         patience: Waits out a Label Studio that is away.
         tasks_a_second: At the most; None: as fast as it goes.
+        batch_tasks: Tasks of a request at the most.
         observe: Told how many images of how many are done.
         is_stopped: True once it should end after the batch in hand.
     """
@@ -101,6 +102,7 @@ class BulkImport:
         addresses: Addresses,
         patience: Patience,
         tasks_a_second: float | None = None,
+        batch_tasks: int = BATCH_TASKS,
         observe: Callable[[int, int], None] = lambda done, of: None,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -112,6 +114,7 @@ class BulkImport:
         self._addresses = addresses
         self._patience = patience
         self._tasks_a_second = tasks_a_second
+        self._batch_tasks = batch_tasks
         self._observe = observe
         self._is_stopped = is_stopped
 
@@ -198,7 +201,7 @@ class BulkImport:
                     summary.completed += 1
             else:
                 waiting.append(image)
-                if len(waiting) == MOST_TASKS:
+                if len(waiting) == self._batch_tasks:
                     yield from self._written(waiting, more)
                     waiting = []
         if waiting:

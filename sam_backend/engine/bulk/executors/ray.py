@@ -6,6 +6,7 @@ journals of the shards, written where the command runs, hold what has come back.
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -20,7 +21,7 @@ from sam_backend.store.shards import ImageMasks
 
 # Images of one call: few, for those of a dead actor are looked at again.
 _BATCH = 4
-_IMAGES_A_BLOCK = 32
+_IMAGES_A_BLOCK = 8
 
 
 class Ray(Executor):
@@ -50,7 +51,7 @@ class Ray(Executor):
         is_ours = not ray.is_initialized()
         if is_ours:
             try:
-                ray.init(address=self._machines.address, logging_level="warning")
+                ray.init(address=self._machines.address, logging_level=logging.WARNING)
             except ConnectionError as error:
                 raise InvalidInputError(
                     f"there is no Ray cluster at {self._machines.address}: {error}"
