@@ -24,6 +24,7 @@ Output = Annotated[
     str, typer.Option(help="Kind of tag: auto, brush, polygon, rectangle or bitmask.")
 ]
 Label = Annotated[str | None, typer.Option(help="Of every mask; else the tag's first.")]
+Upload = Annotated[bool, typer.Option("--upload", help="Upload the images to the project.")]
 UrlPrefix = Annotated[str | None, typer.Option(help="Images lie behind this web address.")]
 DocumentRoot = Annotated[
     Path | None, typer.Option(help="Images are local files of Label Studio below this folder.")
@@ -76,9 +77,7 @@ def import_(
     max_masks: MaxMasks = 100,
     output: Output = "auto",
     label: Label = None,
-    upload: Annotated[
-        bool, typer.Option("--upload", help="Upload the images to the project.")
-    ] = False,
+    upload: Upload = False,
     url_prefix: UrlPrefix = None,
     document_root: DocumentRoot = None,
     rate: Annotated[float | None, typer.Option(help="Tasks a second at the most.")] = None,
@@ -122,9 +121,7 @@ def import_(
             project,
             found,
             TaskWriter(LabelConfig.parse(str(config)), found.run_id, options),
-            _uploads(client, project, found, settings)
-            if upload
-            else _addresses(found, url_prefix, document_root),
+            addresses_of(found, client, project, settings, upload, url_prefix, document_root),
             waiting,
             rate,
             batch,
@@ -139,9 +136,20 @@ def import_(
         typer.echo("stopped early: the same command goes on", err=True)
 
 
-def _uploads(
-    client: "LabelStudioClient", project: int, run: "BulkRun", settings: Settings
+def addresses_of(
+    run: "BulkRun",
+    client: "LabelStudioClient",
+    project: int,
+    settings: Settings,
+    upload: bool,
+    url_prefix: str | None,
+    document_root: Path | None,
 ) -> "Addresses":
+    """How a project gets at a run's images, as the options say."""
+    if not upload:
+        return _addresses(run, url_prefix, document_root)
+    if url_prefix is not None or document_root is not None:
+        raise InvalidInputError("--upload, --url-prefix and --document-root exclude each other")
     from sam_backend.engine.bulk.addresses import UploadedAddresses
     from sam_backend.engine.bulk.sources import ImageReader
 

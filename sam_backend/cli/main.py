@@ -17,6 +17,7 @@ from sam_backend.cli import (
     models,
     preannotate,
     prefill,
+    review,
     serve,
     starter,
     train,
@@ -43,6 +44,7 @@ app.command("import")(bulk.import_)
 app.command("worker")(worker.worker)
 app.add_typer(models.app, name="models", help=models.HELP)
 app.add_typer(prefill.app, name="prefill", help=prefill.HELP)
+app.add_typer(review.app, name="review", help=review.HELP)
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, cancel.")
 app.add_typer(starter.app, name="starter", help=starter.HELP)
 

@@ -95,7 +95,7 @@ def annotated_tasks(
     for task in _tasks(client, project_id, since):
         annotations = tuple(
             annotation
-            for annotation in _annotations(client, task["id"])
+            for annotation in accepted_annotations(client, task["id"])
             if (annotation.is_gold or not only_gold)
             and (since is None or annotation.updated_at > since)
         )
@@ -202,7 +202,12 @@ def _page(
     return answer
 
 
-def _annotations(client: LabelStudioClient, task_id: int) -> Iterator[AcceptedAnnotation]:
+def accepted_annotations(client: LabelStudioClient, task_id: int) -> Iterator[AcceptedAnnotation]:
+    """What people have submitted for one task; nothing for a task that is gone.
+
+    Raises:
+        LabelStudioError: The call fails, or answers what it should not.
+    """
     path = f"/api/tasks/{task_id}/annotations/"
     response = client.call("GET", path, timeout_s=_READING_S)
     if response.status_code == 404:

@@ -104,6 +104,17 @@ def tasks_numbered(
         yield from (by_number[number] for number in wanted if number in by_number)
 
 
+def data_filter(field: str, value: str) -> Json:
+    """A filter for tasks whose data has this text in a field."""
+    item = {
+        "filter": f"filter:tasks:data.{field}",
+        "operator": "equal",
+        "type": "String",
+        "value": value,
+    }
+    return {"conjunction": "and", "items": [item]}
+
+
 def tasks_filtered(
     client: LabelStudioClient, project_id: int, filters: Mapping[str, Any]
 ) -> Iterator[Json]:

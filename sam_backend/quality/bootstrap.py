@@ -8,6 +8,7 @@ are widened as Student's t widens the normal interval: Hesterberg's "expanded pe
 (arXiv 1411.5279).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,6 +76,46 @@ def difference(
     resampled = _resampled(after, figure, draws) - _resampled(before, figure, draws)
     change = after.value(figure) - before.value(figure)
     return _interval(change, resampled, before.n_images, confidence)
+
+
+def weighted_ratio_interval(
+    parts: npt.NDArray[np.float64],
+    wholes: npt.NDArray[np.float64],
+    weights: npt.NDArray[np.float64],
+    strata: Sequence[str],
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+) -> Interval | None:
+    """A share of all images from a sample that was drawn with known probabilities.
+
+    The estimate is the ratio of weighted sums (Hajek); images are drawn again within their
+    stratum.
+
+    Args:
+        parts: What is counted, by image, shape (N,).
+        wholes: Of how much, likewise.
+        weights: Inverse of each image's probability to be drawn, likewise.
+        strata: Of each image.
+        seed: Of the bootstrap.
+        confidence: Of the interval.
+
+    Returns:
+        None where nothing is there to be counted, or there is one image only.
+    """
+    n = len(parts)
+    if n < 2 or not (weights * wholes).sum() > 0:
+        return None
+    draws = np.zeros((N_RESAMPLES, n))
+    rng = np.random.default_rng(seed)
+    names = np.asarray(strata)
+    for name in np.unique(names):
+        inside = np.flatnonzero(names == name)
+        k = len(inside)
+        draws[:, inside] = rng.multinomial(k, np.full(k, 1 / k), N_RESAMPLES)
+    above, below = draws @ (weights * parts), draws @ (weights * wholes)
+    value = float((weights * parts).sum() / (weights * wholes).sum())
+    resampled = np.divide(above, below, out=np.full_like(above, value), where=below > 0)
+    return _interval(value, resampled, n, confidence)
 
 
 def are_comparable(a: InteractiveReport, b: InteractiveReport) -> bool:

@@ -126,3 +126,12 @@ PREFILL_VERSIONS = Table(
     Column("project", Integer, primary_key=True),
     Column("model_version", String(128), primary_key=True),
 )
+
+LOTS = Table(
+    "lots",
+    METADATA,
+    Column("run", String(64), primary_key=True),
+    Column("verdict", String(32), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)

@@ -70,13 +70,13 @@ def test_import_makes_every_task_once(
     options = ["import", str(run.folder), "--project", str(project), "--upload", "--batch", "2"]
     rng = random.Random(5)
     for _ in range(KILLS):
-        process = begin(tmp_path, studio, [*options, "--rate", "5"])
+        process = begin(tmp_path, studio, [*options, "--rate", "2"])
         time.sleep(rng.uniform(1.5, 3.0))
         process.kill()
         process.wait()
     person = Person.administrator(studio)
     assert len(tasks_of(person, project)) < N_IMAGES
-    process = begin(tmp_path, studio, [*options, "--rate", "4"])
+    process = begin(tmp_path, studio, [*options, "--rate", "1.5"])
     n_before = len(tasks_of(person, project))
     eventually(lambda: len(tasks_of(person, project)) > n_before, 60)
     studio.stop()

@@ -20,7 +20,7 @@ from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.patience import Patience
 from sam_backend.labelstudio.predictions import import_predictions, show_version
-from sam_backend.labelstudio.project_tasks import delete_task, tasks_filtered
+from sam_backend.labelstudio.project_tasks import data_filter, delete_task, tasks_filtered
 from sam_backend.store.shards import ImageMasks
 
 MOST_BYTES = 16 * 2**20
@@ -161,15 +161,7 @@ class BulkImport:
     def known(self) -> dict[str, list[KnownTask]]:
         """The run's tasks in the project by their image's digest, oldest first."""
         found: dict[str, list[KnownTask]] = defaultdict(list)
-        filters = [
-            {
-                "filter": f"filter:tasks:data.{RUN}",
-                "operator": "equal",
-                "type": "String",
-                "value": self._run_id,
-            }
-        ]
-        told = {"conjunction": "and", "items": filters}
+        told = data_filter(RUN, self._run_id)
         for task in tasks_filtered(self._client, self._project_id, told):
             data = task.get("data")
             if isinstance(data, dict) and data.get(RUN) == self._run_id:

@@ -9,7 +9,7 @@ reviews/             samples that people look at, and reports
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,13 +95,38 @@ class BulkRun:
             InvalidInputError: A shard is missing (the run is not finished) or damaged.
         """
         for shard in self.shards():
-            path = self.path_of(shard)
-            if not path.exists():
-                raise InvalidInputError(
-                    f"{self.folder} has no {shard.name}: the run is not finished; "
-                    "`sam-backend generate` goes on"
-                )
-            yield from map(ImageMasks.of, read_shard(path))
+            yield from map(ImageMasks.of, self.rows(shard))
+
+    def rows(self, shard: Shard, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Rows of a shard, whole or only some columns; see `read_shard`.
+
+        Raises:
+            InvalidInputError: As of `images`.
+        """
+        path = self.path_of(shard)
+        if not path.exists():
+            raise InvalidInputError(
+                f"{self.folder} has no {shard.name}: the run is not finished; "
+                "`sam-backend generate` goes on"
+            )
+        return read_shard(path, columns)
+
+    def images_of(self, digests: Collection[str]) -> Iterator[ImageMasks]:
+        """`images` of some contents only; other shards are not opened."""
+        for shard in self.shards():
+            if any(image.digest in digests for image in shard.images):
+                for row in self.rows(shard):
+                    if row["digest"] in digests:
+                        yield ImageMasks.of(row)
+
+    def uris_of(self, digests: Collection[str]) -> dict[str, str]:
+        """Where some contents are, by digest."""
+        return {
+            image.digest: image.uri
+            for shard in self.shards()
+            for image in shard.images
+            if image.digest in digests
+        }
 
 
 def begin_run(folder: Path, plan: RunPlan) -> None:

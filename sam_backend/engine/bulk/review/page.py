@@ -1,0 +1,168 @@
+"""The report of a lot as one HTML file: verdict, figures, strata, pictures of the worst pairs."""
+
+import base64
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from sam_backend.datasets.decoding import decode_image
+from sam_backend.engine.bulk.review.judging import PAPER, LotReport
+from sam_backend.engine.bulk.run_folder import BulkRun
+from sam_backend.engine.bulk.sources import ImageReader
+from sam_backend.errors import ImageDecodeError, ImageFetchError, SourceError
+from sam_backend.masks.rle import RLE, decode
+from sam_backend.quality.bootstrap import Interval
+from sam_backend.quality.drawing import Picture, View
+
+N_WORST = 12
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; } th { text-align: left; }
+td, th { padding: .25rem .9rem .25rem 0; border-bottom: 1px solid #ddd; }
+.verdict { font-size: 1.5rem; padding: .6rem 1rem; border-radius: .4rem; color: #fff; }
+.accept { background: #2e7d32; } .reject { background: #b71c1c; } .continue { background: #8a6d00; }
+.failed { color: #b71c1c; font-weight: 600; }
+figure { display: inline-block; margin: 0 1rem 1rem 0; } figcaption { font-size: .8rem; }
+"""
+
+
+def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path) -> None:
+    """Write the report; pictures of images that cannot be had are left out.
+
+    Args:
+        report: Of the lot.
+        run: Whose images.
+        reader: Reads them.
+        file: To write.
+    """
+    told = report.as_json()
+    kind = str(report.verdict).split()[0]
+    parts = [
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Lot {run.run_id}</title>",
+        f"<style>{_STYLE}</style><h1>Lot {run.run_id}</h1>",
+        f"<p class='verdict {kind}'>{escape(str(report.verdict))}</p>",
+        f"<p>{escape(_reason(report))}</p>",
+        "<h2>Masks</h2>",
+        _table(
+            [("", "of this lot", "95 % interval", "paper")],
+            [
+                (name, _percent(found and found.value), _interval(found), _percent(PAPER.get(name)))
+                for name, found in report.shares.items()
+            ],
+        ),
+        _table(
+            [],
+            [
+                (name, str(told[name]))
+                for name in ("images of the lot", "images sampled", "images reviewed")
+            ]
+            + [(name, str(told[name])) for name in ("masks shown", "changed", "deleted", "added")]
+            + [(f"not compared: {reason}", str(n)) for reason, n in report.unread.items()],
+        ),
+        "<h2>Strata</h2>",
+        _strata(report),
+        "<h2>The worst pairs</h2><p>Filled: as found. Outlined: as corrected.</p>",
+        *_worst(report, run, reader),
+    ]
+    file.write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _reason(report: LotReport) -> str:
+    plan = report.sample.plan
+    told = (
+        f"Asked, before anybody looked ({plan.severity} inspection): less than "
+        f"{plan.max_defects:.3g} of the images may have fewer than {plan.min_share:.0%} of their "
+        f"masks right, that is at an IoU of {plan.iou:g} or more with what a person submitted. "
+        f"Found: {len(report.defective)} of {len(report.reviewed)} images, so at most "
+        f"{report.defect_high:.3g} of the lot with {plan.confidence:.0%} confidence."
+    )
+    if report.more_clean_images:
+        told += f" {report.more_clean_images} further images without a defect would settle it."
+    return told
+
+
+def _strata(report: LotReport) -> str:
+    rows = []
+    for name, one in report.strata().items():
+        shown = f"<span class='failed'>{escape(name)}, failed</span>" if one["failed"] else None
+        rows.append(
+            (
+                shown or escape(name),
+                f"{one['reviewed']} of {one['sampled']}",
+                str(one["defective"]),
+                _percent(one["right masks"]),
+            )
+        )
+    head = ("stratum", "reviewed", "defective", "right masks, mean")
+    return _table([head], rows, is_html=True)
+
+
+def _worst(report: LotReport, run: BulkRun, reader: ImageReader) -> list[str]:
+    pairs: list[tuple[float, str, RLE | None, RLE | None]] = [
+        (pair.iou, one.correction.digest, pair.automatic, pair.corrected)
+        for one in report.reviewed
+        for pair in one.correction.pairs
+    ]
+    pairs += [
+        (0.0, one.correction.digest, None, mask)
+        for one in report.reviewed
+        for mask in one.correction.added
+    ]
+    pairs = [pair for pair in sorted(pairs, key=lambda pair: pair[0]) if pair[0] < 1][:N_WORST]
+    uris = run.uris_of({digest for _, digest, _, _ in pairs})
+    pictures: dict[str, Picture | None] = {}
+    found = []
+    for iou, digest, automatic, corrected in pairs:
+        if digest not in pictures:
+            pictures[digest] = _pixels(reader, uris[digest])
+        picture = pictures[digest]
+        if picture is not None:
+            found.append(_figure(picture, automatic, corrected, iou))
+    return found or ["<p>No mask was changed, or no image could be had.</p>"]
+
+
+def _pixels(reader: ImageReader, uri: str) -> Picture | None:
+    try:
+        return decode_image(reader.read(uri))
+    except (ImageFetchError, ImageDecodeError, SourceError):
+        return None
+
+
+def _figure(image: Picture, automatic: RLE | None, corrected: RLE | None, iou: float) -> str:
+    answer = None if automatic is None else decode(automatic)
+    truth = np.zeros(image.shape[:2], np.bool_) if corrected is None else decode(corrected)
+    around = truth if answer is None or truth.any() else answer
+    if automatic is None:
+        caption = "added"
+    elif corrected is None:
+        caption = "deleted"
+    else:
+        caption = f"IoU {iou:.2f}"
+    view = View.of(image, around)
+    tile = View(image, truth, view.where, view.scale).tile(caption, answer)
+    png = cv2.imencode(".png", tile[:, :, ::-1])[1].tobytes()
+    data = base64.b64encode(png).decode()
+    return f"<figure><img alt='{caption}' src='data:image/png;base64,{data}'></figure>"
+
+
+def _table(
+    heads: Sequence[tuple[str, ...]], rows: Sequence[tuple[str, ...]], is_html: bool = False
+) -> str:
+    lines = ["<table>"]
+    lines += [f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>" for head in heads]
+    for row in rows:
+        cells = "".join(f"<td>{cell if is_html else escape(cell)}</td>" for cell in row)
+        lines.append(f"<tr>{cells}</tr>")
+    return "\n".join([*lines, "</table>"])
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _interval(found: Interval | None) -> str:
+    return "" if found is None else f"{_percent(found.low)} to {_percent(found.high)}"

@@ -1,0 +1,57 @@
+"""A rejected lot leaves the project: its predictions go, what people have made stays."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sam_backend.engine.bulk.run_folder import BulkRun
+from sam_backend.engine.bulk.tasks import RUN
+from sam_backend.labelstudio.annotations import accepted_annotations
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.predictions import delete_prediction, predictions_of
+from sam_backend.labelstudio.project_tasks import data_filter, tasks_filtered
+
+
+@dataclass(slots=True)
+class Quarantined:
+    """What was removed.
+
+    Attributes:
+        tasks: Of the run.
+        predictions: Removed.
+        kept: Predictions that a person has made an annotation of.
+    """
+
+    tasks: int = 0
+    predictions: int = 0
+    kept: int = 0
+
+
+def quarantine(
+    client: LabelStudioClient,
+    project_id: int,
+    run: BulkRun,
+    observe: Callable[[int], None] = lambda tasks: None,
+) -> Quarantined:
+    """Remove the predictions of a run from a project; the same command goes on after a kill.
+
+    Raises:
+        LabelStudioError: A call fails.
+    """
+    told = Quarantined()
+    run_id, version = run.run_id, run.plan.model_version
+    for task in list(tasks_filtered(client, project_id, data_filter(RUN, run_id))):
+        number = int(task["id"])
+        told.tasks += 1
+        used: set[int | None] = set()
+        if task.get("total_annotations"):
+            used = {one.parent_prediction for one in accepted_annotations(client, number)}
+        for one in predictions_of(client, number):
+            if one.get("model_version") != version:
+                continue
+            if one["id"] in used:
+                told.kept += 1
+            else:
+                delete_prediction(client, int(one["id"]))
+                told.predictions += 1
+        observe(told.tasks)
+    return told
