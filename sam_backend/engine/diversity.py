@@ -68,14 +68,13 @@ def quotas(sizes: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
 
 
 def unit(features: Features) -> Features:
-    """Rows of length 1."""
+    """Rows of length 1; zeros stay zeros."""
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     found: Features = features / np.maximum(norms, np.finfo(np.float32).tiny)
     return found
 
 
 def _distances(points: Features, centre: Features) -> npt.NDArray[np.float32]:
-    """Squared distances of unit vectors."""
-    gaps: npt.NDArray[np.float32] = np.maximum(2 - 2 * (points @ centre), 0).astype(np.float32)
-    gaps[gaps < 1e-6] = 0
+    """Squared distances."""
+    gaps: npt.NDArray[np.float32] = ((points - centre) ** 2).sum(axis=1)
     return gaps

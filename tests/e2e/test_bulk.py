@@ -26,7 +26,7 @@ from tests.engine.bulk.making import generate, make_images
 pytestmark = pytest.mark.e2e
 
 N_IMAGES = 60
-KILLS = 10
+KILLS = 8
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from sam_backend.settings import Settings
 from tests.engine.bulk.making import POINTS, SHARD_IMAGES, generate, make_images, shard_bytes
 
 N_IMAGES = 10
-KILLS = 20
+KILLS = 12
 
 
 @pytest.fixture(scope="module")

@@ -50,7 +50,12 @@ def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path)
         _table(
             [("", "of this lot", "95 % interval", "paper")],
             [
-                (name, _percent(found and found.value), _interval(found), _percent(PAPER.get(name)))
+                (
+                    name,
+                    _percent(None if found is None else found.value),
+                    _interval(found),
+                    _percent(PAPER.get(name)),
+                )
                 for name, found in report.shares.items()
             ],
         ),

@@ -124,7 +124,8 @@ def draw(
         seed: Of the draw.
 
     Raises:
-        InvalidInputError: A name is unknown, the size is under 1, or there is no image.
+        InvalidInputError: A name is unknown, there is no image, or the size leaves a stratum
+            without one: nothing would be known of it.
     """
     if unknown := [name for name in by if name not in STRATA]:
         raise InvalidInputError(
@@ -135,6 +136,10 @@ def draw(
     columns = [STRATA[name](images, seed) for name in by]
     labels = [" / ".join(parts) for parts in zip(*columns, strict=True)] or ["all"] * len(images)
     names, index, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    if size < len(names):
+        raise InvalidInputError(
+            f"a sample of {size} images leaves out some of {len(names)} strata by {', '.join(by)}"
+        )
     told = quotas(sizes, size) if "kind" in by else _proportional(sizes, size)
     order = np.random.default_rng(seed).permutation(len(images))
     drawn: list[SampledImage] = []
@@ -148,8 +153,6 @@ def draw(
 def _proportional(sizes: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
     """Shares in proportion, one at the least, by largest remainders."""
     n = min(n, int(sizes.sum()))
-    if n <= len(sizes):
-        return quotas(np.minimum(sizes, 1), n)
     exact = sizes * n / sizes.sum()
     told: npt.NDArray[np.int64] = np.clip(np.floor(exact).astype(np.int64), 1, sizes)
     while told.sum() != n:

@@ -1,0 +1,59 @@
+"""What a person changed: pairs, deleted and added masks, and the figures of a lot."""
+
+import numpy as np
+import pytest
+
+from sam_backend.quality.bootstrap import weighted_ratio_interval
+from sam_backend.quality.corrections import correction, effective_size, lot_shares
+from tests.engine.semi_automatic.records import block
+
+SQUARE, WIDE, OTHER = block(0, 0, 10, 10), block(0, 0, 10, 8), block(40, 40, 50, 50)
+
+
+def test_a_hand_worked_image() -> None:
+    found = correction(
+        "d", [SQUARE, OTHER, block(20, 0, 30, 10)], [WIDE, OTHER, block(60, 0, 70, 9)]
+    )
+    assert [pair.iou for pair in found.pairs] == [pytest.approx(0.8), 1.0, 0.0]
+    assert [pair.corrected is None for pair in found.pairs] == [False, False, True]
+    assert (found.n_deleted, len(found.added)) == (1, 1)
+    assert (found.n_above(0.75), found.n_above(0.9)) == (2, 1)
+    assert found.right_share(0.75) == pytest.approx(2 / 4)
+    assert found.right_share(0.9) == pytest.approx(1 / 4)
+
+
+def test_empty_images() -> None:
+    assert correction("d", [], []).right_share(0.75) == 1
+    assert correction("d", [], [SQUARE]).right_share(0.75) == 0
+    assert correction("d", [SQUARE], []).right_share(0.75) == 0
+
+
+def test_shares_of_a_lot() -> None:
+    clean, poor = correction("a", [SQUARE], [SQUARE]), correction("b", [SQUARE, OTHER], [WIDE])
+    shares = lot_shares([clean, poor, clean], np.array([2.0, 1.0, 2.0]), ["x", "y", "x"])
+    told = {name: one.value for name, one in shares.items() if one is not None}
+    assert told == {
+        "pairs above 0.90 IoU": pytest.approx(4 / 5),
+        "pairs above 0.75 IoU": 1.0,
+        "deleted masks": pytest.approx(1 / 6),
+        "added masks an automatic one": 0.0,
+    }
+    assert set(lot_shares([clean], np.ones(1), ["x"]).values()) == {None}
+
+
+def test_effective_size() -> None:
+    assert effective_size(np.full(7, 3.0)) == pytest.approx(7)
+    assert effective_size(np.array([1.0, 0.0])) == pytest.approx(1)
+    assert effective_size(np.zeros(0)) == 0
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(1)
+    hits, trials = 0, 300
+    for trial in range(trials):
+        n_masks = rng.integers(1, 20, 40).astype(float)
+        good = rng.binomial(n_masks.astype(int), rng.beta(8, 2, 40)).astype(float)
+        found = weighted_ratio_interval(good, n_masks, np.ones(40), ["all"] * 40, trial)
+        assert found is not None
+        hits += found.low <= 0.8 <= found.high
+    assert 0.91 <= hits / trials <= 0.99
