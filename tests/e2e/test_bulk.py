@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from playwright.sync_api import Browser
 
 from sam_backend.engine.bulk.run_folder import BulkRun, read_run
 from sam_backend.labelstudio import controls
@@ -20,7 +22,7 @@ from sam_backend.labelstudio.server_process import bare_environment
 from sam_backend.labelstudio.templates import template
 from sam_backend.masks.rle import encode
 from tests.e2e.commands import command, eventually
-from tests.e2e.people import Person
+from tests.e2e.people import Person, brush_region
 from tests.engine.bulk.making import generate, make_images
 
 pytestmark = pytest.mark.e2e
@@ -89,7 +91,7 @@ def test_import_makes_every_task_once(
     assert (told["tasks made"], told["tasks there before"]) == (0, N_IMAGES)
 
     tasks = tasks_of(Person.administrator(studio), project)
-    images = {image.digest: image for image in run.images()}
+    images = {image.digest: image for image in run.images() if image.reason is None}
     assert len(tasks) == N_IMAGES
     assert {task["data"]["sam_digest"] for task in tasks} == images.keys()
     for task in tasks:
@@ -101,6 +103,141 @@ def test_import_makes_every_task_once(
             mask.rle.counts.tolist() for mask in image.masks
         ]
         assert image.digest in task["data"]["image"]
+
+
+def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
+    studio: LocalLabelStudio,
+    run: BulkRun,
+    tmp_path: Path,
+    browser: Browser,
+    artifacts: Path,
+) -> None:
+    with Projects(studio.url, studio.account.token) as projects:
+        good, bad, bulk = (
+            projects.create(f"bulk {name}", template("brush")) for name in ("good", "bad", "all")
+        )
+    person = Person.administrator(studio)
+
+    def review(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        ended = command(tmp_path, *arguments, settings=settings_of(studio))
+        assert ended.returncode == code, ended.stderr
+        return ended
+
+    options = ["--by", "folder", "--upload", "--seed", "4"]
+    lot = str(run.folder)
+    for _ in range(2):  # the second one finds the first one's tasks
+        review(
+            "review", "sample", lot, "--project", str(good), "--size", "40",
+            "--max-defects", "0.2", *options,
+        )  # fmt: skip
+    tasks = tasks_of(person, good)
+    assert len(tasks) == 40
+    told = json.loads(review("review", "report", lot, "--json").stdout)
+    assert (told["verdict"], told["images reviewed"]) == ("continue sampling", 0)
+    correct(person, tasks[:3], [without_one, with_one_more, with_one_halved])
+    correct(person, tasks[3:5], [with_one_touched_up] * 2)
+    correct(person, tasks[5:-1], [unchanged] * 34)
+    told = json.loads(review("review", "report", lot, "--json").stdout)
+    assert told["verdict"] == "continue sampling"  # one image is missing
+    correct(person, tasks[-1:], [unchanged])
+    told = json.loads(review("review", "report", lot, "--json").stdout)
+    n_masks = sum(len(task["predictions"][0]["result"]) for task in tasks)
+    assert told["verdict"] == "accept"
+    assert (told["masks shown"], told["deleted"], told["added"]) == (n_masks, 1, 1)
+    assert (told["changed"], told["defective images"], told["unread"]) == (3, 3, {})
+    folders = {task["data"]["sam_digest"]: task["data"]["sam_stratum"] for task in tasks}
+    defective = {task["data"]["sam_digest"] for task in tasks[:3]}
+    assert {one["digest"] for one in told["images"] if one["is defective"]} == defective
+    assert {one["digest"]: one["stratum"] for one in told["images"]} == folders
+    shares = told["shares"]
+    assert shares["pairs above 0.75 IoU"]["value"] == pytest.approx(
+        1 - 1 / (n_masks - 1), abs=0.002
+    )
+    assert shares["pairs above 0.75 IoU"]["low"] < shares["pairs above 0.75 IoU"]["value"]
+
+    make_images(tmp_path / "planted", 36, seed=9)
+    generate(tmp_path / "planted", tmp_path / "run")
+    lot = str(tmp_path / "run")
+    review("import", lot, "--project", str(bulk), "--upload")
+    review("review", "sample", lot, "--project", str(bad), "--prove", "0.9@0.75", *options)
+    tasks = tasks_of(person, bad)
+    assert len(tasks) == 29
+    is_odd = [task["data"]["sam_stratum"] == "odd" for task in tasks]
+    correct(person, tasks, [nothing_right if odd else unchanged for odd in is_odd])
+    told = json.loads(review("review", "report", lot, "--json", code=1).stdout)
+    assert told["verdict"] == "reject"
+    assert {name: one["failed"] for name, one in told["strata"].items()} == {
+        "even": False, "odd": True,
+    }  # fmt: skip
+    assert told["defective images"] == sum(is_odd)
+    (page,) = (tmp_path / "run" / "reviews").glob("*/report.html")
+    look_at(browser, page, artifacts / "review-rejected.png")
+    (page,) = run.folder.glob("reviews/*/report.html")
+    look_at(browser, page, artifacts / "review-accepted.png")
+
+    used, *others = tasks_of(person, bulk)
+    correct(person, [used], [unchanged])
+    review("review", "quarantine", lot, "--project", str(bulk))
+    left = {task["id"]: len(task["predictions"]) for task in tasks_of(person, bulk)}
+    assert left == {used["id"]: 1} | {task["id"]: 0 for task in others}
+    stated = review("review", "sample", str(run.folder), "--project", str(good), "--size", "1")
+    assert "tightened inspection: 59 images without a defect" in stated.stderr
+
+
+Result = list[dict[str, Any]]
+
+
+def correct(
+    person: Person, tasks: list[dict[str, Any]], how: list[Callable[[Result], Result]]
+) -> None:
+    """Submit annotations that begin with the tasks' predictions."""
+    for task, change in zip(tasks, how, strict=True):
+        (prediction,) = task["predictions"]
+        person.submit(task["id"], *change(prediction["result"]), parent_prediction=prediction["id"])
+
+
+def unchanged(result: Result) -> Result:
+    return result
+
+
+def without_one(result: Result) -> Result:
+    return result[1:]
+
+
+def nothing_right(result: Result) -> Result:
+    return [reshaped(region, 0.4) for region in result[::2]]
+
+
+def with_one_more(result: Result) -> Result:
+    mask = np.zeros((96, 96), np.bool_)
+    mask[:2, :3] = True
+    return [*result, brush_region("more", mask)]
+
+
+def with_one_halved(result: Result) -> Result:
+    return [reshaped(result[0], 0.5), *result[1:]]
+
+
+def with_one_touched_up(result: Result) -> Result:
+    return [reshaped(result[0], 0.85), *result[1:]]
+
+
+def reshaped(region: dict[str, Any], share: float) -> dict[str, Any]:
+    """The first part of a mask's pixels."""
+    mask = controls.decode(region)
+    inside = np.flatnonzero(mask)
+    mask.reshape(-1)[inside[round(share * len(inside)) :]] = False
+    return brush_region(region["id"], mask)
+
+
+def look_at(browser: Browser, page: Path, picture: Path) -> None:
+    """The report as people see it."""
+    shown = browser.new_page(viewport={"width": 1100, "height": 900})
+    shown.goto(page.as_uri())
+    assert shown.locator(".verdict").inner_text() in ("accept", "reject")
+    assert shown.locator("figure img").count() >= 3
+    shown.screenshot(path=picture, full_page=True)
+    shown.close()
 
 
 def begin(folder: Path, studio: LocalLabelStudio, options: list[str]) -> subprocess.Popen[bytes]:
