@@ -1,6 +1,7 @@
 """The report of a lot as one HTML file: verdict, figures, strata, pictures of the worst pairs."""
 
 import base64
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -17,7 +18,7 @@ from sam_backend.masks.rle import RLE, decode
 from sam_backend.quality.bootstrap import Interval
 from sam_backend.quality.drawing import Picture, View
 
-N_WORST = 12
+N_WORST, N_OF_AN_IMAGE = 12, 2
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; color: #222; }
@@ -117,7 +118,8 @@ def _worst(report: LotReport, run: BulkRun, reader: ImageReader) -> list[str]:
         for one in report.reviewed
         for mask in one.correction.added
     ]
-    pairs = [pair for pair in sorted(pairs, key=lambda pair: pair[0]) if pair[0] < 1][:N_WORST]
+    worst = sorted((pair for pair in pairs if pair[0] < 1), key=lambda pair: pair[0])
+    pairs = _few_of_each(worst)[:N_WORST]
     uris = run.uris_of({digest for _, digest, _, _ in pairs})
     pictures: dict[str, Picture | None] = {}
     found = []
@@ -128,6 +130,19 @@ def _worst(report: LotReport, run: BulkRun, reader: ImageReader) -> list[str]:
         if picture is not None:
             found.append(_figure(picture, automatic, corrected, iou))
     return found or ["<p>No mask was changed, or no image could be had.</p>"]
+
+
+def _few_of_each(
+    pairs: Sequence[tuple[float, str, RLE | None, RLE | None]],
+) -> list[tuple[float, str, RLE | None, RLE | None]]:
+    """The first pairs of each image: one bad image must not hide the others."""
+    shown: Counter[str] = Counter()
+    found = []
+    for pair in pairs:
+        shown[pair[1]] += 1
+        if shown[pair[1]] <= N_OF_AN_IMAGE:
+            found.append(pair)
+    return found
 
 
 def _pixels(reader: ImageReader, uri: str) -> Picture | None:
