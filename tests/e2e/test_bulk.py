@@ -14,13 +14,17 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
+from sam_backend.datasets.image_files import digest_of
 from sam_backend.engine.bulk.run_folder import BulkRun, read_run
+from sam_backend.engine.bulk.sources import ImageReader, list_images, name_of
+from sam_backend.errors import ImageFetchError
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.server_process import bare_environment
 from sam_backend.labelstudio.templates import template
 from sam_backend.masks.rle import encode
+from sam_backend.settings import Settings
 from tests.e2e.commands import command, eventually
 from tests.e2e.people import Person, brush_region
 from tests.engine.bulk.making import generate, make_images
@@ -65,7 +69,7 @@ def tasks_of(person: Person, project: int) -> list[dict[str, Any]]:
 
 
 def test_import_makes_every_task_once(
-    studio: LocalLabelStudio, run: BulkRun, tmp_path: Path
+    studio: LocalLabelStudio, run: BulkRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Projects(studio.url, studio.account.token) as projects:
         project = projects.create("bulk", template("brush"))
@@ -103,6 +107,32 @@ def test_import_makes_every_task_once(
             mask.rle.counts.tolist() for mask in image.masks
         ]
         assert image.digest in task["data"]["image"]
+
+    monkeypatch.setenv("LABEL_STUDIO_URL", studio.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", studio.account.token)
+    settings = Settings(data_dir=tmp_path)
+    listing = list_images(f"labelstudio://{project}", settings)
+    reader = ImageReader(settings, listing.root)
+    assert {digest_of(reader.read(uri)) for uri in listing.uris} == images.keys()
+    with pytest.raises(ImageFetchError, match="there is no such task any more"):
+        reader.read(f"labelstudio://{project}/999999/image")
+
+
+def test_a_storage_is_a_source(
+    studio: LocalLabelStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = studio.files_root / "photos"
+    make_images(folder, 2)
+    with Projects(studio.url, studio.account.token) as projects:
+        project = projects.create("storage", template("brush"))
+    storage = Person.administrator(studio).call(
+        "POST", "/api/storages/localfiles", {"project": project, "path": str(folder)}
+    )
+    monkeypatch.setenv("LABEL_STUDIO_URL", studio.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", studio.account.token)
+    source = f"labelstudio://storage/localfiles/{storage['id']}"
+    listing = list_images(source, Settings(data_dir=tmp_path))
+    assert [name_of(uri, listing.root) for uri in listing.uris] == ["even/0000.png", "odd/0001.png"]
 
 
 def test_a_good_lot_is_accepted_and_a_bad_one_rejected(

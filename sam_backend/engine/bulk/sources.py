@@ -19,14 +19,17 @@ from sam_backend.errors import (
 )
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver, image_resolver
 from sam_backend.labelstudio.project_tasks import task_numbers, tasks_numbered
+from sam_backend.labelstudio.storages import storage_address
 from sam_backend.settings import Settings
 
 SUFFIXES = (
     ".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 PROJECT = "labelstudio://"
+STORAGE = f"{PROJECT}storage/"
 _WILD = "*?["
 # A share or a bucket that is gone is waited for as long as this; then the run stops.
 _PAUSES_S = (1.0, 4.0, 10.0)
@@ -53,13 +56,18 @@ def list_images(source: str, settings: Settings) -> Listing:
 
     Args:
         source: A folder or a URL (with all below it), a glob of either, a text file with a path or
-            URL in each line, or `labelstudio://<project>`: images of the project's tasks.
+            URL in each line, `labelstudio://<project>`: images of the project's tasks, or
+            `labelstudio://storage/<kind>/<number>`: what a source storage of Label Studio names,
+            read with this machine's own rights.
         settings: Of this process; tell which Label Studio.
 
     Raises:
         InvalidInputError: There is no such source, or it has no image.
         SamBackendError: It cannot be listed.
     """
+    if source.startswith(STORAGE):
+        with _default_client(settings) as client:
+            source = storage_address(client, source.removeprefix(STORAGE))
     if source.startswith(PROJECT):
         listing = _of_project(source, settings)
     elif "://" in source:
@@ -190,6 +198,16 @@ def _of_project(source: str, settings: Settings) -> Listing:
         tasks = sorted(task_numbers(client, int(number)))
     root = f"{PROJECT}{number}/"
     return Listing(root, tuple(f"{root}{task}/{tag}" for task in tasks for tag in tags))
+
+
+def _default_client(settings: Settings) -> LabelStudioClient:
+    if settings.label_studio_url is None or settings.label_studio_api_key is None:
+        raise InvalidInputError(
+            f"{STORAGE}… needs LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY: a storage does not say "
+            "which Label Studio it belongs to"
+        )
+    token = settings.label_studio_api_key.get_secret_value()
+    return LabelStudioClient(LabelStudioHost(settings.label_studio_url, token), _TIMEOUT_S)
 
 
 def _of_url(source: str) -> Listing:
