@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sam_backend.engine.bulk.run_folder import BulkRun, read_run
 from sam_backend.engine.bulk.sources import ImageReader, list_images, name_of
 from sam_backend.errors import ImageFetchError
 from sam_backend.labelstudio import controls
+from sam_backend.labelstudio.drawn_masks import drawn_masks
 from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.server_process import bare_environment
@@ -116,6 +118,31 @@ def test_import_makes_every_task_once(
     assert {digest_of(reader.read(uri)) for uri in listing.uris} == images.keys()
     with pytest.raises(ImageFetchError, match="there is no such task any more"):
         reader.read(f"labelstudio://{project}/999999/image")
+
+
+def test_import_as_annotations_of_another_tag(
+    studio: LocalLabelStudio, run: BulkRun, tmp_path: Path
+) -> None:
+    with Projects(studio.url, studio.account.token) as projects:
+        project = projects.create("bulk polygons", template("polygon"))
+    options = ["import", str(run.folder), "--project", str(project), "--upload", "--json"]
+    options += ["--as", "annotations", "--max-masks", "3"]
+    for n_made in (N_IMAGES, 0):
+        ended = command(tmp_path, *options, settings=settings_of(studio))
+        assert ended.returncode == 0, ended.stderr
+        assert json.loads(ended.stdout)["tasks made"] == n_made
+    tasks = tasks_of(Person.administrator(studio), project)
+    assert len(tasks) == N_IMAGES
+    for task in tasks:
+        (annotation,) = task["annotations"]
+        assert not task["predictions"]
+        assert {region["type"] for region in annotation["result"]} == {"polygonlabels"}
+        assert 1 <= len(drawn_masks(annotation["result"], None, Counter())) <= 3
+    refused = command(
+        tmp_path, *options[:4], "--output", "bitmask", "--upload", settings=settings_of(studio)
+    )
+    assert refused.returncode == 2
+    assert "output is 'bitmask'" in refused.stderr
 
 
 def test_a_storage_is_a_source(

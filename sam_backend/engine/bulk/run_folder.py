@@ -181,7 +181,7 @@ def read_run(folder: Path) -> BulkRun:
 
 @contextmanager
 def at_work(folder: Path) -> Iterator[None]:
-    """Nobody else works in the folder for the length of the block; disk errors become ours.
+    """Nobody else works in the folder for the length of the block; errors of files become ours.
 
     Raises:
         RunFolderError: Somebody does, or the folder cannot be written.
@@ -194,6 +194,6 @@ def at_work(folder: Path) -> Iterator[None]:
             yield
     except OSError as error:
         raise RunFolderError(
-            f"{folder} cannot be written: {error.strerror or error}; nothing that is done is lost, "
-            "the same command goes on"
+            f"the run in {folder} stopped: {error}; nothing that is done is lost, the same command "
+            "goes on"
         ) from error

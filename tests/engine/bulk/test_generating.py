@@ -1,5 +1,7 @@
 """Bulk runs: each image once, the same shards however often it was broken off."""
 
+import json
+import os
 import random
 import signal
 import subprocess
@@ -104,6 +106,31 @@ def test_stopped_runs_go_on(source: Path, unbroken: Path, tmp_path: Path) -> Non
     assert shard_bytes(out) == shard_bytes(unbroken)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_after_the_images_in_hand(
+    source: Path, unbroken: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "sam_backend.cli.main", "generate", str(source)]
+    command += ["--out", str(out), "--set", "points_per_side=4", "--shard-images", "4", "--json"]
+    environment = os.environ | {"SAM_BACKEND_THREADS": "1", "SAM_BACKEND_DATA_DIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not any(out.glob("shards/*")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        told, complaints = process.communicate(timeout=60)
+    assert process.returncode == 0, complaints
+    figures = json.loads(told)
+    assert figures["images done"] >= 1
+    if figures["images to do"]:  # a fast machine may have been done
+        assert "stopped early: the same command goes on" in complaints
+    generate(source, out)
+    assert shard_bytes(out) == shard_bytes(unbroken)
+
+
 def test_another_plan_in_the_same_folder_is_refused(source: Path, unbroken: Path) -> None:
     settings = Settings()
     plan = plan_run(settings, str(source), POINTS, SHARD_IMAGES)
@@ -177,7 +204,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(
     ended = subprocess.run(
         [sys.executable, "-c", command], capture_output=True, text=True, check=False
     )
-    assert "cannot be written: File too large; nothing that is done is lost" in ended.stderr
+    assert "stopped: [Errno 27] File too large; nothing that is done is lost" in ended.stderr
     assert ended.returncode != 0
     generate(source, out)
     assert shard_bytes(out) == shard_bytes(unbroken)
