@@ -17,7 +17,7 @@ from sam_backend.labelstudio.drawn_masks import drawn_masks
 from sam_backend.labelstudio.predictions import predictions_of
 from sam_backend.labelstudio.regions import Region
 from sam_backend.masks.rle import RLE
-from sam_backend.quality.acceptance import Verdict, clean_images_needed, defect_bounds
+from sam_backend.quality.acceptance import Verdict, defect_bounds
 from sam_backend.quality.bootstrap import Interval
 from sam_backend.quality.corrections import Correction, correction, effective_size, lot_shares
 
@@ -43,6 +43,7 @@ class LotReport:
         unread: Masks that could not be compared, by reason.
         shares: Figures of the lot with their intervals.
         defective: Images with too few right masks, by digest.
+        effective_images: Reviewed images, fewer where they were drawn with uneven probabilities.
         defect_estimate: Share of defective images of the lot.
         defect_high: Its upper bound.
         verdict: On the lot.
@@ -53,6 +54,7 @@ class LotReport:
     unread: dict[str, int]
     shares: dict[str, Interval | None]
     defective: tuple[str, ...]
+    effective_images: float
     defect_estimate: float | None
     defect_high: float
     verdict: Verdict
@@ -64,11 +66,13 @@ class LotReport:
             return 0
         plan, n = self.sample.plan, len(self.reviewed)
         missing = len(self.sample.images) - n
-        bound = clean_images_needed(plan.max_defects, plan.confidence)
-        while defect_bounds(len(self.defective), n + missing, plan.confidence)[1] >= (
-            plan.max_defects
-        ):
-            missing += max(1, bound // 50)
+        if not n:
+            return max(missing, plan.clean_images)
+        # further images count as much as those before: their weights are as uneven
+        worth = self.effective_images / n
+        defective = (self.defect_estimate or 0.0) * self.effective_images
+        while plan.verdict(defective, worth * (n + missing)) is not Verdict.ACCEPT:
+            missing += 1
         return missing
 
     def strata(self) -> dict[str, dict[str, Any]]:
@@ -97,6 +101,7 @@ class LotReport:
             "images of the lot": self.sample.n_lot,
             "images sampled": len(self.sample.images),
             "images reviewed": len(self.reviewed),
+            "images reviewed, effectively": self.effective_images,
             "defective images": len(self.defective),
             "defective images, estimated share": self.defect_estimate,
             "defective images, at most": self.defect_high,
@@ -186,6 +191,7 @@ def report_of(sample: Sample, reviewed: Sequence[Reviewed], unread: dict[str, in
         defective=tuple(
             one.correction.digest for one, bad in zip(told, is_defective, strict=True) if bad
         ),
+        effective_images=n_effective,
         defect_estimate=share,
         defect_high=defect_bounds(n_defective, n_effective, plan.confidence)[1],
         verdict=plan.verdict(n_defective, n_effective, len(told) == len(sample.images)),

@@ -73,7 +73,7 @@ def plan_for(
     severity = next_severity([Verdict(told) for told in Lots(database).verdicts(run.run_id)])
     allowed = MAX_DEFECTS[severity]
     if max_defects is not None:
-        allowed = max_defects * allowed / MAX_DEFECTS[Severity.NORMAL]
+        allowed = round(max_defects * allowed / MAX_DEFECTS[Severity.NORMAL], 6)
     return AcceptancePlan(min_share, iou, allowed, severity=severity)
 
 
