@@ -100,15 +100,16 @@ class UploadedAddresses(Addresses):
         self._known: dict[str, str] | None = None
 
     def of(self, images: Sequence[ImageMasks]) -> list[str]:
-        if self._known is None:
-            self._known = uploaded_files(self._client, self._project_id)
-        missing = [image for image in images if image.digest not in self._known]
+        known = self._known or uploaded_files(self._client, self._project_id)
+        self._known = None  # an upload whose answer is lost may have been kept
         files = {}
-        for image in missing:
-            data = self._reader.read(image.uri)
-            files[f"{image.digest}{_suffix(data, image.uri)}"] = data
-        self._known |= upload_files(self._client, self._project_id, files)
-        return [self._known[image.digest] for image in images]
+        for image in images:
+            if image.digest not in known:
+                data = self._reader.read(image.uri)
+                files[f"{image.digest}{_suffix(data, image.uri)}"] = data
+        known |= upload_files(self._client, self._project_id, files)
+        self._known = known
+        return [known[image.digest] for image in images]
 
 
 def _suffix(data: bytes, uri: str) -> str:

@@ -7,6 +7,7 @@ part that it was at. Images that are the same bytes are done once, as the first 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ class Manifest:
         """Images that are the same bytes as an earlier one."""
         return self.n_listed - self.n_images - len(self.unreadable())
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 over all URIs and contents."""
         told = sha256()

@@ -85,26 +85,27 @@ class TaskWriter:
         if not image.masks:
             return {"data": data}
         if self._options.as_ == "annotations":
-            return {"data": data, "annotations": [{"result": self.regions(image)}]}
+            return {"data": data, "annotations": [{"result": self._regions(self._shown(image))}]}
         return {"data": data, "predictions": [self.prediction(image)]}
 
     def prediction(self, image: ImageMasks) -> dict[str, Any]:
         """The masks of an image as Label Studio stores a prediction."""
-        kept = surest(image.masks, self._options.max_masks)
-        confidences = [predicted_confidence(mask) for mask in kept]
+        shown = self._shown(image)
+        total = sum(one.confidence for one in shown)
         return {
-            "result": self.regions(image),
-            "score": sum(confidences) / len(confidences) if confidences else 0.0,
+            "result": self._regions(shown),
+            "score": total / len(shown) if shown else 0.0,
             "model_version": image.model_version,
         }
 
-    def regions(self, image: ImageMasks) -> list[Region]:
-        """The masks that are shown, as result items."""
-        judged = [
+    def _shown(self, image: ImageMasks) -> list[Judged]:
+        return [
             Judged(mask, predicted_confidence(mask), Outcome.ACCEPT)
             for mask in surest(image.masks, self._options.max_masks)
         ]
-        return self._writer.masks(judged)[0]
+
+    def _regions(self, shown: Sequence[Judged]) -> list[Region]:
+        return self._writer.masks(shown)[0]
 
 
 def surest(masks: Sequence[MaskRecord], limit: int) -> list[MaskRecord]:

@@ -121,7 +121,7 @@ def test_the_surest_masks_of_a_crowded_image() -> None:
     found = image(1, 9)
     writer = TaskWriter(LabelConfig.parse(template("brush")), "r", TaskOptions(max_masks=4))
     ranked = sorted(found.masks, key=lambda mask: mask.predicted_iou)[-4:]
-    drawn = [encode(controls.decode(region)) for region in writer.regions(found)]
+    drawn = [encode(controls.decode(region)) for region in writer.prediction(found)["result"]]
     assert counts(drawn) == counts([mask.rle for mask in found.masks if mask in ranked])
 
 

@@ -21,6 +21,7 @@ from sam_backend.engine.bulk.review.sampling import draw, lot_images
 from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.engine.bulk.sources import ImageReader
 from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
+from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.patience import Patience
@@ -163,6 +164,10 @@ def report_lot(
         SamBackendError: There is no sample, or Label Studio refuses a call.
     """
     sample = read_sample(run, name)
+    if str(client.host.origin) != sample.host:
+        raise InvalidInputError(
+            f"sample {sample.name} was put into {sample.host}, not {client.host.origin}"
+        )
     report = judge(client, sample, observe)
     folder = folder_of(run, sample)
     (folder / REPORT_JSON).write_text(json.dumps(report.as_json(), indent=1) + "\n")
