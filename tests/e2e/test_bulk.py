@@ -18,6 +18,7 @@ from playwright.sync_api import Browser
 from sam_backend.datasets.image_files import digest_of
 from sam_backend.engine.bulk.run_folder import BulkRun, read_run
 from sam_backend.engine.bulk.sources import ImageReader, list_images, name_of
+from sam_backend.engine.bulk.tasks import surest
 from sam_backend.errors import ImageFetchError
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.drawn_masks import drawn_masks
@@ -124,7 +125,7 @@ def test_import_as_annotations_of_another_tag(
     studio: LocalLabelStudio, run: BulkRun, tmp_path: Path
 ) -> None:
     with Projects(studio.url, studio.account.token) as projects:
-        project = projects.create("bulk polygons", template("polygon"))
+        project = projects.create("bulk bitmasks", template("bitmask"))
     options = ["import", str(run.folder), "--project", str(project), "--upload", "--json"]
     options += ["--as", "annotations", "--max-masks", "3"]
     for n_made in (N_IMAGES, 0):
@@ -133,16 +134,19 @@ def test_import_as_annotations_of_another_tag(
         assert json.loads(ended.stdout)["tasks made"] == n_made
     tasks = tasks_of(Person.administrator(studio), project)
     assert len(tasks) == N_IMAGES
+    images = {image.digest: image for image in run.images()}
     for task in tasks:
         (annotation,) = task["annotations"]
         assert not task["predictions"]
-        assert {region["type"] for region in annotation["result"]} == {"polygonlabels"}
-        assert 1 <= len(drawn_masks(annotation["result"], None, Counter())) <= 3
+        assert {region["type"] for region in annotation["result"]} == {"bitmasklabels"}
+        drawn = [one.mask.rle for one in drawn_masks(annotation["result"], None, Counter())]
+        kept = surest(images[task["data"]["sam_digest"]].masks, 3)
+        assert [one.counts.tolist() for one in drawn] == [mask.rle.counts.tolist() for mask in kept]
     refused = command(
-        tmp_path, *options[:4], "--output", "bitmask", "--upload", settings=settings_of(studio)
+        tmp_path, *options[:4], "--output", "polygon", "--upload", settings=settings_of(studio)
     )
     assert refused.returncode == 2
-    assert "output is 'bitmask'" in refused.stderr
+    assert "output is 'polygon'" in refused.stderr
 
 
 def test_a_storage_is_a_source(

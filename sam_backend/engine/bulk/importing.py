@@ -35,12 +35,12 @@ class KnownTask:
 
     Attributes:
         number: Its id.
-        has_masks: It has a prediction or an annotation.
+        has_prediction: It has one.
         is_touched: People have worked on it.
     """
 
     number: int
-    has_masks: bool
+    has_prediction: bool
     is_touched: bool
 
 
@@ -153,8 +153,7 @@ class BulkImport:
             self._keep_pace(summary, start_s)
             if self._is_stopped():
                 break
-        self._patience.get(lambda: self._remove_doubles(summary))
-        self._patience.get(self._show)
+        self._patience.get(lambda: self._finish(summary))
         summary.elapsed_s = time.monotonic() - start_s
         return summary
 
@@ -166,8 +165,8 @@ class BulkImport:
             data = task.get("data")
             if isinstance(data, dict) and data.get(RUN) == self._run_id:
                 n_drawn = task.get("total_annotations", 0) + task.get("cancelled_annotations", 0)
-                has_masks = bool(task.get("total_predictions") or n_drawn)
-                one = KnownTask(int(task["id"]), has_masks, bool(n_drawn))
+                has_prediction = bool(task.get("total_predictions"))
+                one = KnownTask(int(task["id"]), has_prediction, bool(n_drawn))
                 found[str(data.get(DIGEST))].append(one)
         return {
             digest: sorted(tasks, key=lambda one: one.number) for digest, tasks in found.items()
@@ -188,7 +187,7 @@ class BulkImport:
             elif image.digest in known:
                 summary.known += 1
                 task = known[image.digest][0]
-                if image.masks and not task.has_masks:
+                if image.masks and self._is_incomplete(task):
                     self._complete(task, image)
                     summary.completed += 1
             else:
@@ -198,6 +197,10 @@ class BulkImport:
                     waiting = []
         if waiting:
             yield from self._written(waiting, more)
+
+    def _is_incomplete(self, task: KnownTask) -> bool:
+        is_bare = not task.has_prediction and not task.is_touched
+        return is_bare and self._writer.makes_predictions
 
     def _written(
         self, images: list[ImageMasks], more: Callable[[ImageMasks], dict[str, Any]]
@@ -250,15 +253,17 @@ class BulkImport:
         sent = {"task": task.number, **self._writer.prediction(image)}
         self._patience.get(lambda: import_predictions(self._client, self._project_id, [sent]))
 
-    def _remove_doubles(self, summary: ImportSummary) -> None:
-        for tasks in self.known().values():
+    def _finish(self, summary: ImportSummary) -> None:
+        """Remove doubled tasks, and show the run's predictions, if there are any."""
+        known = self.known()
+        for tasks in known.values():
             spare = [one for one in tasks if not one.is_touched]
             for one in spare if len(spare) < len(tasks) else spare[1:]:
                 delete_task(self._client, one.number)
                 summary.removed += 1
-
-    def _show(self) -> None:
-        show_version(self._client, self._project_id, self._run.plan.model_version)
+        # Label Studio refuses a version that none of the project's predictions has
+        if any(one.has_prediction for tasks in known.values() for one in tasks):
+            show_version(self._client, self._project_id, self._run.plan.model_version)
 
     def _keep_pace(self, summary: ImportSummary, start_s: float) -> None:
         if self._tasks_a_second is not None:

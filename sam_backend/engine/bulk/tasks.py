@@ -67,6 +67,11 @@ class TaskWriter:
         shown = PrefillSettings(output=options.output, label=options.label, min_area_px=0)
         self._writer = RegionWriter(config, config.images[0], shown)
 
+    @property
+    def makes_predictions(self) -> bool:
+        """Whether masks become predictions."""
+        return self._options.as_ == "predictions"
+
     def task(self, image: ImageMasks, address: str, more: Mapping[str, Any]) -> dict[str, Any]:
         """A task as Label Studio's import takes it.
 
@@ -84,7 +89,7 @@ class TaskWriter:
         }
         if not image.masks:
             return {"data": data}
-        if self._options.as_ == "annotations":
+        if not self.makes_predictions:
             return {"data": data, "annotations": [{"result": self._regions(self._shown(image))}]}
         return {"data": data, "predictions": [self.prediction(image)]}
 
