@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,12 +10,12 @@ from sam_backend.cli.launching import (
     keep_compiled,
     leaving_at_signals,
     log_to_stderr,
+    settings_with,
     tune_allocator,
 )
 from sam_backend.cli.prefill_options import SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_figures
-from sam_backend.settings import Settings
 
 _MOST_SHOWN = 20
 
@@ -47,8 +47,7 @@ def generate(
     once; those that are the same bytes are done once. The first SIGINT or SIGTERM ends after the
     images in hand.
     """
-    given: dict[str, Any] = {"model": model, "device": device}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    settings = settings_with(model, device)
     tune_allocator(settings)
     keep_compiled(settings)
     log_to_stderr(settings)

@@ -23,6 +23,12 @@ ALLOCATOR_TUNING = {
 }
 
 
+def settings_with(model: str | None, device: str | None) -> Settings:
+    """The settings, with the options of a command before the environment; None: not given."""
+    given: dict[str, Any] = {"model": model, "device": device}
+    return Settings(**{name: value for name, value in given.items() if value is not None})
+
+
 def tune_allocator(settings: Settings) -> None:
     """Start this process anew, under the same id, with the allocator's variables set."""
     if settings.tune_allocator and not ALLOCATOR_TUNING.keys() & os.environ.keys():

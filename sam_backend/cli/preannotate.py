@@ -1,7 +1,7 @@
 """`sam-backend preannotate`: prefill a project's tasks with masks, the dependable way."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -9,13 +9,13 @@ from sam_backend.cli.launching import (
     keep_compiled,
     leaving_at_signals,
     log_to_stderr,
+    settings_with,
     tune_allocator,
 )
 from sam_backend.cli.prefill_options import SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_figures
 from sam_backend.errors import InvalidInputError
-from sam_backend.settings import Settings
 
 
 def preannotate(
@@ -44,8 +44,7 @@ def preannotate(
     """
     if view is not None and filter_ is not None:
         raise InvalidInputError("--view and --filter exclude each other")
-    given: dict[str, Any] = {"model": model, "device": device}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    settings = settings_with(model, device)
     tune_allocator(settings)
     keep_compiled(settings)
     log_to_stderr(settings)

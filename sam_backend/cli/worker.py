@@ -1,12 +1,17 @@
 """`sam-backend worker`: runs queued jobs, such as retrainings."""
 
 import os
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from sam_backend.cli.launching import leaving_at_signals, log_to_stderr, tune_allocator, worker_name
-from sam_backend.settings import Settings
+from sam_backend.cli.launching import (
+    leaving_at_signals,
+    log_to_stderr,
+    settings_with,
+    tune_allocator,
+    worker_name,
+)
 
 
 def worker(
@@ -21,8 +26,7 @@ def worker(
 
     The first SIGINT or SIGTERM lets the job keep what it has and go back to the queue.
     """
-    given: dict[str, Any] = {"model": model, "device": device}
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    settings = settings_with(model, device)
     tune_allocator(settings)
     log_to_stderr(settings)
     if nice:

@@ -1,7 +1,5 @@
 """One image of a bulk run: read, decoded, all its masks found."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 
@@ -9,12 +7,13 @@ from sam_backend.datasets.decoding import decode_image
 from sam_backend.datasets.image_files import digest_of
 from sam_backend.engine.bulk.manifest import ImageEntry
 from sam_backend.engine.bulk.sources import ImageReader
+from sam_backend.engine.scanning import ServedScanner
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.errors import ImageDecodeError, ImageFetchError
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.automatic.settings import AutomaticSettings
-from sam_backend.sam.types import Embedding, PointMask
+from sam_backend.sam.types import Embedding
 from sam_backend.store.shards import ImageMasks
 
 
@@ -76,36 +75,22 @@ class Looker:
         )
 
 
-class _Scanner:
-    """A served model as the generator wants it; nothing that it encodes is kept.
+class _Scanner(ServedScanner):
+    """Remembers what the image looks like to the encoder.
 
     Attributes:
         features: Mean of the first embedding, which is the whole image's.
     """
 
     def __init__(self, model: ServedModel) -> None:
-        self._model = model
+        super().__init__(model)
         self.features: npt.NDArray[np.float32] | None = None
 
-    @property
-    def model_version(self) -> str:
-        return self._model.model_version
-
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
-        embedding = self._model.encode(image)
+        embedding = super().embed(image)
         if self.features is None:
             self.features = mean_features(embedding)
         return embedding
-
-    def scan(
-        self,
-        embedding: Embedding,
-        xy: npt.NDArray[np.float64],
-        min_predicted_iou: float | None = None,
-        min_stability: float | None = None,
-        stability_offset: float = 1.0,
-    ) -> Iterator[PointMask]:
-        return self._model.scan(embedding, xy, min_predicted_iou, min_stability, stability_offset)
 
 
 def mean_features(embedding: Embedding) -> npt.NDArray[np.float32]:

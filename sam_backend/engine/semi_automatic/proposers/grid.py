@@ -1,18 +1,19 @@
 """`grid`: the automatic generator, which asks a grid of points (paper, appendix B)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from sam_backend.engine.scanning import ServedScanner
 from sam_backend.engine.semi_automatic.proposers.base import Place, Proposer, Subject
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.device import Priority
-from sam_backend.sam.types import Embedding, PointMask
+from sam_backend.sam.types import Embedding
 
 
 class Grid(Proposer):
@@ -39,28 +40,14 @@ class Grid(Proposer):
         return list(generate(scanner, subject.pixels, self._settings, subject.digest))
 
 
-class _OnDevice:
-    """A served model as the generator wants it: the whole image is encoded but once."""
+class _OnDevice(ServedScanner):
+    """Takes the whole image's embedding from the cache, where clicks find it too."""
 
     def __init__(self, model: ServedModel, subject: Subject) -> None:
-        self._model = model
+        super().__init__(model)
         self._subject = subject
-
-    @property
-    def model_version(self) -> str:
-        return self._model.model_version
 
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         if image.shape == self._subject.pixels.shape:
             return self._model.embed(self._subject.digest, lambda: image, Priority.BACKGROUND)
-        return self._model.encode(image)
-
-    def scan(
-        self,
-        embedding: Embedding,
-        xy: npt.NDArray[np.float64],
-        min_predicted_iou: float | None = None,
-        min_stability: float | None = None,
-        stability_offset: float = 1.0,
-    ) -> Iterator[PointMask]:
-        return self._model.scan(embedding, xy, min_predicted_iou, min_stability, stability_offset)
+        return super().embed(image)
