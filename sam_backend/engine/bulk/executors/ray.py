@@ -54,7 +54,8 @@ class Ray(Executor):
                 ray.init(address=self._machines.address, logging_level=logging.WARNING)
             except ConnectionError as error:
                 raise InvalidInputError(
-                    f"there is no Ray cluster at {self._machines.address}: {error}"
+                    f"there is no Ray cluster at {self._machines.address}: {error} (if it asks for "
+                    "a token, as clusters of newer releases do, set RAY_AUTH_MODE=token)"
                 ) from None
         try:
             blocks = -(-len(items) // _IMAGES_A_BLOCK)
