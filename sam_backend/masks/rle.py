@@ -74,6 +74,39 @@ def decode(rle: RLE) -> Mask:
     return mask
 
 
+def box(rle: RLE) -> tuple[slice, slice] | None:
+    """The smallest rows and columns that hold all pixels of a mask; None if it has none."""
+    ends = np.cumsum(rle.counts, dtype=np.int64)
+    pairs = ends[: len(ends) // 2 * 2].reshape(-1, 2)
+    runs = pairs[pairs[:, 1] > pairs[:, 0]]
+    if not len(runs):
+        return None
+    height = rle.size[0]
+    (first, top), (last, bottom) = np.divmod(runs[:, 0], height), np.divmod(runs[:, 1] - 1, height)
+    columns = slice(int(first[0]), int(last[-1]) + 1)
+    if (first != last).any():  # a run that goes on in the next column holds a column's end and top
+        top, bottom = np.append(top, 0), np.append(bottom, height - 1)
+    return slice(int(top.min()), int(bottom.max()) + 1), columns
+
+
+def decode_part(rle: RLE, rows: slice, columns: slice) -> Mask:
+    """Some rows and columns of a mask, shape (rows, columns) bool, without making the rest.
+
+    Args:
+        rle: The mask.
+        rows: With start and stop, within the image.
+        columns: Likewise.
+    """
+    height = rle.size[0]
+    ends = np.cumsum(rle.counts, dtype=np.int64)
+    inside = np.clip(ends, columns.start * height, columns.stop * height)
+    counts = np.diff(inside, prepend=columns.start * height)
+    is_on = np.arange(len(counts), dtype=np.uint8) & 1
+    part = np.repeat(is_on, counts).reshape(columns.stop - columns.start, height)
+    mask: Mask = _turned(np.ascontiguousarray(part[:, rows])).view(np.bool_)
+    return mask
+
+
 def place(rle: RLE, at: tuple[int, int], size: tuple[int, int]) -> RLE:
     """A crop's mask in its whole image, without making either.
 

@@ -1,0 +1,267 @@
+"""How good one annotator, or one model version, is: figures over compared images.
+
+Every figure is a sum over objects divided by another one, resampled by image, and "too few" (None)
+where it would rest on fewer than `MIN_IMAGES` images or `MIN_OBJECTS` objects.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_backend.quality.average_precision import AveragePrecision, average_precision
+from sam_backend.quality.bootstrap import Interval, weighted_ratio_interval
+from sam_backend.quality.comparing import ComparedImage
+
+MIN_IMAGES, MIN_OBJECTS = 5, 20
+"""As in the gate, fewer images than five cannot be resampled; of fewer objects than twenty a single
+one moves a share by more than five points."""
+
+IOUS = (0.5, 0.75, 0.9)
+SMALL_PX = 32**2
+"""COCO's limit of small objects (cocodataset.org, "Detection evaluation")."""
+
+TOO_FEW = "too few"
+
+QUALITY = "quality"
+MATCHED_IOU, BOUNDARY_IOU = "matched IoU", "boundary IoU"
+MISSING, MISSING_SMALL, MISSING_LARGER = "missing", "missing small", "missing larger"
+EXTRA, WRONG_LABEL, SIZE = "extra", "wrong label", "log size ratio"
+SECONDS = "seconds a mask"
+
+Values = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Objects:
+    """All objects of some compared images, in columns of shape (N,).
+
+    Attributes:
+        image: Place of the image.
+        is_truth: There is a trusted mask that counts.
+        is_found: There is an answered mask that counts.
+        is_pair: Both are there, whether or not they count.
+        is_same: Both are there under one label.
+        is_small: The trusted mask is.
+        iou: Of a pair, else 0.
+        boundary_iou: Likewise.
+        log_ratio: Logarithm of the answered over the trusted area, of a pair, else 0.
+    """
+
+    image: npt.NDArray[np.int64]
+    is_truth: Flags
+    is_found: Flags
+    is_pair: Flags
+    is_same: Flags
+    is_small: Flags
+    iou: Values
+    boundary_iou: Values
+    log_ratio: Values
+
+    @classmethod
+    def of(cls, images: Sequence[ComparedImage], label: str | None = None) -> Self:
+        """Of compared images, where only masks of one label count (None: all)."""
+        places = [place for place, image in enumerate(images) for _ in image.objects]
+        objects = [one for image in images for one in image.objects]
+        truths, founds = [one.truth for one in objects], [one.found for one in objects]
+        areas = np.array(
+            [
+                [0 if mask is None else mask.rle.area_px for mask in both]
+                for both in zip(truths, founds, strict=True)
+            ],
+            np.float64,
+        ).reshape(-1, 2)
+        is_pair = areas.min(axis=1, initial=np.inf) > 0
+        log_ratio = np.zeros(len(objects))
+        log_ratio[is_pair] = np.log(areas[is_pair, 1] / areas[is_pair, 0])
+        is_truth, is_found = (
+            np.array([one is not None and label in (None, one.label) for one in column], np.bool_)
+            for column in (truths, founds)
+        )
+        is_same = np.array(
+            [
+                a is not None and b is not None and a.label == b.label
+                for a, b in zip(truths, founds, strict=True)
+            ],
+            np.bool_,
+        )
+        return cls(
+            image=np.array(places, np.int64),
+            is_truth=is_truth,
+            is_found=is_found,
+            is_pair=is_pair,
+            is_same=is_same,
+            is_small=areas[:, 0] < SMALL_PX,
+            iou=np.array([one.iou for one in objects], np.float64),
+            boundary_iou=np.array([one.boundary_iou for one in objects], np.float64),
+            log_ratio=log_ratio,
+        )
+
+
+Column = Callable[[Objects], npt.NDArray[Any]]
+
+
+def _counted(o: Objects) -> Flags:
+    """Pairs whose trusted mask counts."""
+    return o.is_pair & o.is_truth
+
+
+def _right(iou: float) -> Column:
+    """Right objects: found from this IoU on, under the right label."""
+    return lambda o: o.is_same & o.is_truth & (o.iou >= iou)
+
+
+def _missing(o: Objects) -> Flags:
+    return o.is_truth & ~o.is_pair
+
+
+FIGURES: Mapping[str, tuple[Column, Column]] = {
+    # panoptic quality (Kirillov et al., arXiv 1801.00868, eq. 1)
+    QUALITY: (
+        lambda o: o.iou * (o.is_same & o.is_truth),
+        lambda o: (1.0 * o.is_truth + o.is_found) / 2,
+    ),
+    MATCHED_IOU: (lambda o: o.iou * _counted(o), _counted),
+    BOUNDARY_IOU: (lambda o: o.boundary_iou * _counted(o), _counted),
+    **{
+        f"{name}@{iou}": (_right(iou), whole)
+        for iou in IOUS
+        for name, whole in (
+            ("precision", lambda o: o.is_found),
+            ("recall", lambda o: o.is_truth),
+        )
+    },
+    MISSING: (_missing, lambda o: o.is_truth),
+    MISSING_SMALL: (lambda o: _missing(o) & o.is_small, lambda o: o.is_truth & o.is_small),
+    MISSING_LARGER: (lambda o: _missing(o) & ~o.is_small, lambda o: o.is_truth & ~o.is_small),
+    EXTRA: (lambda o: o.is_found & ~o.is_pair, lambda o: o.is_found),
+    WRONG_LABEL: (lambda o: _counted(o) & ~o.is_same, _counted),
+    SIZE: (lambda o: o.log_ratio * _counted(o), _counted),
+}
+"""What is summed over objects, and what it is divided by. An object answered under a wrong label
+counts for `matched IoU` and `boundary IoU`, but is no right one for precision and recall."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scorecard:
+    """Figures of one annotator or model version.
+
+    Attributes:
+        who: The annotator's id, or the model's version.
+        images: Compared.
+        objects: Trusted masks on them.
+        masks: Answered ones.
+        figures: By name, with 95 % intervals; None: too few.
+        average: COCO's AP and AR; None: too few.
+    """
+
+    who: str
+    images: int
+    objects: int
+    masks: int
+    figures: Mapping[str, Interval | None]
+    average: AveragePrecision | None
+
+    def value(self, name: str) -> float | None:
+        """A figure without its interval."""
+        found = self.figures[name]
+        return None if found is None else found.value
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures; those that rest on too little say so."""
+        return {
+            "who": self.who,
+            "images": self.images,
+            "objects": self.objects,
+            "masks": self.masks,
+            **{
+                name: TOO_FEW if found is None else asdict(found)
+                for name, found in self.figures.items()
+            },
+            "AP": TOO_FEW if self.average is None else self.average.ap,
+            "AR": TOO_FEW if self.average is None else self.average.ar,
+        }
+
+
+def scorecard(
+    who: str, images: Sequence[ComparedImage], label: str | None = None, with_average: bool = True
+) -> Scorecard:
+    """The figures of some compared images.
+
+    Args:
+        who: Whose answers they are.
+        images: Compared.
+        label: Only objects of this label; None: of any.
+        with_average: Also AP and AR, which take most of the time.
+    """
+    objects = Objects.of(images, label)
+    figures = {
+        name: _ratio(*(_summed(objects, column, len(images)) for column in columns))
+        for name, columns in FIGURES.items()
+    }
+    if label is None:
+        figures[SECONDS] = _seconds(images)
+    n_objects, n_masks = int(objects.is_truth.sum()), int(objects.is_found.sum())
+    average = None
+    if with_average and len(images) >= MIN_IMAGES and n_objects >= MIN_OBJECTS:
+        average = average_precision(
+            [[one for one in image.truth if label in (None, one.label)] for image in images],
+            [[one for one in image.answer.masks if label in (None, one.label)] for image in images],
+            [_scores(image, label) for image in images],
+        )
+    return Scorecard(who, len(images), n_objects, n_masks, figures, average)
+
+
+def by_label(who: str, images: Sequence[ComparedImage]) -> dict[str, Scorecard]:
+    """A scorecard for each label of the trusted masks."""
+    labels = {mask.label for image in images for mask in image.truth if mask.label is not None}
+    return {
+        label: scorecard(
+            who,
+            [one for one in images if any(mask.label == label for mask in one.truth)],
+            label,
+            with_average=False,
+        )
+        for label in sorted(labels)
+    }
+
+
+def by_week(who: str, images: Sequence[ComparedImage]) -> dict[str, Scorecard]:
+    """A scorecard for each ISO week in which there were answers, as `2026-W48`, oldest first."""
+    weeks: dict[str, list[ComparedImage]] = defaultdict(list)
+    for image in images:
+        if image.answer.at is not None:
+            weeks[image.answer.at.strftime("%G-W%V")].append(image)
+    return {week: scorecard(who, weeks[week], with_average=False) for week in sorted(weeks)}
+
+
+def _summed(objects: Objects, column: Column, n_images: int) -> Values:
+    """Sums by image, shape (images,)."""
+    values = column(objects).astype(np.float64)
+    return np.bincount(objects.image, values, n_images).astype(np.float64)
+
+
+def _seconds(images: Sequence[ComparedImage]) -> Interval | None:
+    timed = [image for image in images if image.answer.seconds is not None]
+    return _ratio(
+        np.array([image.answer.seconds for image in timed], float),
+        np.array([len(image.answer.masks) for image in timed], float),
+    )
+
+
+def _ratio(parts: Values, wholes: Values) -> Interval | None:
+    if np.count_nonzero(wholes) < MIN_IMAGES or wholes.sum() < MIN_OBJECTS:
+        return None
+    return weighted_ratio_interval(parts, wholes, np.ones(len(parts)), ["all"] * len(parts))
+
+
+def _scores(image: ComparedImage, label: str | None) -> list[float] | None:
+    scores = image.answer.scores
+    if scores is None:
+        return None
+    pairs = zip(image.answer.masks, scores, strict=True)
+    return [score for mask, score in pairs if label in (None, mask.label)]
