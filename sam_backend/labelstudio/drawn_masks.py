@@ -28,10 +28,12 @@ class DrawnMask:
     Attributes:
         image_name: The image tag it lies on (`to_name`).
         mask: At the size of the image it was drawn on.
+        score: How sure a model was; None for a person's.
     """
 
     image_name: str
     mask: LabelledMask
+    score: float | None = None
 
 
 def count_objects(result: Sequence[Region]) -> int:
@@ -75,8 +77,13 @@ def drawn_masks(
             continue
         labels = (region_label(item) for item in (shape, *items))
         label = next((label for label in labels if label is not None), None)
+        score = shape.get("score")
         drawn.append(
-            DrawnMask(str(shape.get("to_name")), LabelledMask(rle.encode(mask), label, annotator))
+            DrawnMask(
+                str(shape.get("to_name")),
+                LabelledMask(rle.encode(mask), label, annotator),
+                float(score) if isinstance(score, int | float) else None,
+            )
         )
     return drawn
 

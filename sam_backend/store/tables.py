@@ -135,3 +135,52 @@ LOTS = Table(
     Column("severity", String(16), nullable=False),
     Column("at", UtcDateTime, nullable=False),
 )
+
+GOLD = Table(
+    "gold",
+    METADATA,
+    Column("image", String(64), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("masks", LargeBinary, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("makers", JSON, nullable=False),
+    Column("excluded", Text),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+GOLD_CHANGES = Table(
+    "gold_changes",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("image", String(64), nullable=False),
+    Column("change", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("gold_changes_by_image", "image", "id"),
+    sqlite_autoincrement=True,
+)
+
+GOLD_COPIES = Table(
+    "gold_copies",
+    METADATA,
+    Column("token", String(64), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("project", Integer, nullable=False),
+    Column("image", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("gold_copies_by_image", "host", "project", "image", unique=True),
+)
+
+TRUSTS = Table(
+    "trusts",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("model_version", String(128), nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("trusts_by_version", "model_version", "id"),
+    sqlite_autoincrement=True,
+)

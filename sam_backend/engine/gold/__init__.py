@@ -1,0 +1,1 @@
+"""Images whose masks are trusted: where they come from, who meets them, what they prove."""

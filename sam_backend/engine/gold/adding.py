@@ -1,0 +1,137 @@
+"""Trusted images from a data set: as they are, or what several people agree on."""
+
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
+from sam_backend.errors import InvalidInputError
+from sam_backend.quality.consensus import Consensus, consensus
+from sam_backend.settings import Settings
+from sam_backend.store.database import Database
+from sam_backend.store.gold import Gold, GoldImage
+
+SEVERAL_PEOPLE = "masks of several people: only a consensus of them can be trusted"
+TOO_FEW_PEOPLE = "fewer people than the consensus asks for"
+NOTHING_AGREED = "nothing that the majority has drawn"
+
+
+@dataclass(slots=True)
+class Added:
+    """What became of a data set.
+
+    Attributes:
+        images: By what happened: added, changed, unchanged.
+        masks: Trusted ones of all of them.
+        skipped: Images that are not gold, by reason.
+        disagreement: Of each image that people had to agree on, by name; 0: all drew the same.
+        dropped: Objects that no majority saw, of all images.
+    """
+
+    images: Counter[str] = field(default_factory=Counter)
+    masks: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    disagreement: dict[str, float] = field(default_factory=dict)
+    dropped: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures."""
+        told = asdict(self)
+        return told | {
+            "mean disagreement": sum(self.disagreement.values()) / len(self.disagreement)
+            if self.disagreement
+            else None
+        }
+
+
+def gold_folder(settings: Settings) -> Path:
+    """Where the files of trusted images lie."""
+    return settings.data_dir / "gold"
+
+
+def add_gold(
+    settings: Settings,
+    database: Database,
+    dataset: Dataset,
+    source: str,
+    people: int | None = None,
+    has_accounts: bool = False,
+) -> Added:
+    """Trust a data set's images; their files are copied, so that the truth is complete.
+
+    The same call again changes nothing. Excluded images stay excluded.
+
+    Args:
+        settings: Of this process.
+        database: Where gold is kept.
+        dataset: Images with masks, of any number of annotators.
+        source: For people.
+        people: Trust what more than half of at least so many people have drawn; None: the masks of
+            one annotator, as they are.
+        has_accounts: Annotators are users of Label Studio: those who made the truth of an image are
+            not judged by it.
+
+    Raises:
+        InvalidInputError: A consensus of fewer than two people is asked for.
+        OSError: A file cannot be copied.
+    """
+    if people is not None and people < 2:
+        raise InvalidInputError(f"a consensus takes at least two people, not {people}")
+    store, told = Gold(database), Added()
+    for image in _by_content(dataset):
+        by_person = _by_person(image.masks)
+        if people is None and len(by_person) > 1:
+            told.skipped[SEVERAL_PEOPLE] += 1
+            continue
+        if people is not None and len(by_person) < people:
+            told.skipped[TOO_FEW_PEOPLE] += 1
+            continue
+        masks = image.masks if people is None else _agreed(image.name, by_person, told)
+        if not masks:
+            told.skipped[NOTHING_AGREED] += 1
+            continue
+        kept = replace(image, path=_copied(image, gold_folder(settings)), masks=masks)
+        makers = frozenset(by_person) - {""} if has_accounts else frozenset()
+        change = store.put(GoldImage(kept, source, makers))
+        told.images[change or "unchanged"] += 1
+        told.masks += len(masks)
+    return told
+
+
+def _by_content(dataset: Dataset) -> list[LabelledImage]:
+    """Tasks of one image as one image."""
+    found: dict[str, LabelledImage] = {}
+    for image in dataset:
+        known = found.get(image.digest)
+        masks = image.masks if known is None else known.masks + image.masks
+        found[image.digest] = replace(known or image, masks=masks)
+    return list(found.values())
+
+
+def _by_person(masks: Sequence[LabelledMask]) -> dict[str, list[LabelledMask]]:
+    found: dict[str, list[LabelledMask]] = defaultdict(list)
+    for mask in masks:
+        found[mask.annotator or ""].append(mask)
+    return dict(found)
+
+
+def _agreed(
+    name: str, by_person: dict[str, list[LabelledMask]], told: Added
+) -> tuple[LabelledMask, ...]:
+    found: Consensus = consensus(by_person)
+    told.disagreement[name] = found.disagreement
+    told.dropped += len(found.dropped)
+    return tuple(one.mask for one in found.agreed)
+
+
+def _copied(image: LabelledImage, folder: Path) -> Path:
+    file = folder / f"{image.digest}{image.path.suffix.lower()}"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f"{file.name}.tmp")
+        shutil.copyfile(image.path, temporary)
+        temporary.replace(file)
+    return file

@@ -1,0 +1,148 @@
+"""People and models of a project, judged by the trusted images that they have met."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sam_backend.engine.gold.answers import ProjectAnswers, read_answers
+from sam_backend.errors import InvalidInputError
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.quality.comparing import Answer, ComparedImage, compare_images
+from sam_backend.quality.faults import Fault, faults
+from sam_backend.quality.scorecards import QUALITY, Scorecard, by_label, by_week, scorecard
+from sam_backend.settings import Settings
+from sam_backend.store.database import Database
+from sam_backend.store.gold import Gold, GoldImage
+
+PROCESSES = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standing:
+    """One annotator, or model version, against gold.
+
+    Attributes:
+        card: All figures.
+        faults: What they prove to be wrong.
+        labels: A scorecard for each label.
+        weeks: A scorecard for each week.
+        images: Compared, the worst first.
+    """
+
+    card: Scorecard
+    faults: tuple[Fault, ...]
+    labels: Mapping[str, Scorecard]
+    weeks: Mapping[str, Scorecard]
+    images: tuple[ComparedImage, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Figures and faults."""
+        return self.card.as_json() | {
+            "faults": [str(one) for one in self.faults],
+            "labels": {name: card.as_json() for name, card in self.labels.items()},
+            "weeks": {name: card.as_json() for name, card in self.weeks.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GoldReport:
+    """Who stands where, the best first; who has met too little gold comes last.
+
+    Attributes:
+        gold: Trusted images in use.
+        annotators: People.
+        models: Model versions.
+        unread: What could not be compared, by reason.
+    """
+
+    gold: int
+    annotators: tuple[Standing, ...]
+    models: tuple[Standing, ...]
+    unread: Mapping[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures."""
+        return {
+            "gold images": self.gold,
+            "annotators": [one.as_json() for one in self.annotators],
+            "models": [one.as_json() for one in self.models],
+            "unread": dict(self.unread),
+        }
+
+
+def score_project(
+    settings: Settings,
+    database: Database,
+    client: LabelStudioClient,
+    project_id: int,
+    observe: Callable[[int, int], None] = lambda done, of: None,
+) -> tuple[GoldReport, ProjectAnswers]:
+    """Judge everybody who has worked on a project; returns all answers too.
+
+    A trusted image is recognised by its bytes, in whatever task it is.
+
+    Args:
+        settings: Of this process.
+        database: Where gold is kept.
+        client: Of the project's Label Studio.
+        project_id: The project.
+        observe: Told how many tasks of how many have been read.
+
+    Raises:
+        SamBackendError: There is no gold, or Label Studio cannot be asked.
+    """
+    gold = {image.digest: image for image in Gold(database).images()}
+    if not gold:
+        raise InvalidInputError("there is no gold yet: `sam-backend gold add` takes some")
+    answers = read_answers(settings, client, project_id, gold.__contains__, observe)
+    report = GoldReport(
+        gold=len(gold),
+        annotators=standings(gold, answers.people),
+        models=standings(gold, answers.models),
+        unread=answers.unread,
+    )
+    return report, answers
+
+
+def standings(
+    gold: Mapping[str, GoldImage], answers: Sequence[Answer], processes: int = PROCESSES
+) -> tuple[Standing, ...]:
+    """Judge answers to trusted images; others are passed over.
+
+    Args:
+        gold: By digest.
+        answers: Of several to an image by one the last one counts. Who has made an image's truth is
+            not judged by it.
+        processes: At the most.
+    """
+    last = {
+        (one.who, one.image): one
+        for one in answers
+        if one.image in gold and one.who not in gold[one.image].makers
+    }
+    judged = list(last.values())
+    truths = [gold[one.image].labelled.masks for one in judged]
+    by_who: dict[str, list[ComparedImage]] = defaultdict(list)
+    for image in compare_images(truths, judged, processes):
+        by_who[image.answer.who].append(image)
+    found = [_standing(who, images) for who, images in sorted(by_who.items())]
+    return tuple(sorted(found, key=lambda one: -_rank(one.card)))
+
+
+def _standing(who: str, images: Sequence[ComparedImage]) -> Standing:
+    card = scorecard(who, images)
+    worst = sorted(images, key=_quality)
+    return Standing(
+        card, tuple(faults(card)), by_label(who, images), by_week(who, images), tuple(worst)
+    )
+
+
+def _rank(card: Scorecard) -> float:
+    value = card.value(QUALITY)
+    return -1.0 if value is None else value
+
+
+def _quality(image: ComparedImage) -> float:
+    objects = image.objects
+    return sum(one.iou for one in objects) / len(objects) if objects else 1.0

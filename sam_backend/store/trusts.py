@@ -1,0 +1,43 @@
+"""How far model versions are trusted, as it was established; the newest counts, none is lost."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from sam_backend.store.database import Database
+from sam_backend.store.tables import TRUSTS
+
+
+class Trusts:
+    """Documents by model version. Safe for any number of threads and processes."""
+
+    def __init__(self, database: Database) -> None:
+        """Takes where they are kept."""
+        self._database = database
+
+    def put(self, model_version: str, document: Mapping[str, Any], at: datetime) -> None:
+        """Keep one; it counts from now on."""
+        with self._database.writing() as connection:
+            connection.execute(
+                TRUSTS.insert().values(model_version=model_version, document=document, at=at)
+            )
+
+    def newest(self, model_version: str) -> dict[str, Any] | None:
+        """What counts of a model version; None: nothing is known of it."""
+        query = (
+            select(TRUSTS.c.document)
+            .where(TRUSTS.c.model_version == model_version)
+            .order_by(TRUSTS.c.id.desc())
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            found: dict[str, Any] | None = connection.execute(query).scalar_one_or_none()
+        return found
+
+    def versions(self) -> list[str]:
+        """All model versions of which something is known, the latest told first."""
+        query = select(TRUSTS.c.model_version).order_by(TRUSTS.c.id.desc())
+        with self._database.reading() as connection:
+            return list(dict.fromkeys(connection.execute(query).scalars()))
