@@ -40,6 +40,7 @@ def check(
 
     Prints the fix for what fails; exit code 1 if anything does.
     """
+    from sam_backend.engine.model_choice import ModelChoice
     from sam_backend.engine.semi_automatic.choices import describe_prefilling
     from sam_backend.labelstudio.checks import Backend, Checkup
     from sam_backend.labelstudio.hosts import LabelStudioHost
@@ -63,7 +64,11 @@ def check(
         max_pixels=settings.max_image_megapixels * 1_000_000,
         connect=connect,
         prefilling=lambda config, extra: describe_prefilling(
-            settings, open_store(settings).to_serve(settings.model).card, project, config, extra
+            settings,
+            ModelChoice(settings, open_store(settings)).checkpoint(),
+            project,
+            config,
+            extra,
         ),
     )
     findings: list[Finding] = []

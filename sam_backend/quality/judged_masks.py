@@ -1,14 +1,11 @@
 """Masks of a model whose worth people have shown: what calibration learns from."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 
-from sam_backend.quality.proven_thresholds import ScoredMasks
 from sam_backend.sam.automatic.records import MaskRecord
 
 GOOD_IOU = 0.9
@@ -74,15 +71,3 @@ class JudgedMask:
     def is_good(self) -> bool:
         """It needed no correction."""
         return self.iou >= GOOD_IOU
-
-
-def scored(judged: Iterable[JudgedMask], scores: npt.NDArray[np.float64]) -> ScoredMasks:
-    """Judged masks with their scores, in one order, for `proven_thresholds`."""
-    told = list(judged)
-    _, images = np.unique([one.image for one in told], return_inverse=True)
-    return ScoredMasks(
-        scores=scores,
-        is_good=np.array([one.is_good for one in told], np.bool_),
-        images=images.astype(np.int64),
-        weights=np.array([one.weight for one in told], np.float64),
-    )

@@ -55,6 +55,28 @@ class Proposals:
             body = connection.execute(query).scalar_one_or_none()
         return None if body is None else [record for record, _ in unpack(body)]
 
+    def of_image(self, image: str, model_version: str) -> list[MaskRecord]:
+        """What any proposer has found in an image, the oldest finding only of equal masks.
+
+        Args:
+            image: sha256 of the file's bytes, hex.
+            model_version: Of the segmenter.
+        """
+        table = PROPOSALS.c
+        query = (
+            select(table.masks)
+            .where(and_(table.image == image, table.model_version == model_version))
+            .order_by(table.at, table.proposer)
+        )
+        with self._database.reading() as connection:
+            bodies = list(connection.execute(query).scalars())
+        found = {
+            record.rle.counts.tobytes(): record
+            for body in reversed(bodies)
+            for record, _ in unpack(body)
+        }
+        return list(found.values())
+
     def put(self, key: ProposalKey, masks: Sequence[MaskRecord]) -> None:
         """Keep them; what is there already stays."""
         with self._database.writing() as connection:

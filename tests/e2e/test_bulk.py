@@ -19,6 +19,7 @@ from sam_backend.datasets.image_files import digest_of
 from sam_backend.engine.bulk.run_folder import BulkRun, read_run
 from sam_backend.engine.bulk.sources import ImageReader, list_images, name_of
 from sam_backend.engine.bulk.tasks import surest
+from sam_backend.engine.semi_automatic.triage import Judged, Outcome, predicted_confidence
 from sam_backend.errors import ImageFetchError
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.drawn_masks import drawn_masks
@@ -140,8 +141,12 @@ def test_import_as_annotations_of_another_tag(
         assert not task["predictions"]
         assert {region["type"] for region in annotation["result"]} == {"bitmasklabels"}
         drawn = [one.mask.rle for one in drawn_masks(annotation["result"], None, Counter())]
-        kept = surest(images[task["data"]["sam_digest"]].masks, 3)
-        assert [one.counts.tolist() for one in drawn] == [mask.rle.counts.tolist() for mask in kept]
+        judged = [
+            Judged(mask, predicted_confidence(mask), Outcome.ACCEPT)
+            for mask in images[task["data"]["sam_digest"]].masks
+        ]
+        kept = [one.record.rle.counts.tolist() for one in surest(judged, 3)]
+        assert [one.counts.tolist() for one in drawn] == kept
     refused = command(
         tmp_path, *options[:4], "--output", "polygon", "--upload", settings=settings_of(studio)
     )

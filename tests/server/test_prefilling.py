@@ -94,6 +94,8 @@ def test_every_task_gets_its_answer_in_order(
         assert any("cannot be read as an image" in reason for reason in told)
         assert any("/missing.png" in reason for reason in told)
 
+        # what was answered is written down right after
+        eventually(lambda: len(Prefills(database).states(studio.url, 1, [1, 2, 3, 4])) == 4)
         rows = Prefills(database).states(studio.url, 1, [1, 2, 3, 4])
         assert [rows[task].state for task in (1, 2, 3, 4)] == ["done", "done", "failed", "done"]
         assert "cannot be read" in str(rows[2].reason)

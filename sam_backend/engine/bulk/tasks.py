@@ -1,15 +1,22 @@
 """Images of a bulk run as Label Studio's tasks, with their masks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sam_backend.engine.semi_automatic.regions import RegionWriter
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
-from sam_backend.engine.semi_automatic.triage import Judged, Outcome, predicted_confidence
+from sam_backend.engine.semi_automatic.triage import (
+    Bar,
+    Judged,
+    Outcome,
+    confidence_of,
+    proven_triage,
+)
 from sam_backend.errors import InvalidInputError, LabelConfigError
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.regions import Region
+from sam_backend.quality.trust import Trust
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.store.shards import ImageMasks
 
@@ -17,6 +24,8 @@ RUN, DIGEST, MASKS = "sam_run", "sam_digest", "sam_masks"
 """Fields of a task's data: run and digest are the key that keeps a task from being made twice."""
 
 MAX_MASKS = 100
+
+_NO_BAR = Bar(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +38,27 @@ class TaskOptions:
             4940).
         output: The kind of tag that shows them; see `PrefillSettings.output`.
         label: Of every mask; None: the first label of that tag.
+        trust: What is known of the masks' model version: its probabilities are their scores; None:
+            the predicted IoU is.
+        proven: Only masks that are accepted by proof, and
+        audit_share: of the others so many, drawn at random, so that the proof can be renewed.
+
+    Raises:
+        InvalidInputError: A value is out of its range, or nothing is proven.
     """
 
     as_: str = "predictions"
     max_masks: int = MAX_MASKS
     output: str = "auto"
     label: str | None = None
+    trust: Trust | None = None
+    proven: bool = False
+    audit_share: float = 0.02
 
     def __post_init__(self) -> None:
+        if self.proven and (self.trust is None or self.trust.accept is None):
+            told = "nothing is known of this model version: `sam-backend quality calibrate`"
+            raise InvalidInputError(told if self.trust is None else self.trust.explain_accept())
         if self.as_ not in ("predictions", "annotations"):
             raise InvalidInputError(f"masks become predictions or annotations, not {self.as_!r}")
         if self.max_masks < 1:
@@ -105,17 +127,31 @@ class TaskWriter:
 
     def _shown(self, image: ImageMasks) -> list[Judged]:
         return [
-            Judged(mask, predicted_confidence(mask), Outcome.ACCEPT)
-            for mask in surest(image.masks, self._options.max_masks)
+            replace(one, outcome=Outcome.ACCEPT)
+            for one in surest(self._judged(image.masks), self._options.max_masks)
         ]
+
+    def _judged(self, masks: Sequence[MaskRecord]) -> list[Judged]:
+        """The masks that may be shown, as sure as they are."""
+        told = self._options
+        if not told.proven or told.trust is None:
+            confidence = confidence_of(told.trust)
+            return [Judged(mask, confidence(mask), Outcome.ACCEPT) for mask in masks]
+        # nobody looks at what is not accepted: there is nothing between
+        strict = replace(told.trust, discard=told.trust.accept)
+        judged = proven_triage(masks, strict, _NO_BAR, told.audit_share)
+        return [one for one in judged if one.outcome is not Outcome.DISCARD]
 
     def _regions(self, shown: Sequence[Judged]) -> list[Region]:
         return self._writer.masks(shown)[0]
 
 
-def surest(masks: Sequence[MaskRecord], limit: int) -> list[MaskRecord]:
-    """The masks with the highest predicted IoU, in their order."""
+def surest(masks: Sequence[Judged], limit: int) -> list[Judged]:
+    """The masks with the highest confidence, in their order; of equal ones, predicted IoU."""
     if len(masks) <= limit:
         return list(masks)
-    ranked = sorted(range(len(masks)), key=lambda index: -masks[index].predicted_iou)
+    ranked = sorted(
+        range(len(masks)),
+        key=lambda index: (-masks[index].confidence, -masks[index].record.predicted_iou),
+    )
     return [masks[index] for index in sorted(ranked[:limit])]

@@ -22,9 +22,12 @@ from sam_backend.engine.retraining.parts import Parts, divide
 from sam_backend.engine.retraining.verdict import GATE_NAME, SHEET_NAME, Steering, compare
 from sam_backend.engine.worker import IsStopped, Report, StoppedError
 from sam_backend.errors import ModelStoreError
+from sam_backend.quality.gate import MIN_IMAGES
 from sam_backend.sam.checkpoints import choose_device, load
 from sam_backend.settings import Settings
 from sam_backend.store.checkpoint_folders import VersionTakenError
+from sam_backend.store.database import open_database
+from sam_backend.store.gold import Gold
 from sam_backend.store.models import ModelEntry, ModelStore
 from sam_backend.training.loop import Ending
 from sam_backend.training.metrics import METRICS_NAME
@@ -130,7 +133,15 @@ class RetrainingRun:
         return pull_project(host, project, folder, self._settings, tell)
 
     def _gold(self) -> Dataset | None:
-        return None if self._order.gold is None else read_dataset(Path(self._order.gold))
+        """What the gate judges on: what was ordered, else our own gold; None: neither is there."""
+        if self._order.gold is not None:
+            return read_dataset(Path(self._order.gold))
+        database = open_database(self._settings)
+        try:
+            images = tuple(image.labelled for image in Gold(database).images())
+        finally:
+            database.close()
+        return Dataset("gold", images) if len(images) >= MIN_IMAGES else None
 
     def _train_and_judge(self, parent: ModelEntry, data: Dataset, parts: Parts) -> ModelEntry:
         trained = self._train(parent, parts)

@@ -99,7 +99,7 @@ class AskedPredictions:
         with self._champion.lease() as model:
             version = model.model_version
             prefiller = self._choice().task_prefiller(
-                model.checkpoint.card, asked.params, asked.project_id, asked.config
+                model.checkpoint, asked.params, asked.project_id, asked.config
             )
         futures = [self._begin(asked, task, prefiller, version) for task in asked.tasks]
         waiting = set(futures)

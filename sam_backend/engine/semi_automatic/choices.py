@@ -10,6 +10,8 @@ from sam_backend.engine.semi_automatic.proposers import Place, proposer_named
 from sam_backend.engine.semi_automatic.regions import RegionWriter
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.semi_automatic.task_prefill import TaskPrefiller
+from sam_backend.engine.served_model import Checkpoint
+from sam_backend.engine.trusting import trust_of
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
@@ -60,7 +62,11 @@ def params_of_project(client: LabelStudioClient, project_id: int) -> dict[str, A
 
 
 def describe_prefilling(
-    settings: Settings, card: ModelCard, project_id: int, config: LabelConfig, extra_params: object
+    settings: Settings,
+    checkpoint: Checkpoint,
+    project_id: int,
+    config: LabelConfig,
+    extra_params: object,
 ) -> str:
     """How a project's tasks are prefilled, in one sentence.
 
@@ -69,8 +75,8 @@ def describe_prefilling(
     """
     choice = PrefillChoice(settings)
     params = prefill_params(extra_params)
-    choice.task_prefiller(card, params, project_id, config)
-    told = choice.prefill_settings(card, params)
+    choice.task_prefiller(checkpoint, params, project_id, config)
+    told = choice.prefill_settings(checkpoint.card, params)
     shown = " and ".join(
         repr(RegionWriter(config, image, told).output.name) for image in config.images
     )
@@ -85,7 +91,7 @@ class PrefillChoice:
 
     Args:
         settings: Of this process: `prefill` holds for every project that says nothing else.
-        database: Keeps proposals; None: nothing is kept.
+        database: Keeps proposals, and what is known of models; None: nothing is kept or known.
         resolver: Fetches images; made of the settings without.
     """
 
@@ -96,7 +102,7 @@ class PrefillChoice:
         resolver: ImageResolver | None = None,
     ) -> None:
         self._settings = settings
-        self._proposals = None if database is None else Proposals(database)
+        self._database = database
         self._resolver = resolver or image_resolver(settings)
 
     def prefill_settings(self, card: ModelCard, params: Mapping[str, Any]) -> PrefillSettings:
@@ -107,26 +113,35 @@ class PrefillChoice:
         """
         return PrefillSettings.of(card, self._settings.prefill, params)
 
-    def prefiller(self, card: ModelCard, params: Mapping[str, Any], project_id: int) -> Prefiller:
+    def prefiller(
+        self, checkpoint: Checkpoint, params: Mapping[str, Any], project_id: int
+    ) -> Prefiller:
         """Chooses masks for images of a project.
 
         Raises:
             InvalidInputError: A setting is unknown or wrong, or the project has no detector.
         """
-        told = self.prefill_settings(card, params)
-        place = Place(card, self._settings.data_dir, project_id)
+        told = self.prefill_settings(checkpoint.card, params)
+        place = Place(checkpoint.card, self._settings.data_dir, project_id)
         proposer = proposer_named(told.proposer, told.parameters, place)
-        return Prefiller(told, proposer, self._proposals)
+        if self._database is None:
+            return Prefiller(told, proposer)
+        trust = trust_of(self._database, checkpoint.model_version)
+        return Prefiller(told, proposer, Proposals(self._database), trust)
 
     def task_prefiller(
-        self, card: ModelCard, params: Mapping[str, Any], project_id: int, config: LabelConfig
+        self,
+        checkpoint: Checkpoint,
+        params: Mapping[str, Any],
+        project_id: int,
+        config: LabelConfig,
     ) -> TaskPrefiller:
         """Prefills tasks of a project.
 
         Raises:
             SamBackendError: A setting is unknown or wrong, or the config cannot show masks.
         """
-        prefiller = self.prefiller(card, params, project_id)
+        prefiller = self.prefiller(checkpoint, params, project_id)
         name = prefiller.settings.classifier
         return TaskPrefiller(
             prefiller,

@@ -37,7 +37,7 @@ def ledger_row(
     for image, judgement in prefilled.judgements.items():
         counts.update(judgement.counts())
         masks += [
-            (one.record, {"image": image, "end": end, "confidence": one.confidence})
+            (one.record, {"image": image, "end": end, "confidence": one.confidence} | _drawn(one))
             for one, end in _ends(judgement)
         ]
     return PrefillRow(
@@ -54,6 +54,13 @@ def ledger_row(
         masks=pack(masks),
         at=datetime.now(UTC),
     )
+
+
+def _drawn(one: Judged) -> dict[str, Any]:
+    """Of a mask that chance has drawn: what it would have been, and how likely it was drawn."""
+    if one.drawn_for is None:
+        return {}
+    return {"drawn_for": one.drawn_for.value, "shown_share": one.shown_share}
 
 
 def _ends(judgement: Judgement) -> Iterator[tuple[Judged, str]]:

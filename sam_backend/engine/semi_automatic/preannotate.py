@@ -17,11 +17,10 @@ from sam_backend.engine.semi_automatic.ledger import ledger_row
 from sam_backend.engine.semi_automatic.recording import Told, tell
 from sam_backend.engine.semi_automatic.task_prefill import Prefilled, TaskPrefiller
 from sam_backend.engine.semi_automatic.task_reading import ReadTask, TaskReader
-from sam_backend.engine.served_model import ServedModel
+from sam_backend.engine.served_model import Checkpoint, ServedModel
 from sam_backend.engine.timing import StageClock
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.predictions import delete_prediction, import_predictions
-from sam_backend.store.cards import ModelCard
 from sam_backend.store.prefills import PrefillRow, Prefills
 
 BATCH = 20
@@ -144,7 +143,7 @@ class Preannotation:
         client: LabelStudioClient,
         project_id: int,
         champion: Champion,
-        choice: Callable[[ModelCard], TaskPrefiller],
+        choice: Callable[[Checkpoint], TaskPrefiller],
         prefills: Prefills,
         observe: Callable[[Progress], None] = lambda progress: None,
         is_stopped: Callable[[], bool] = lambda: False,
@@ -171,7 +170,7 @@ class Preannotation:
         with self._champion.lease() as model:
             model.segmenter()
             start_s, before_s = time.monotonic(), self._champion.device.spent_s
-            prefiller = self._choice(model.checkpoint.card)
+            prefiller = self._choice(model.checkpoint)
             todo = self._todo(numbers, prefiller.fingerprint, model.model_version, summary)
             with (
                 ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="prefill") as pool,

@@ -11,9 +11,17 @@ from sam_backend.engine.semi_automatic.nesting import apply_rule
 from sam_backend.engine.semi_automatic.proposers.base import Proposer, Subject
 from sam_backend.engine.semi_automatic.repeats import Repeat, split_repeats
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
-from sam_backend.engine.semi_automatic.triage import Bar, Judged, Outcome, triage
+from sam_backend.engine.semi_automatic.triage import (
+    Bar,
+    Judged,
+    Outcome,
+    confidence_of,
+    proven_triage,
+    triage,
+)
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.masks.rle import RLE
+from sam_backend.quality.trust import Trust
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.store.proposals import ProposalKey, Proposals
 
@@ -66,19 +74,27 @@ class Prefiller:
         settings: What is believed and shown.
         proposer: Where masks come from; the one that the settings name.
         proposals: Keeps what was proposed for an image; None: nothing is kept.
+        trust: What is known of the model version; None: nothing.
     """
 
     def __init__(
-        self, settings: PrefillSettings, proposer: Proposer, proposals: Proposals | None = None
+        self,
+        settings: PrefillSettings,
+        proposer: Proposer,
+        proposals: Proposals | None = None,
+        trust: Trust | None = None,
     ) -> None:
         self.settings = settings
         self._proposer = proposer
         self._proposals = proposals
+        self._trust = trust
 
     @property
     def fingerprint(self) -> str:
-        """Tells apart what shapes the predictions but for the model: settings and proposer."""
+        """Tells apart what shapes the predictions but for the model: settings, proposer, trust."""
         told = f"{self.settings.fingerprint} {self._proposer.fingerprint}"
+        if self._trust is not None:
+            told += f" {self._trust.fitted_at.isoformat()}"
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def propose(self, model: ServedModel, subject: Subject) -> list[MaskRecord]:
@@ -114,11 +130,12 @@ class Prefiller:
     ) -> Judgement:
         """The part of `judge` that needs no model; `size` is the image's (height, width)."""
         told = self.settings
-        judged = triage(
-            proposed,
-            accept=Bar(told.accept_predicted_iou, told.accept_stability),
-            review=Bar(told.review_predicted_iou, told.review_stability),
-        )
+        review = Bar(told.review_predicted_iou, told.review_stability)
+        if told.triage == "proven":
+            judged = proven_triage(proposed, self._trust, review, told.audit_share)
+        else:
+            accept = Bar(told.accept_predicted_iou, told.accept_stability)
+            judged = triage(proposed, accept, review, confidence_of(self._trust))
         discarded = [one for one in judged if one.outcome is Outcome.DISCARD]
         candidates = [one for one in judged if one.outcome is not Outcome.DISCARD]
         single, duplicates = split_duplicates(candidates, told.duplicate_iou)

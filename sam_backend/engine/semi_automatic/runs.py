@@ -70,7 +70,7 @@ def preannotate_project(
                 client,
                 project_id,
                 champion,
-                lambda card: choice.task_prefiller(card, told, project_id, config),
+                lambda one: choice.task_prefiller(one, told, project_id, config),
                 Prefills(database),
                 observe,
                 is_stopped,

@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from sam_backend.engine.semi_automatic.nesting import Nesting
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.tags import OUTPUT_KINDS
 from sam_backend.store.cards import ModelCard
+
+Triage = Literal["bars", "proven"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,11 @@ class PrefillSettings:
         review_predicted_iou: Less confident ones of at least this predicted IoU and
         review_stability: of at least this stability are shown with their lower score; the rest is
             kept in our store only.
+        triage: What decides: `bars`, or what is `proven` of the model version
+            (`sam-backend quality calibrate`); the scores are calibrated either way, once they can
+            be.
+        audit_share: Of the masks that are accepted or discarded by proof, so many are shown for
+            review whatever their score, drawn at random.
         nesting: Of an object and its parts: `whole` objects, `parts`, or `both`.
         duplicate_iou: Of proposals with at least this IoU only the surest stays.
         repeat_iou: A proposal is no news from this IoU with what a person has drawn.
@@ -51,6 +58,8 @@ class PrefillSettings:
     accept_stability: float = 0.95
     review_predicted_iou: float = 0.8
     review_stability: float = 0.9
+    triage: Triage = "bars"
+    audit_share: float = 0.02
     nesting: Nesting = "both"
     duplicate_iou: float = 0.7
     repeat_iou: float = 0.5
@@ -76,6 +85,7 @@ class PrefillSettings:
                 )
         for name, known in (
             ("nesting", get_args(Nesting)),
+            ("triage", get_args(Triage)),
             ("output", ("auto", *OUTPUT_KINDS)),
         ):
             if getattr(self, name) not in known:
@@ -129,6 +139,7 @@ _SHARES = (
     "accept_stability",
     "review_predicted_iou",
     "review_stability",
+    "audit_share",
     "duplicate_iou",
     "repeat_iou",
     "repeat_containment",

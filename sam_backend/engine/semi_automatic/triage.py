@@ -1,9 +1,12 @@
 """Accept, review or discard: what is believed of the masks that a model proposes."""
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sam_backend.quality.judged_masks import Traits
+from sam_backend.quality.trust import Trust
 from sam_backend.sam.automatic.records import MaskRecord
 
 
@@ -43,11 +46,16 @@ class Judged:
         record: The mask.
         confidence: 0 to 1; the region's score in Label Studio.
         outcome: What becomes of it.
+        drawn_for: It would be accepted or discarded, but people shall look at it, for chance has
+            drawn it; None for others.
+        shown_share: Probability with which chance draws such a mask; 1 for others.
     """
 
     record: MaskRecord
     confidence: float
     outcome: Outcome
+    drawn_for: Outcome | None = None
+    shown_share: float = 1.0
 
 
 Confidence = Callable[[MaskRecord], float]
@@ -82,3 +90,54 @@ def _outcome(record: MaskRecord, accept: Bar, review: Bar) -> Outcome:
     if accept.admits(record):
         return Outcome.ACCEPT
     return Outcome.REVIEW if review.admits(record) else Outcome.DISCARD
+
+
+def confidence_of(trust: Trust | None) -> Confidence:
+    """The calibrated probability that a mask needs no correction; else the predicted IoU."""
+    if trust is None:
+        return predicted_confidence
+    calibration = trust.calibration
+    return lambda record: calibration(Traits.of(record))
+
+
+def proven_triage(
+    records: Iterable[MaskRecord], trust: Trust | None, review: Bar, audit_share: float
+) -> list[Judged]:
+    """Judge each mask by what is proven, in the given order.
+
+    What cannot be proven is not done: without an accept threshold nothing is accepted, and without
+    a discard threshold the bar for review decides. A random part of what is accepted or discarded
+    goes to people nevertheless, so that the proof can be renewed.
+
+    Args:
+        records: The masks.
+        trust: Of their model version; None: nothing is proven.
+        review: What masks must reach while no discard threshold is proven.
+        audit_share: Of the accepted and of the discarded masks that go to people.
+    """
+    confidence = confidence_of(trust)
+    found = []
+    for record in records:
+        sure = confidence(record)
+        outcome = _proven_outcome(record, sure, trust, review)
+        if outcome is not Outcome.REVIEW and _is_drawn(record, audit_share):
+            # an accepted mask is shown anyhow, so that it stands for itself only
+            share = audit_share if outcome is Outcome.DISCARD else 1.0
+            found.append(Judged(record, sure, Outcome.REVIEW, outcome, share))
+        else:
+            found.append(Judged(record, sure, outcome))
+    return found
+
+
+def _proven_outcome(record: MaskRecord, sure: float, trust: Trust | None, review: Bar) -> Outcome:
+    if trust is not None and trust.accept is not None and sure >= trust.accept:
+        return Outcome.ACCEPT
+    if trust is not None and trust.discard is not None:
+        return Outcome.DISCARD if sure < trust.discard else Outcome.REVIEW
+    return Outcome.REVIEW if review.admits(record) else Outcome.DISCARD
+
+
+def _is_drawn(record: MaskRecord, share: float) -> bool:
+    """By a lot that is the same whenever one looks: a mask's own digest."""
+    told = f"{record.image_digest} {record.rle.size}".encode() + record.rle.counts.tobytes()
+    return int.from_bytes(hashlib.sha256(told).digest()[:8], "big") < share * 2**64

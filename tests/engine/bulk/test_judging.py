@@ -1,5 +1,6 @@
 """Verdicts on lots from what was submitted: weights, strata, what would settle it; the page."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def report(
         Reviewed(
             image,
             correction(image.digest, [SQUARE], [SQUARE] if image.stratum == "a" else []),
+            datetime(2026, 1, 2, tzinfo=UTC),
         )
         for image in reversed(images)
     ]

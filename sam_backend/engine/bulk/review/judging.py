@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,17 @@ PAPER = {"pairs above 0.90 IoU": 0.94, "pairs above 0.75 IoU": 0.97}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reviewed:
-    """A sampled image that a person has submitted."""
+    """A sampled image that a person has submitted.
+
+    Attributes:
+        sampled: How it was drawn.
+        correction: What the person changed.
+        at: When it was submitted.
+    """
 
     sampled: SampledImage
     correction: Correction
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +172,7 @@ def judge(
         except InvalidInputError:
             unread["masks of different sizes"] += 1
             continue
-        reviewed[digest] = Reviewed(by_digest[digest], found)
+        reviewed[digest] = Reviewed(by_digest[digest], found, last.updated_at)
         observe(len(reviewed), len(by_digest))
     return report_of(sample, list(reviewed.values()), dict(unread))
 

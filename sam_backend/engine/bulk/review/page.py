@@ -1,12 +1,10 @@
 """The report of a lot as one HTML file: verdict, figures, strata, pictures of the worst pairs."""
 
-import base64
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from sam_backend.datasets.decoding import decode_image
@@ -17,18 +15,9 @@ from sam_backend.errors import ImageDecodeError, ImageFetchError, SourceError
 from sam_backend.masks.rle import RLE, decode
 from sam_backend.quality.bootstrap import Interval
 from sam_backend.quality.drawing import Picture, View
+from sam_backend.quality.pages import page, picture, table
 
 N_WORST, N_OF_AN_IMAGE = 12, 2
-
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; color: #222; }
-table { border-collapse: collapse; margin: 1rem 0; } th { text-align: left; }
-td, th { padding: .25rem .9rem .25rem 0; border-bottom: 1px solid #ddd; }
-.verdict { font-size: 1.5rem; padding: .6rem 1rem; border-radius: .4rem; color: #fff; }
-.accept { background: #2e7d32; } .reject { background: #b71c1c; } .continue { background: #8a6d00; }
-.failed { color: #b71c1c; font-weight: 600; }
-figure { display: inline-block; margin: 0 1rem 1rem 0; } figcaption { font-size: .8rem; }
-"""
 
 
 def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path) -> None:
@@ -43,12 +32,10 @@ def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path)
     told = report.as_json()
     kind = str(report.verdict).split()[0]
     parts = [
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>Lot {run.run_id}</title>",
-        f"<style>{_STYLE}</style><h1>Lot {run.run_id}</h1>",
         f"<p class='verdict {kind}'>{escape(str(report.verdict))}</p>",
         f"<p>{escape(_reason(report))}</p>",
         "<h2>Masks</h2>",
-        _table(
+        table(
             [("", "of this lot", "95 % interval", "paper")],
             [
                 (
@@ -60,7 +47,7 @@ def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path)
                 for name, found in report.shares.items()
             ],
         ),
-        _table(
+        table(
             [],
             [
                 (name, str(told[name]))
@@ -74,7 +61,7 @@ def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path)
         "<h2>The worst pairs</h2><p>Filled: as found. Outlined: as corrected.</p>",
         *_worst(report, run, reader),
     ]
-    file.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    file.write_text(page(f"Lot {run.run_id}", parts), encoding="utf-8")
 
 
 def _reason(report: LotReport) -> str:
@@ -104,7 +91,7 @@ def _strata(report: LotReport) -> str:
             )
         )
     head = ("stratum", "reviewed", "defective", "right masks, mean")
-    return _table([head], rows, is_html=True)
+    return table([head], rows, is_html=True)
 
 
 def _worst(report: LotReport, run: BulkRun, reader: ImageReader) -> list[str]:
@@ -126,9 +113,9 @@ def _worst(report: LotReport, run: BulkRun, reader: ImageReader) -> list[str]:
     for iou, digest, automatic, corrected in pairs:
         if digest not in pictures:
             pictures[digest] = _pixels(reader, uris[digest])
-        picture = pictures[digest]
-        if picture is not None:
-            found.append(_figure(picture, automatic, corrected, iou))
+        pixels = pictures[digest]
+        if pixels is not None:
+            found.append(_figure(pixels, automatic, corrected, iou))
     return found or ["<p>No mask was changed, or no image could be had.</p>"]
 
 
@@ -163,21 +150,7 @@ def _figure(image: Picture, automatic: RLE | None, corrected: RLE | None, iou: f
     else:
         caption = f"IoU {iou:.2f}"
     view = View.of(image, around)
-    tile = View(image, truth, view.where, view.scale).tile(caption, answer)
-    png = cv2.imencode(".png", tile[:, :, ::-1])[1].tobytes()
-    data = base64.b64encode(png).decode()
-    return f"<figure><img alt='{caption}' src='data:image/png;base64,{data}'></figure>"
-
-
-def _table(
-    heads: Sequence[tuple[str, ...]], rows: Sequence[tuple[str, ...]], is_html: bool = False
-) -> str:
-    lines = ["<table>"]
-    lines += [f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>" for head in heads]
-    for row in rows:
-        cells = "".join(f"<td>{cell if is_html else escape(cell)}</td>" for cell in row)
-        lines.append(f"<tr>{cells}</tr>")
-    return "\n".join([*lines, "</table>"])
+    return picture(View(image, truth, view.where, view.scale).tile(caption, answer), caption)
 
 
 def _percent(value: float | None) -> str:

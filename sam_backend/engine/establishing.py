@@ -1,0 +1,84 @@
+"""Trust in a model version, gathered from all that people have judged of its masks."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from sam_backend.engine.bulk.review.judging import judge
+from sam_backend.engine.bulk.review.samples import read_sample
+from sam_backend.engine.bulk.run_folder import BulkRun
+from sam_backend.engine.judged_masks import judged_gold, judged_prefills, judged_reviews
+from sam_backend.engine.project_dataset import host_of_project
+from sam_backend.errors import InvalidInputError
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.quality.establishing import establish
+from sam_backend.quality.judged_masks import JudgedMask
+from sam_backend.quality.trust import Asked, Trust
+from sam_backend.settings import Settings
+from sam_backend.store.database import Database
+from sam_backend.store.gold import Gold
+from sam_backend.store.prefills import Prefills
+from sam_backend.store.proposals import Proposals
+from sam_backend.store.trusts import Trusts
+
+_CALL_S = 60.0
+
+
+def gather_judged(
+    settings: Settings,
+    database: Database,
+    model_version: str,
+    projects: Sequence[int] = (),
+    runs: Sequence[BulkRun] = (),
+    with_gold: bool = True,
+    observe: Callable[[str, int], None] = lambda what, done: None,
+) -> list[JudgedMask]:
+    """All masks of a model version that people have judged.
+
+    Args:
+        settings: Of this process.
+        database: Knows what was proposed and prefilled, and what is gold.
+        model_version: Whose masks.
+        projects: Whose prefilled tasks people have submitted.
+        runs: Whose samples people have reviewed, the newest sample of each.
+        with_gold: Also what was proposed for trusted images.
+        observe: Told what is read, and how many tasks or images have been.
+
+    Raises:
+        SamBackendError: A run is of another model or has no sample, or Label Studio refuses a call.
+    """
+    found: list[JudgedMask] = []
+    for project in projects:
+        with LabelStudioClient(host_of_project(settings, project), _CALL_S) as client:
+            found += judged_prefills(
+                client,
+                project,
+                Prefills(database),
+                model_version,
+                lambda done, project=project: observe(f"project {project}", done),  # type: ignore[misc]
+            )
+    for run in runs:
+        if run.plan.model_version != model_version:
+            raise InvalidInputError(
+                f"{run.folder} holds masks of {run.plan.model_version}, not {model_version}"
+            )
+        sample = read_sample(run)
+        with LabelStudioClient(host_of_project(settings, sample.project_id), _CALL_S) as client:
+            report = judge(client, sample, lambda done, of: observe("review", done))
+        found += judged_reviews(run, report)
+    if with_gold:
+        gold = Gold(database).images()
+        found += judged_gold(gold, Proposals(database), model_version, datetime.now(UTC))
+    return found
+
+
+def establish_trust(
+    database: Database, model_version: str, judged: Sequence[JudgedMask], asked: Asked
+) -> Trust:
+    """Calibrate a model version and prove thresholds; they count from now on.
+
+    Raises:
+        InvalidInputError: The judged masks are too few.
+    """
+    trust = establish(model_version, judged, asked, datetime.now(UTC))
+    Trusts(database).put(model_version, trust.as_json(), trust.fitted_at)
+    return trust

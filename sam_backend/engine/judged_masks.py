@@ -1,0 +1,145 @@
+"""Masks of one model version that people have judged: in prefilled tasks, in reviews, on gold."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+import numpy as np
+
+from sam_backend.engine.bulk.review.judging import LotReport
+from sam_backend.engine.bulk.run_folder import BulkRun
+from sam_backend.labelstudio.annotations import AcceptedAnnotation, annotated_tasks
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.drawn_masks import drawn_masks
+from sam_backend.labelstudio.predictions import prediction
+from sam_backend.masks.overlap import iou_matrix
+from sam_backend.masks.rle import RLE
+from sam_backend.quality.corrections import correction
+from sam_backend.quality.judged_masks import JudgedMask, Traits
+from sam_backend.sam.automatic.records import MaskRecord
+from sam_backend.store.gold import GoldImage
+from sam_backend.store.prefills import Prefills
+from sam_backend.store.proposals import Proposals
+
+SHOWN = ("accept", "review")
+"""Ends of the ledger at which people see a mask."""
+
+
+def judged_prefills(
+    client: LabelStudioClient,
+    project_id: int,
+    prefills: Prefills,
+    model_version: str,
+    observe: Callable[[int], None] = lambda tasks: None,
+) -> Iterator[JudgedMask]:
+    """Masks that prefilled tasks have shown, against what people have submitted.
+
+    Only annotations count that were made from the prediction of this version. Of several on a task
+    the last one does.
+
+    Args:
+        client: Of the project's Label Studio.
+        project_id: The project.
+        prefills: The ledger.
+        model_version: Whose masks.
+        observe: Told how many tasks have been read.
+
+    Raises:
+        LabelStudioError: A call fails.
+    """
+    host = str(client.host.origin)
+    for number, task in enumerate(annotated_tasks(client, project_id), start=1):
+        last = max(task.annotations, key=lambda one: one.updated_at)
+        shown = prefills.masks(host, project_id, task.task_id)
+        if shown and _is_of(client, last, model_version):
+            by_image: dict[str, list[tuple[MaskRecord, float]]] = {}
+            for record, more in shown:
+                if more["end"] in SHOWN and record.model_version == model_version:
+                    weight = 1 / float(more.get("shown_share", 1.0))
+                    by_image.setdefault(str(more["image"]), []).append((record, weight))
+            for name, records in by_image.items():
+                yield from _against(records, _drawn(last, name), last.updated_at)
+        observe(number)
+
+
+def judged_reviews(run: BulkRun, report: LotReport) -> Iterator[JudgedMask]:
+    """Masks of a bulk run that a review has shown, against what people have submitted.
+
+    An image's weight is that of its probability to be drawn, on average 1.
+
+    Raises:
+        InvalidInputError: A shard is missing or damaged.
+    """
+    reviewed = {one.sampled.digest: one for one in report.reviewed}
+    if not reviewed:
+        return
+    mean = np.mean([1 / one.sampled.probability for one in reviewed.values()])
+    for image in run.images_of(reviewed.keys()):
+        one = reviewed[image.digest]
+        pairs = one.correction.pairs
+        ious = iou_matrix([mask.rle for mask in image.masks], [pair.automatic for pair in pairs])
+        for place, pair in enumerate(pairs):
+            record = image.masks[int(ious[:, place].argmax())]
+            yield JudgedMask(
+                image=image.digest,
+                traits=Traits.of(record),
+                iou=pair.iou,
+                weight=float(1 / one.sampled.probability / mean),
+                source="review",
+                at=one.at,
+            )
+
+
+def judged_gold(
+    gold: Sequence[GoldImage], proposals: Proposals, model_version: str, at: datetime
+) -> Iterator[JudgedMask]:
+    """Everything that was proposed for trusted images, shown or not, against their best match.
+
+    Args:
+        gold: Trusted images.
+        proposals: What the model has found in them.
+        model_version: Of the model.
+        at: The time.
+    """
+    for image in gold:
+        truth = [mask.rle for mask in image.labelled.masks]
+        records = [
+            record
+            for record in proposals.of_image(image.digest, model_version)
+            if record.rle.size == image.labelled.size
+        ]
+        best = iou_matrix([record.rle for record in records], truth).max(axis=1, initial=0.0)
+        for record, iou in zip(records, best, strict=True):
+            traits = Traits.of(record)
+            yield JudgedMask(image.digest, traits, float(iou), 1.0, "gold", at)
+
+
+def _is_of(client: LabelStudioClient, annotation: AcceptedAnnotation, model_version: str) -> bool:
+    if annotation.parent_prediction is None:
+        return False
+    found = prediction(client, annotation.parent_prediction)
+    return found is not None and found.get("model_version") == model_version
+
+
+def _drawn(annotation: AcceptedAnnotation, image_name: str) -> list[RLE]:
+    drawn = drawn_masks(annotation.result, annotation.annotator, Counter())
+    return [one.mask.rle for one in drawn if one.image_name == image_name]
+
+
+def _against(
+    records: Sequence[tuple[MaskRecord, float]], drawn: Sequence[RLE], at: datetime
+) -> Iterator[JudgedMask]:
+    first = records[0][0]
+    if first.image_digest is None:
+        return
+    drawn = [mask for mask in drawn if mask.size == first.rle.size]
+    found = correction(first.image_digest, [record.rle for record, _ in records], drawn)
+    for (record, weight), pair in zip(records, found.pairs, strict=True):
+        yield JudgedMask(
+            image=first.image_digest,
+            traits=Traits.of(record),
+            iou=pair.iou,
+            weight=weight,
+            source="prefill",
+            at=at,
+        )

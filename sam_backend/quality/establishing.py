@@ -1,0 +1,129 @@
+"""Establishing trust in a model version's masks, and seeing when it is out of date.
+
+Images are divided by their digest: a third teaches the calibration, the others prove thresholds on
+what it says, for who has learned from a mask is no witness of it.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from sam_backend.quality.bootstrap import weighted_ratio_interval
+from sam_backend.quality.calibration import traits_of
+from sam_backend.quality.fitting import fit, reliabilities
+from sam_backend.quality.judged_masks import JudgedMask
+from sam_backend.quality.proven_thresholds import (
+    ScoredMasks,
+    accept_threshold,
+    discard_threshold,
+    more_images_needed,
+)
+from sam_backend.quality.trust import Asked, Trust
+
+TEACHERS = 3
+"""Of so many images one teaches the calibration, the others are witnesses."""
+MAX_AGE = timedelta(days=90)
+MAX_DRIFT = 0.05
+"""Of the share of good masks from what was said, before a calibration is stale."""
+
+
+def establish(
+    model_version: str, judged: Sequence[JudgedMask], asked: Asked, now: datetime
+) -> Trust:
+    """Fit a calibration and prove thresholds.
+
+    Args:
+        model_version: Whose masks they are.
+        judged: They; drawn whatever their worth.
+        asked: What thresholds have to prove.
+        now: The time.
+
+    Raises:
+        InvalidInputError: They are too few, or what is asked is out of its range.
+    """
+    calibration = fit([one for one in judged if _teaches(one)])
+    before, after = reliabilities(judged)
+    witnesses = [one for one in judged if not _teaches(one)]
+    probabilities = calibration.of_many(traits_of(witnesses)) if witnesses else np.zeros(0)
+    known = _scored(witnesses, probabilities)
+    return Trust(
+        model_version=model_version,
+        fitted_at=now,
+        masks=len(judged),
+        images=len({one.image for one in judged}),
+        sources=dict(Counter(one.source for one in judged)),
+        calibration=calibration,
+        before=before,
+        after=after,
+        asked=asked,
+        accept=accept_threshold(known, asked.min_precision, asked.confidence),
+        discard=discard_threshold(known, asked.max_lost, asked.confidence),
+        more_images=_with_teachers(
+            more_images_needed(known, asked.min_precision, asked.confidence)
+        ),
+    )
+
+
+def stale_reasons(trust: Trust, judged: Sequence[JudgedMask], now: datetime) -> list[str]:
+    """Why a calibration should be made anew; none: it holds.
+
+    Args:
+        trust: In use.
+        judged: All masks of its model version that are known now.
+        now: The time.
+    """
+    reasons = []
+    age = now - trust.fitted_at
+    if age > MAX_AGE:
+        reasons.append(f"it is {age.days} days old")
+    if len(judged) >= 2 * trust.masks:
+        reasons.append(f"{len(judged)} masks are judged by now, and it rests on {trust.masks}")
+    later = [one for one in judged if one.at > trust.fitted_at]
+    drift = _drift(trust, later)
+    if drift is not None:
+        reasons.append(drift)
+    return reasons
+
+
+def _drift(trust: Trust, later: Sequence[JudgedMask]) -> str | None:
+    """How far masks judged since are better or worse than was said, where that is proven."""
+    if not later:
+        return None
+    said = trust.calibration.of_many(traits_of(later))
+    names, images = np.unique([one.image for one in later], return_inverse=True)
+    weights = np.array([one.weight for one in later])
+    gaps = np.array([one.is_good for one in later]) - said
+    parts, wholes = (
+        np.bincount(images, weights * column).astype(np.float64)
+        for column in (gaps, np.ones(len(said)))
+    )
+    found = weighted_ratio_interval(parts, wholes, np.ones(len(names)), ["all"] * len(names))
+    if found is None or (found.low <= MAX_DRIFT and found.high >= -MAX_DRIFT):
+        return None
+    return (
+        f"of {len(later)} masks judged since, the share that needs no correction differs by "
+        f"{found.value:+.2f} from what it says ({found.low:+.2f} to {found.high:+.2f})"
+    )
+
+
+def _teaches(one: JudgedMask) -> bool:
+    return int(one.image[-8:], 16) % TEACHERS == 0
+
+
+def _with_teachers(witnesses: int | None) -> int | None:
+    """Images of which so many are witnesses."""
+    return None if witnesses is None else -(-witnesses * TEACHERS // (TEACHERS - 1))
+
+
+def _scored(told: Sequence[JudgedMask], scores: npt.NDArray[np.float64]) -> ScoredMasks:
+    """Judged masks with their scores, in one order."""
+    _, images = np.unique([one.image for one in told], return_inverse=True)
+    return ScoredMasks(
+        scores=scores,
+        is_good=np.array([one.is_good for one in told], np.bool_),
+        images=images.astype(np.int64),
+        weights=np.array([one.weight for one in told], np.float64),
+    )
