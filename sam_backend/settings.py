@@ -111,6 +111,13 @@ class Settings(BaseSettings):
         description="Run queued jobs in a process of the server's own; off where "
         "`sam-backend worker` runs somewhere else on the same database.",
     )
+    gold_per_hundred: float = Field(
+        5.0,
+        gt=0,
+        le=100,
+        description="Copies of gold images that `sam-backend gold plant` puts among a hundred "
+        "tasks.",
+    )
     retrain_every: int | None = Field(
         None, ge=1, description="Retrain a project's model after so many new human masks."
     )

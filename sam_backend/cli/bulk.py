@@ -77,6 +77,13 @@ def import_(
     max_masks: MaxMasks = 100,
     output: Output = "auto",
     label: Label = None,
+    proven: Annotated[
+        bool,
+        typer.Option("--proven", help="Only masks above the proven accept threshold, and a slice."),
+    ] = False,
+    audit_share: Annotated[
+        float, typer.Option(help="With --proven: of the other masks so many, at random.")
+    ] = 0.02,
     upload: Upload = False,
     url_prefix: UrlPrefix = None,
     document_root: DocumentRoot = None,
@@ -100,14 +107,17 @@ def import_(
     from sam_backend.engine.bulk.run_folder import read_run
     from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
     from sam_backend.engine.project_dataset import host_of_project
+    from sam_backend.engine.trusting import trust_of
     from sam_backend.labelstudio.client import LabelStudioClient
     from sam_backend.labelstudio.config import LabelConfig
     from sam_backend.labelstudio.patience import Patience
+    from sam_backend.store.database import open_database
 
     if rate is not None and rate <= 0:
         raise InvalidInputError(f"--rate must be above 0, not {rate:g}")
     found = read_run(run)
-    options = TaskOptions(as_, max_masks, output, label)
+    trust = trust_of(open_database(settings), found.plan.model_version)
+    options = TaskOptions(as_, max_masks, output, label, trust, proven, audit_share)
     stopped = threading.Event()
     with (
         LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,

@@ -13,10 +13,12 @@ from sam_backend.cli import (
     demo,
     evaluate,
     generate,
+    gold,
     jobs,
     models,
     preannotate,
     prefill,
+    quality,
     review,
     serve,
     starter,
@@ -45,6 +47,8 @@ app.command("worker")(worker.worker)
 app.add_typer(models.app, name="models", help=models.HELP)
 app.add_typer(prefill.app, name="prefill", help=prefill.HELP)
 app.add_typer(review.app, name="review", help=review.HELP)
+app.add_typer(gold.app, name="gold", help=gold.HELP)
+app.add_typer(quality.app, name="quality", help=quality.HELP)
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, cancel.")
 app.add_typer(starter.app, name="starter", help=starter.HELP)
 

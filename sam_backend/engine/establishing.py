@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from sam_backend.engine.bulk.review.judged_reviews import judged_reviews
 from sam_backend.engine.bulk.review.judging import judge
 from sam_backend.engine.bulk.review.samples import read_sample
 from sam_backend.engine.bulk.run_folder import BulkRun
-from sam_backend.engine.judged_masks import judged_gold, judged_prefills, judged_reviews
+from sam_backend.engine.judged_masks import judged_gold, judged_prefills
 from sam_backend.engine.project_dataset import host_of_project
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.client import LabelStudioClient

@@ -1,13 +1,9 @@
-"""Masks of one model version that people have judged: in prefilled tasks, in reviews, on gold."""
+"""Masks of one model version that people have judged: in prefilled tasks, and on gold."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-import numpy as np
-
-from sam_backend.engine.bulk.review.judging import LotReport
-from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.labelstudio.annotations import AcceptedAnnotation, annotated_tasks
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.drawn_masks import drawn_masks
@@ -60,34 +56,6 @@ def judged_prefills(
             for name, records in by_image.items():
                 yield from _against(records, _drawn(last, name), last.updated_at)
         observe(number)
-
-
-def judged_reviews(run: BulkRun, report: LotReport) -> Iterator[JudgedMask]:
-    """Masks of a bulk run that a review has shown, against what people have submitted.
-
-    An image's weight is that of its probability to be drawn, on average 1.
-
-    Raises:
-        InvalidInputError: A shard is missing or damaged.
-    """
-    reviewed = {one.sampled.digest: one for one in report.reviewed}
-    if not reviewed:
-        return
-    mean = np.mean([1 / one.sampled.probability for one in reviewed.values()])
-    for image in run.images_of(reviewed.keys()):
-        one = reviewed[image.digest]
-        pairs = one.correction.pairs
-        ious = iou_matrix([mask.rle for mask in image.masks], [pair.automatic for pair in pairs])
-        for place, pair in enumerate(pairs):
-            record = image.masks[int(ious[:, place].argmax())]
-            yield JudgedMask(
-                image=image.digest,
-                traits=Traits.of(record),
-                iou=pair.iou,
-                weight=float(1 / one.sampled.probability / mean),
-                source="review",
-                at=one.at,
-            )
 
 
 def judged_gold(

@@ -26,6 +26,29 @@ PAPER = {"pairs above 0.90 IoU": 0.94, "pairs above 0.75 IoU": 0.97}
 """arXiv 2304.02643, section 5: of 500 sampled images with some 50,000 masks."""
 
 
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """Calibrated confidence beside what people found.
+
+    Attributes:
+        masks: That were reviewed.
+        said: Share of them that would need no correction, as it was said.
+        came_true: As it was.
+        accepted: Masks above the proven accept threshold; None: nothing is proven.
+        accepted_good: Of these, those that needed no correction.
+    """
+
+    masks: int
+    said: float
+    came_true: float
+    accepted: int | None
+    accepted_good: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Reviewed:
     """A sampled image that a person has submitted.
@@ -55,6 +78,7 @@ class LotReport:
         defect_estimate: Share of defective images of the lot.
         defect_high: Its upper bound.
         verdict: On the lot.
+        foretold: What calibrated confidence had said of the masks; None: there is no calibration.
     """
 
     sample: Sample
@@ -66,6 +90,7 @@ class LotReport:
     defect_estimate: float | None
     defect_high: float
     verdict: Verdict
+    foretold: Foretold | None = None
 
     @property
     def more_clean_images(self) -> int:
@@ -126,6 +151,7 @@ class LotReport:
             },
             "paper": PAPER,
             "strata": self.strata(),
+            "foretold": None if self.foretold is None else self.foretold.as_json(),
             "unread": self.unread,
             "images": [
                 {

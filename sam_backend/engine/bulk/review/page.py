@@ -56,6 +56,7 @@ def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path)
             + [(name, str(told[name])) for name in ("masks shown", "changed", "deleted", "added")]
             + [(f"not compared: {reason}", str(n)) for reason, n in report.unread.items()],
         ),
+        *_foretold(report),
         "<h2>Strata</h2>",
         _strata(report),
         "<h2>The worst pairs</h2><p>Filled: as found. Outlined: as corrected.</p>",
@@ -76,6 +77,22 @@ def _reason(report: LotReport) -> str:
     if report.more_clean_images:
         told += f" {report.more_clean_images} further images without a defect would settle it."
     return told
+
+
+def _foretold(report: LotReport) -> list[str]:
+    told = report.foretold
+    if told is None:
+        return []
+    text = (
+        f"Calibrated confidence said that {told.said:.1%} of these masks would need no correction; "
+        f"{told.came_true:.1%} needed none."
+    )
+    if told.accepted is not None:
+        text += (
+            f" Of {told.accepted} masks above the proven accept threshold, {told.accepted_good} "
+            "needed none."
+        )
+    return [f"<p>{text}</p>"]
 
 
 def _strata(report: LotReport) -> str:

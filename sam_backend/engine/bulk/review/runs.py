@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sam_backend.engine.bulk.addresses import Addresses
 from sam_backend.engine.bulk.importing import BulkImport, ImportSummary
+from sam_backend.engine.bulk.review.foretelling import foretold
 from sam_backend.engine.bulk.review.judging import LotReport, judge
 from sam_backend.engine.bulk.review.page import write_page
 from sam_backend.engine.bulk.review.samples import (
@@ -21,6 +22,7 @@ from sam_backend.engine.bulk.review.sampling import draw, lot_images
 from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.engine.bulk.sources import ImageReader
 from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
+from sam_backend.engine.trusting import trust_of
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
@@ -170,6 +172,9 @@ def report_lot(
         )
     report = judge(client, sample, observe)
     folder = folder_of(run, sample)
+    trust = trust_of(database, run.plan.model_version)
+    if trust is not None:
+        report = replace(report, foretold=foretold(run, report, trust))
     (folder / REPORT_JSON).write_text(json.dumps(report.as_json(), indent=1) + "\n")
     write_page(report, run, ImageReader(settings, run.manifest.root), folder / REPORT_HTML)
     if report.verdict is not Verdict.CONTINUE:

@@ -1,0 +1,255 @@
+"""`sam-backend gold`: images whose masks are trusted, and who stands the test of them."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sam_backend.cli.launching import log_to_stderr
+from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.tables import echo_figures, echo_table
+from sam_backend.errors import InvalidInputError
+from sam_backend.settings import Settings
+
+HELP = "Gold: images whose masks are trusted."
+
+app = typer.Typer(help=HELP, no_args_is_help=True)
+
+Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Digest = Annotated[str, typer.Argument(help="The image's digest, or the beginning of it.")]
+Reason = Annotated[str, typer.Option(help="Why; it is kept.")]
+
+
+@app.callback()
+def gold() -> None:
+    """Gold: images whose masks are trusted."""
+
+
+@app.command()
+def add(
+    project: Annotated[
+        int | None, typer.Option(help="Project whose annotations marked as ground truth count.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Data set instead: COCO, SA-1B or a manifest.")
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the data set's images.")] = None,
+    consensus: Annotated[
+        int | None,
+        typer.Option(help="Trust what the majority of at least so many people has drawn."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trust images: what is marked as ground truth, a data set, or what several people agree on."""
+    if (project is None) == (data is None):
+        raise InvalidInputError("gold comes from --project or from --data: name one")
+    settings = Settings()
+    log_to_stderr(settings)
+    from sam_backend.datasets.reading import read_dataset
+    from sam_backend.engine.gold.adding import add_gold
+    from sam_backend.engine.project_dataset import host_of_project, pull_project
+    from sam_backend.store.database import open_database
+
+    with progress_bar() as show:
+        if project is not None:
+            dataset = pull_project(
+                host_of_project(settings, project),
+                project,
+                settings.data_dir / "projects" / str(project),
+                settings,
+                lambda p: show({"stage": "reading", "done": p.tasks, "of": p.of_tasks}),
+                only_gold=consensus is None,
+            )
+            source = f"project {project}"
+        else:
+            dataset = read_dataset(Path(str(data)), images)
+            source = dataset.name
+        if consensus is not None:
+            source += f", consensus of {consensus} or more people"
+        told = add_gold(
+            settings, open_database(settings), dataset, source, consensus, project is not None
+        ).as_json()
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+        return
+    disagreement = told.pop("disagreement")
+    echo_figures(told)
+    worst = sorted(disagreement.items(), key=lambda one: -one[1])[:5]
+    for name, value in worst:
+        if value > 0:
+            typer.echo(f"disagreement {value:.2f}: {name}", err=True)
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """All trusted images."""
+    settings = Settings()
+    from sam_backend.store.database import open_database
+    from sam_backend.store.gold import Gold
+
+    images = Gold(open_database(settings)).images(with_excluded=True)
+    told: list[dict[str, Any]] = [
+        {
+            "image": one.digest,
+            "name": one.labelled.name,
+            "masks": len(one.labelled.masks),
+            "source": one.source,
+            "excluded": one.excluded,
+        }
+        for one in images
+    ]
+    if as_json:
+        typer.echo(json.dumps(told, indent=2))
+        return
+    rows = [
+        (one["image"][:12], one["name"], str(one["masks"]), one["source"], one["excluded"] or "")
+        for one in told
+    ]
+    echo_table([("IMAGE", "NAME", "MASKS", "SOURCE", "EXCLUDED, WHY"), *rows])
+
+
+@app.command()
+def exclude(image: Digest, reason: Reason) -> None:
+    """Do not judge by an image until it is restored."""
+    settings = Settings()
+    from sam_backend.store.database import open_database
+    from sam_backend.store.gold import Gold
+
+    typer.echo(Gold(open_database(settings)).exclude(image, reason))
+
+
+@app.command()
+def restore(image: Digest, reason: Reason) -> None:
+    """Judge by an image again."""
+    settings = Settings()
+    from sam_backend.store.database import open_database
+    from sam_backend.store.gold import Gold
+
+    typer.echo(Gold(open_database(settings)).restore(image, reason))
+
+
+@app.command()
+def history(as_json: AsJson = False) -> None:
+    """What was added, changed, excluded and restored, with the reasons."""
+    settings = Settings()
+    from sam_backend.store.database import open_database
+    from sam_backend.store.gold import Gold
+
+    changes = Gold(open_database(settings)).changes()
+    rows = [(one.at.isoformat(), one.image, one.change, one.reason) for one in changes]
+    if as_json:
+        names = ("at", "image", "change", "reason")
+        typer.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
+        return
+    short = [(at[:19], image[:12], change, reason) for at, image, change, reason in rows]
+    echo_table([("AT (UTC)", "IMAGE", "CHANGE", "REASON"), *short])
+
+
+@app.command()
+def plant(
+    project: Project,
+    per_hundred: Annotated[
+        float | None,
+        typer.Option(help="Copies for a hundred tasks; SAM_BACKEND_GOLD_PER_HUNDRED without."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the choice.")] = 0,
+) -> None:
+    """Put trusted images before annotators as tasks like any other.
+
+    The same command adds what is missing, such as after new tasks came.
+    """
+    settings = Settings()
+    log_to_stderr(settings)
+    from sam_backend.engine.gold.planting import plant as put
+    from sam_backend.engine.project_dataset import host_of_project
+    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.store.database import open_database
+    from sam_backend.store.gold import Gold
+
+    with (
+        LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,
+        progress_bar() as show,
+    ):
+        told = put(
+            client,
+            project,
+            Gold(open_database(settings)),
+            settings.gold_per_hundred if per_hundred is None else per_hundred,
+            seed,
+            lambda done, of: show({"stage": "planting", "done": done, "of": of}),
+        )
+    typer.echo(f"{told.made} planted, {told.there} there before, {told.wanted} wanted")
+    for reason, count in told.reasons.items():
+        typer.echo(f"not planted: {count} x {reason}", err=True)
+    if told.made + told.there < told.wanted:
+        typer.echo("there are not enough gold images for this rate", err=True)
+    if told.made and told.is_last:
+        typer.echo(
+            "the project shows tasks in their order, so that annotators meet these last: uniform "
+            "sampling, in the project's settings, mixes them in",
+            err=True,
+        )
+
+
+@app.command()
+def score(
+    project: Project,
+    by: Annotated[str, typer.Option(help="One line for each: nothing, label or week.")] = "nothing",
+    as_json: AsJson = False,
+) -> None:
+    """Judge annotators and models by the trusted images that they have met."""
+    if by not in ("nothing", "label", "week"):
+        raise InvalidInputError(f"--by is nothing, label or week, not {by!r}")
+    settings = Settings()
+    log_to_stderr(settings)
+    from sam_backend.engine.gold.scoring import score_project
+    from sam_backend.engine.project_dataset import host_of_project
+    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.labelstudio.people import people_names
+    from sam_backend.quality import scorecards
+    from sam_backend.store.database import open_database
+
+    with (
+        LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,
+        progress_bar() as show,
+    ):
+        names = people_names(client)
+        report, _ = score_project(
+            settings,
+            open_database(settings),
+            client,
+            project,
+            lambda done, of: show({"stage": "reading", "done": done, "of": of}),
+        )
+    if as_json:
+        typer.echo(json.dumps(report.as_json() | {"names": names}, indent=2))
+        return
+    columns = (
+        scorecards.QUALITY,
+        scorecards.MATCHED_IOU,
+        scorecards.BOUNDARY_IOU,
+        scorecards.MISSING,
+        scorecards.EXTRA,
+        scorecards.WRONG_LABEL,
+        scorecards.SECONDS,
+    )
+    rows = []
+    for one in (*report.annotators, *report.models):
+        cards = {"": one.card}
+        if by != "nothing":
+            cards = dict(one.labels if by == "label" else one.weeks)
+        for key, card in cards.items():
+            figures = [card.figures[name] for name in columns]
+            shown = [
+                scorecards.TOO_FEW if found is None else f"{found.value:.3g}" for found in figures
+            ]
+            rows.append([names.get(card.who, card.who), key, str(card.images), *shown])
+    heads = ["WHO", "" if by == "nothing" else by.upper(), "IMAGES", *map(str.upper, columns)]
+    echo_table([heads, *rows])
+    for one in (*report.annotators, *report.models):
+        for fault in one.faults:
+            typer.echo(f"{names.get(one.card.who, one.card.who)}: {fault}", err=True)
+    for reason, count in report.unread.items():
+        typer.echo(f"not compared: {count} x {reason}", err=True)

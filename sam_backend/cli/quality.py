@@ -1,0 +1,192 @@
+"""`sam-backend quality`: agreement, calibration, thresholds, and the report of all of it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sam_backend.cli.launching import log_to_stderr, settings_with
+from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.tables import echo_table
+from sam_backend.errors import InvalidInputError
+from sam_backend.settings import Settings
+
+HELP = "What masks are worth: agreement, calibration, proven thresholds."
+
+app = typer.Typer(help=HELP, no_args_is_help=True)
+
+Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+Model = Annotated[str | None, typer.Option(help="Version, see `sam-backend models list`.")]
+
+
+@app.callback()
+def quality() -> None:
+    """What masks are worth: agreement, calibration, proven thresholds."""
+
+
+@app.command()
+def agreement(project: Project, as_json: AsJson = False) -> None:
+    """How much people agree on the tasks that several of them have labelled."""
+    settings = Settings()
+    log_to_stderr(settings)
+    from sam_backend.engine.gold.answers import read_answers
+    from sam_backend.engine.project_dataset import host_of_project
+    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.labelstudio.people import people_names
+    from sam_backend.quality.agreement import agreements
+    from sam_backend.quality.scorecards import TOO_FEW
+
+    with (
+        LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,
+        progress_bar() as show,
+    ):
+        names = people_names(client)
+        answers = read_answers(
+            settings,
+            client,
+            project,
+            observe=lambda done, of: show({"stage": "reading", "done": done, "of": of}),
+        )
+    found = agreements(answers.people)
+    if as_json:
+        typer.echo(json.dumps([one.as_json() for one in found], indent=2))
+        return
+    rows = [
+        [
+            " and ".join(names.get(who, who) for who in one.people),
+            str(one.images),
+            *(
+                TOO_FEW if figure is None else f"{figure.value:.3f}"
+                for figure in one.figures.values()
+            ),
+            TOO_FEW if one.kappa is None else f"{one.kappa:.3f}",
+        ]
+        for one in found
+    ]
+    if not rows:
+        typer.echo("no image has been labelled by two people", err=True)
+        return
+    echo_table([["PEOPLE", "IMAGES", *map(str.upper, found[0].figures), "LABEL KAPPA"], *rows])
+
+
+@app.command()
+def calibrate(
+    project: Annotated[
+        list[int] | None, typer.Option(help="Project whose prefilled tasks people have submitted.")
+    ] = None,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="Bulk run whose sample people have reviewed.")
+    ] = None,
+    gold: Annotated[bool, typer.Option(help="Also what was proposed for gold images.")] = True,
+    precision: Annotated[
+        float, typer.Option(help="Share of accepted masks that shall need no correction.")
+    ] = 0.9,
+    max_lost: Annotated[
+        float, typer.Option(help="Share of the good masks that discarding may lose.")
+    ] = 0.05,
+    confidence: Annotated[float, typer.Option(help="With which this is to be proven.")] = 0.95,
+    out: Annotated[Path | None, typer.Option(help="Folder for the reliability diagram.")] = None,
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn from judged masks what the model's scores are worth, and prove thresholds.
+
+    Both hold for this model version from now on: scores of new predictions are probabilities, and
+    `triage` = `proven` accepts and discards by what is proven.
+    """
+    settings = settings_with(model, None)
+    log_to_stderr(settings)
+    from sam_backend.engine.bulk.run_folder import read_run
+    from sam_backend.engine.establishing import establish_trust, gather_judged
+    from sam_backend.engine.model_choice import ModelChoice
+    from sam_backend.engine.quality_report import write_reliability
+    from sam_backend.quality.trust import Asked
+    from sam_backend.store.database import open_database
+    from sam_backend.store.models import open_store
+
+    version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
+    database = open_database(settings)
+    with progress_bar() as show:
+        judged = gather_judged(
+            settings,
+            database,
+            version,
+            project or (),
+            [read_run(folder) for folder in run or ()],
+            gold,
+            lambda what, done: show({"stage": what, "done": done, "of": done}),
+        )
+    if not judged:
+        raise InvalidInputError(
+            f"no mask of {version} has been judged: name projects or runs, or add gold"
+        )
+    trust = establish_trust(database, version, judged, Asked(precision, max_lost, confidence))
+    if out is not None:
+        write_reliability(trust, out)
+    if as_json:
+        typer.echo(json.dumps(trust.as_json(), indent=2))
+        return
+    typer.echo(f"{version}: {trust.masks} judged masks on {trust.images} images")
+    typer.echo(
+        f"expected calibration error {trust.before.error:.3f} before, {trust.after.error:.3f} after"
+    )
+    typer.echo(trust.explain_accept())
+    typer.echo(trust.explain_discard())
+
+
+@app.command()
+def report(
+    project: Project,
+    out: Annotated[Path, typer.Option(help="Folder for page, JSON and plots.")],
+    min_annotator: Annotated[
+        float | None, typer.Option(help="Least quality on gold of each annotator.")
+    ] = None,
+    min_model: Annotated[
+        float | None, typer.Option(help="Least quality on gold of each model version.")
+    ] = None,
+    max_calibration_error: Annotated[
+        float | None, typer.Option(help="Largest expected calibration error.")
+    ] = None,
+    proof: Annotated[
+        bool, typer.Option("--proof", help="An accept threshold must be proven, and not stale.")
+    ] = False,
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """All that is known of a project's quality; exit code 1 if a bar is not passed."""
+    settings = settings_with(model, None)
+    log_to_stderr(settings)
+    from sam_backend.engine.model_choice import ModelChoice
+    from sam_backend.engine.project_dataset import host_of_project
+    from sam_backend.engine.quality_report import Bars, quality_report, write_report
+    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.store.database import open_database
+    from sam_backend.store.models import open_store
+
+    version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
+    database = open_database(settings)
+    with (
+        LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,
+        progress_bar() as show,
+    ):
+        told = quality_report(
+            settings,
+            database,
+            client,
+            project,
+            version,
+            Bars(min_annotator, min_model, max_calibration_error, proof),
+            lambda done, of: show({"stage": "reading", "done": done, "of": of}),
+        )
+    file = write_report(told, database, out)
+    if as_json:
+        typer.echo(json.dumps(told.as_json(), indent=2))
+    else:
+        typer.echo(str(file))
+    for failure in told.failures:
+        typer.echo(failure, err=True)
+    if told.failures:
+        sys.exit(1)
