@@ -122,7 +122,7 @@ def _missing(o: Objects) -> Flags:
 FIGURES: Mapping[str, tuple[Column, Column]] = {
     # panoptic quality (Kirillov et al., arXiv 1801.00868, eq. 1)
     QUALITY: (
-        lambda o: o.iou * (o.is_same & o.is_truth),
+        lambda o: o.iou * _right(IOUS[0])(o),
         lambda o: (1.0 * o.is_truth + o.is_found) / 2,
     ),
     MATCHED_IOU: (lambda o: o.iou * _counted(o), _counted),

@@ -3,7 +3,7 @@
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,12 @@ class Added:
 
     def as_json(self) -> dict[str, Any]:
         """All figures."""
-        told = asdict(self)
-        return told | {
+        return {
+            "images": dict(self.images),
+            "masks": self.masks,
+            "skipped": dict(self.skipped),
+            "objects that no majority saw": self.dropped,
+            "disagreement": self.disagreement,
             "mean disagreement": sum(self.disagreement.values()) / len(self.disagreement)
             if self.disagreement
             else None

@@ -1,0 +1,253 @@
+"""Gold in the real Label Studio: planted, met by four people of known skill, and told apart."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser
+
+from sam_backend.labelstudio.local_server import LocalLabelStudio
+from sam_backend.labelstudio.projects import Projects
+from sam_backend.labelstudio.server_process import bare_environment
+from sam_backend.settings import Settings
+from sam_backend.store.database import open_database
+from sam_backend.store.gold import Gold
+from tests.e2e.commands import command
+from tests.e2e.known_skill import CONFIG, SKILLS, Picture, coco_of, draw_picture, region_of
+from tests.e2e.people import Person
+
+pytestmark = pytest.mark.e2e
+
+N_GOLD = 40
+FAULTS = {
+    "exact": [],
+    "loose": ["loose boundary"],
+    "small": ["misses small objects"],
+    "labels": ["wrong labels"],
+}
+SECONDS = {"exact": 70.0, "loose": 35.0, "small": 28.0, "labels": 21.0}
+
+
+@pytest.fixture(scope="module")
+def studio(
+    label_studio_program: Path, label_studio_tables: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalLabelStudio]:
+    """A Label Studio in which nobody else has an account."""
+    folder = tmp_path_factory.mktemp("quality-label-studio")
+    shutil.copy(label_studio_tables, folder)
+    with LocalLabelStudio(label_studio_program, folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, Picture]:
+    """Forty trusted pictures by the names of their files."""
+    return {f"{number:03}.png": draw_picture(number) for number in range(N_GOLD)}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, pictures: dict[str, Picture]) -> Path:
+    """Data folder of a backend that trusts them."""
+    folder = tmp_path_factory.mktemp("quality")
+    (folder / "truth").mkdir()
+    for name, (body, _) in pictures.items():
+        (folder / "truth" / name).write_bytes(body)
+    (folder / "truth.json").write_text(json.dumps(coco_of(pictures)))
+    for change in ("added", "unchanged"):
+        ended = command(folder, "gold", "add", "--data", str(folder / "truth.json"), "--json")
+        assert ended.returncode == 0, ended.stderr
+        assert json.loads(ended.stdout)["images"] == {change: N_GOLD}
+    shutil.rmtree(folder / "truth")  # the truth is ours now
+    return folder
+
+
+@pytest.fixture(scope="module")
+def settings(studio: LocalLabelStudio) -> dict[str, str]:
+    return {"LABEL_STUDIO_URL": studio.url, "LABEL_STUDIO_API_KEY": studio.account.token}
+
+
+@pytest.fixture(scope="module")
+def project(studio: LocalLabelStudio, data: Path, settings: dict[str, str]) -> int:
+    """A project of forty tasks of its own, with forty trusted ones among them."""
+    with Projects(studio.url, studio.account.token) as projects:
+        number = projects.create("orchard", CONFIG)
+        own = {f"{i:032x}.png": draw_picture(1000 + i)[0] for i in range(N_GOLD)}
+        projects.upload(number, own)
+    options = ["gold", "plant", "--project", str(number), "--per-hundred", "100"]
+    for patience_s in (4, 5, 7):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sam_backend.cli.main", *options],
+            env=bare_environment() | {"SAM_BACKEND_DATA_DIR": str(data)} | settings,
+            cwd=data,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(patience_s)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    ended = command(data, *options, settings=settings)
+    assert ended.returncode == 0, ended.stderr
+    again = command(data, *options, settings=settings)
+    assert again.stdout == f"0 planted, {N_GOLD} there before, {N_GOLD} wanted\n"
+    return number
+
+
+@pytest.fixture(scope="module")
+def met(
+    studio: LocalLabelStudio, data: Path, project: int, pictures: dict[str, Picture]
+) -> dict[str, Person]:
+    """The four people, once they have labelled the trusted tasks."""
+    administrator = Person.administrator(studio)
+    path = f"/api/tasks/?project={project}&page_size=500&fields=all"
+    tasks = administrator.call("GET", path)["tasks"]
+    assert len(tasks) == 2 * N_GOLD
+    assert {frozenset(task["data"]) for task in tasks} == {frozenset({"image"})}  # all look alike
+    things = _things_by_digest(data, pictures)
+    gold = Gold(open_database(Settings(data_dir=data)))
+    images = {copy.token: copy.image for copy in gold.copies(studio.url, project)}
+    assert len(images) == N_GOLD
+    rng = np.random.default_rng(8)
+    people = {name: Person.new(studio, f"{name}@example.com") for name in SKILLS}
+    n_met = 0
+    for task in tasks:
+        token = next((token for token in images if token in task["data"]["image"]), None)
+        if token is None:
+            continue
+        n_met += 1
+        for name, person in people.items():
+            drawn = SKILLS[name](things[images[token]], rng)
+            regions = [region_of(thing, number) for number, thing in enumerate(drawn)]
+            person.submit(task["id"], *regions, lead_time=SECONDS[name])
+    assert n_met == N_GOLD
+    return people
+
+
+def _things_by_digest(data: Path, pictures: dict[str, Picture]) -> dict[str, tuple]:
+    ended = command(data, "gold", "list", "--json")
+    return {one["image"]: pictures[one["name"]][1] for one in json.loads(ended.stdout)}
+
+
+def test_the_report_ranks_four_people_and_names_the_fault_of_each(
+    data: Path,
+    project: int,
+    met: dict[str, Person],
+    settings: dict[str, str],
+    browser: Browser,
+    artifacts: Path,
+) -> None:
+    ended = command(data, "gold", "score", "--project", str(project), "--json", settings=settings)
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(ended.stdout)
+    standing = {told["names"][one["who"]].partition("@")[0]: one for one in told["annotators"]}
+    assert next(iter(standing)) == "exact"
+    assert standing.keys() == FAULTS.keys()
+    qualities = [one["quality"]["value"] for one in standing.values()]
+    assert qualities == sorted(qualities, reverse=True)
+    for name, one in standing.items():
+        assert [fault.partition(":")[0] for fault in one["faults"]] == FAULTS[name]
+        assert one["images"] == N_GOLD
+        n_masks = one["masks"]
+        assert one["seconds a mask"]["value"] == pytest.approx(SECONDS[name] * N_GOLD / n_masks)
+    assert standing["exact"]["quality"]["value"] == 1
+    assert standing["exact"]["AP"] == pytest.approx(1)
+    assert standing["small"]["missing small"]["value"] == pytest.approx(0.8, abs=0.12)
+    assert standing["labels"]["wrong label"]["value"] == pytest.approx(1 / 3, abs=0.1)
+    assert standing["loose"]["labels"]["Leaf"]["boundary IoU"]["value"] < 0.8
+    assert len(standing["exact"]["weeks"]) >= 1
+
+    pairs = command(data, "quality", "agreement", "--project", str(project), settings=settings)
+    assert pairs.returncode == 0, pairs.stderr
+    assert len(pairs.stdout.splitlines()) == 1 + 6
+
+    page = data / "report" / "report.html"
+    bars = ["--min-annotator", "0.8", "--proof"]
+    ended = command(
+        data,
+        "quality",
+        "report",
+        "--project",
+        str(project),
+        "--out",
+        str(page.parent),
+        *bars,
+        settings=settings,
+    )
+    assert ended.returncode == 1
+    assert "labels@example.com: quality 0." in ended.stderr
+    assert "nothing is known of the model" in ended.stderr
+    assert "exact@example.com" not in ended.stderr
+    written = json.loads((page.parent / "report.json").read_text())
+    assert written["gold"]["annotators"] == told["annotators"]
+    for width, name in ((1200, "quality-report.png"), (400, "quality-report-phone.png")):
+        view = browser.new_page(viewport={"width": width, "height": 900})
+        view.goto(page.as_uri())
+        assert view.title() == f"Quality of project {project}"
+        assert view.locator("figure img").count() > 8
+        assert view.evaluate("document.documentElement.scrollWidth") <= width
+        view.screenshot(path=artifacts / name, full_page=True)
+        view.close()
+    lenient = command(
+        data,
+        "quality",
+        "report",
+        "--project",
+        str(project),
+        "--out",
+        str(data / "other"),
+        settings=settings,
+    )
+    assert lenient.returncode == 0, lenient.stderr
+
+
+def test_gold_is_excluded_restored_and_made_by_consensus(
+    data: Path, project: int, met: dict[str, Person], settings: dict[str, str]
+) -> None:
+    images = json.loads(command(data, "gold", "list", "--json").stdout)
+    first = images[0]["image"]
+    refused = command(data, "gold", "exclude", "zz", "--reason", "blurred")
+    assert refused.returncode == 2
+    assert "there is no gold image whose digest begins with 'zz'" in refused.stderr
+    assert command(data, "gold", "exclude", first[:16], "--reason", "blurred").returncode == 0
+    told = _scores(data, project, settings)
+    assert {one["images"] for one in told["annotators"]} == {N_GOLD - 1}
+    assert command(data, "gold", "restore", first, "--reason", "sharp enough").returncode == 0
+    assert {one["images"] for one in _scores(data, project, settings)["annotators"]} == {N_GOLD}
+    history = json.loads(command(data, "gold", "history", "--json").stdout)
+    assert [(one["change"], one["reason"]) for one in history[-2:]] == [
+        ("excluded", "blurred"),
+        ("restored", "sharp enough"),
+    ]
+
+    other = data / "consensus"
+    other.mkdir()
+    ended = command(
+        other,
+        "gold",
+        "add",
+        "--project",
+        str(project),
+        "--consensus",
+        "4",
+        "--json",
+        settings=settings,
+    )
+    assert ended.returncode == 0, ended.stderr
+    agreed = json.loads(ended.stdout)
+    assert agreed["images"] == {"added": N_GOLD}
+    # three of four see small things, if the loose one comes near enough: of seven, most are there
+    assert agreed["masks"] > 6 * N_GOLD
+    assert 0.05 < agreed["mean disagreement"] < 0.4
+    # who has made the truth is not judged by it
+    assert _scores(other, project, settings)["annotators"] == []
+
+
+def _scores(data: Path, project: int, settings: dict[str, str]) -> dict:
+    ended = command(data, "gold", "score", "--project", str(project), "--json", settings=settings)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
