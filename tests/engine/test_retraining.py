@@ -10,6 +10,7 @@ import pytest
 
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage
+from sam_backend.engine.gold.adding import add_gold
 from sam_backend.engine.retraining.handler import handlers
 from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
 from sam_backend.engine.retraining.parts import MIN_STEERING, divide
@@ -258,6 +259,17 @@ def test_too_few_images_are_refused_with_the_number_needed(bench: Bench, tmp_pat
     assert bench.jobs.get(job.id).reason == (
         "a retraining needs masks on 5 images to learn from and 5 others to judge on, not 1 and 5"
     )
+
+
+def test_stored_gold_judges_unless_a_data_set_is_named(bench: Bench, tmp_path: Path) -> None:
+    gold = bullseye_dataset(tmp_path / "gold", range(100, 106), whole=True)
+    add_gold(bench.settings, open_database(bench.settings), gold, "the test")
+    write_manifest(bullseye_dataset(tmp_path / "few", range(2)), tmp_path / "few.jsonl")
+    job = bench.order(tmp_path / "few.jsonl")
+    bench.work()
+    reason = bench.jobs.get(job.id).reason
+    assert reason is not None
+    assert reason.endswith("to learn from and 5 gold to judge on, not 2 and 6")
 
 
 def test_the_parts_share_no_image(tmp_path: Path) -> None:
