@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.masks.boundary import boundary, boundary_iou, boundary_width
+from sam_backend.masks.boundary import boundary, boundary_iou, boundary_iou_of, boundary_width
 from sam_backend.masks.overlap import mask_iou
+from sam_backend.masks.rle import encode
 from tests.masks.strategies import masks
 
 SQUARE = np.zeros((60, 80), np.bool_)
@@ -52,3 +53,15 @@ def test_the_edge_of_the_image_is_an_outline() -> None:
 def test_shapes_must_be_one() -> None:
     with pytest.raises(InvalidInputError, match="one shape"):
         boundary_iou(SQUARE, SQUARE.T)
+
+
+@given(masks)
+def test_run_lengths_have_the_boundary_iou_of_their_masks(mask: np.ndarray) -> None:
+    other = np.roll(mask, 1, axis=1) & np.roll(mask, 1, axis=0)
+    assert boundary_iou_of(encode(mask), encode(other)) == pytest.approx(boundary_iou(mask, other))
+    assert boundary_iou_of(encode(mask), encode(mask)) == 1
+
+
+def test_run_lengths_of_two_sizes_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="must have one size"):
+        boundary_iou_of(encode(SQUARE), encode(SQUARE[:, :-1]))

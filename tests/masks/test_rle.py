@@ -8,7 +8,7 @@ from pycocotools import mask as coco
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks import rle
-from sam_backend.masks.types import Mask
+from sam_backend.masks.types import Mask, window
 from tests.masks.strategies import masks
 
 
@@ -108,3 +108,17 @@ def test_damaged_segmentations_are_refused(segmentation: dict[str, object], reas
 def test_only_masks_are_encoded(mask: np.ndarray) -> None:
     with pytest.raises(InvalidInputError, match="a mask must be bool"):
         rle.encode(mask)
+
+
+@given(masks)
+@example(np.zeros((3, 4), bool))
+def test_the_box_and_its_part_are_those_of_the_mask(mask: Mask) -> None:
+    lengths = rle.encode(mask)
+    assert rle.box(lengths) == window(mask)
+    height, width = mask.shape
+    for rows, columns in (
+        window(mask) or (slice(0, height), slice(0, width)),
+        (slice(height // 3, height), slice(width // 3, max(width // 3 + 1, width // 2))),
+    ):
+        part = rle.decode_part(lengths, rows, columns)
+        np.testing.assert_array_equal(part, mask[rows, columns])
