@@ -67,8 +67,7 @@ def gather_judged(
             report = judge(client, sample, lambda done, of: observe("review", done))
         found += judged_reviews(run, report)
     if with_gold:
-        gold = Gold(database).images()
-        found += judged_gold(gold, Proposals(database), model_version, datetime.now(UTC))
+        found += judged_gold(Gold(database).images(), Proposals(database), model_version)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sam_backend.labelstudio.annotations import AcceptedAnnotation, annotated_tasks
 from sam_backend.labelstudio.client import LabelStudioClient
@@ -59,7 +59,7 @@ def judged_prefills(
 
 
 def judged_gold(
-    gold: Sequence[GoldImage], proposals: Proposals, model_version: str, at: datetime
+    gold: Sequence[GoldImage], proposals: Proposals, model_version: str
 ) -> Iterator[JudgedMask]:
     """Everything that was proposed for trusted images, shown or not, against their best match.
 
@@ -67,9 +67,9 @@ def judged_gold(
         gold: Trusted images.
         proposals: What the model has found in them.
         model_version: Of the model.
-        at: The time.
     """
     for image in gold:
+        at = image.at or datetime.now(UTC)
         truth = [mask.rle for mask in image.labelled.masks]
         records = [
             record

@@ -141,7 +141,10 @@ def quality_report(
     trust, now = trust_of(database, model_version), datetime.now(UTC)
     stale: list[str] = []
     if trust is not None:
-        judged = gather_judged(settings, database, model_version, [project_id])
+        # of the kinds that it rests on, as far as one can look at them here
+        judged = gather_judged(
+            settings, database, model_version, [project_id], with_gold="gold" in trust.sources
+        )
         stale = stale_reasons(trust, judged, now)
     names = people_names(client)
     return QualityReport(
@@ -226,15 +229,15 @@ def _standings(group: Sequence[Standing], names: Mapping[str, str]) -> str:
     rows = [
         (
             names.get(one.card.who, one.card.who),
+            "; ".join(fault.name for fault in one.faults) or "none proven",
             str(one.card.images),
             *(_cell(one.card, name) for name in _COLUMNS),
             TOO_FEW if one.card.average is None else f"{one.card.average.ap:.2f}",
             TOO_FEW if one.card.average is None else f"{one.card.average.ar:.2f}",
-            "; ".join(fault.name for fault in one.faults) or "none proven",
         )
         for one in group
     ]
-    return table([("", "images", *_COLUMNS, "AP", "AR", "faults")], rows)
+    return table([("", "faults", "images", *_COLUMNS, "AP", "AR")], rows)
 
 
 def _cell(card: Scorecard, name: str) -> str:

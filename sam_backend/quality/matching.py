@@ -16,8 +16,8 @@ from sam_backend.datasets.types import LabelledMask
 from sam_backend.masks.overlap import iou_matrix
 
 MATCHED_IOU = 0.25
-"""Two masks with less in common are of different objects. A small thing that somebody outlines from
-afar falls under 0.5 and is still that thing: it is badly drawn, and neither missing nor too much."""
+"""Two masks with less in common are of different objects. A small thing that somebody outlines
+from afar falls under 0.5 and is still that thing: badly drawn, and neither missing nor too much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,14 @@ class GoldImage:
         source: Where the truth is from, for people.
         makers: Annotators who have made it, and so cannot be judged by it.
         excluded: Why it is not used at the moment; None: it is.
+        at: Since when its masks are what they are; None: it is not stored yet.
     """
 
     labelled: LabelledImage
     source: str
     makers: frozenset[str] = frozenset()
     excluded: str | None = None
+    at: datetime | None = None
 
     @property
     def digest(self) -> str:
@@ -225,4 +227,4 @@ def _image(row: Row[Any]) -> GoldImage:
     )
     size = (row.height, row.width)
     labelled = LabelledImage(row.name, Path(row.file), row.image, size, masks)
-    return GoldImage(labelled, row.source, frozenset(row.makers), row.excluded)
+    return GoldImage(labelled, row.source, frozenset(row.makers), row.excluded, row.at)

@@ -13,14 +13,25 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
+from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.server_process import bare_environment
+from sam_backend.masks.overlap import iou_matrix
+from sam_backend.masks.rle import encode
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.gold import Gold
 from tests.e2e.commands import command
-from tests.e2e.known_skill import CONFIG, SKILLS, Picture, coco_of, draw_picture, region_of
+from tests.e2e.known_skill import (
+    CONFIG,
+    SKILLS,
+    Picture,
+    Thing,
+    coco_of,
+    draw_picture,
+    region_of,
+)
 from tests.e2e.people import Person
 
 pytestmark = pytest.mark.e2e
@@ -81,7 +92,7 @@ def project(studio: LocalLabelStudio, data: Path, settings: dict[str, str]) -> i
         own = {f"{i:032x}.png": draw_picture(1000 + i)[0] for i in range(N_GOLD)}
         projects.upload(number, own)
     options = ["gold", "plant", "--project", str(number), "--per-hundred", "100"]
-    for patience_s in (4, 5, 7):
+    for patience_s in (4, 6):
         process = subprocess.Popen(
             [sys.executable, "-m", "sam_backend.cli.main", *options],
             env=bare_environment() | {"SAM_BACKEND_DATA_DIR": str(data)} | settings,
@@ -251,3 +262,98 @@ def _scores(data: Path, project: int, settings: dict[str, str]) -> dict:
     ended = command(data, "gold", "score", "--project", str(project), "--json", settings=settings)
     assert ended.returncode == 0, ended.stderr
     return json.loads(ended.stdout)
+
+
+def test_what_people_did_to_prefilled_masks_becomes_probabilities(
+    studio: LocalLabelStudio,
+    data: Path,
+    settings: dict[str, str],
+    pictures: dict[str, Picture],
+    artifacts: Path,
+) -> None:
+    with Projects(studio.url, studio.account.token) as projects:
+        number = str(projects.create("prefilled orchard", CONFIG))
+        projects.upload(int(number), {name: body for name, (body, _) in pictures.items()})
+    bars = ("accept_predicted_iou=0.5", "accept_stability=0.4", "max_masks=30")
+    options = ["preannotate", "--project", number, "--json"]
+    for one in (*bars, 'parameters={"points_per_side": 6}'):
+        options += ["--set", one]
+    shown = json.loads(_done(data, *options, settings=settings))["masks"]
+    person = Person.administrator(studio)
+    for task in _tasks(person, number):
+        (prediction,) = task["predictions"]
+        truth = [encode(controls.decode(region_of(thing))) for thing in _drawn_on(task, pictures)]
+        kept = [
+            region
+            for region in prediction["result"]
+            if iou_matrix([encode(controls.decode(region))], truth).max() >= 0.9
+        ]
+        person.submit(task["id"], *kept, parent_prediction=prediction["id"], lead_time=9.0)
+    told = json.loads(
+        _done(
+            data,
+            "quality",
+            "calibrate",
+            "--project",
+            number,
+            "--no-gold",
+            "--precision",
+            "0.5",
+            "--out",
+            str(data / "calibration"),
+            "--json",
+            settings=settings,
+        )
+    )
+    assert told["sources"] == {"prefill": told["masks"]}
+    assert told["masks"] == shown["accepted"] + shown["review"]
+    assert told["after"]["error"] < told["before"]["error"]
+    assert json.loads((data / "calibration" / "reliability.json").read_text()) == told
+    shutil.copy(data / "calibration" / "reliability.png", artifacts)
+
+    again = json.loads(_done(data, *options, "--set", "triage=proven", settings=settings))["masks"]
+    scores = [
+        region["score"]
+        for task in _tasks(person, number)
+        for one in task["predictions"]
+        if one["id"] > max(p["id"] for p in task["predictions"]) - 1
+        for region in one["result"]
+    ]
+    assert told["accept"] is not None
+    assert again["accepted"] > 0
+    assert sum(score >= told["accept"] for score in scores) >= again["accepted"]
+    probabilities = told["calibration"]["probabilities"]
+    assert min(probabilities) - 1e-9 <= min(scores) <= max(scores) <= max(probabilities) + 1e-9
+
+    page = _done(
+        data,
+        "quality",
+        "report",
+        "--project",
+        number,
+        "--out",
+        str(data / "models"),
+        "--json",
+        settings=settings,
+    )
+    report = json.loads(page)
+    (model,) = report["gold"]["models"]
+    assert model["images"] == N_GOLD
+    assert 0 < model["AP"] < 1
+    assert report["stale"] == []
+
+
+def _done(data: Path, *arguments: str, settings: dict[str, str]) -> str:
+    ended = command(data, *arguments, settings=settings)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+def _tasks(person: Person, project: str) -> list[dict]:
+    path = f"/api/tasks/?project={project}&page_size=500&fields=all"
+    return person.call("GET", path)["tasks"]
+
+
+def _drawn_on(task: dict, pictures: dict[str, Picture]) -> tuple[Thing, ...]:
+    name = task["data"]["image"].rpartition("-")[2]
+    return pictures[name][1]

@@ -47,7 +47,7 @@ class Added:
             "disagreement": self.disagreement,
             "mean disagreement": sum(self.disagreement.values()) / len(self.disagreement)
             if self.disagreement
-            else None
+            else None,
         }
 
 
