@@ -84,7 +84,7 @@ def _agreement(
     people: tuple[str, str], both: Sequence[tuple[Answer, Answer]], processes: int
 ) -> Agreement:
     images = compare_images([a.masks for a, _ in both], [b for _, b in both], processes)
-    card = scorecard(people[1], images, with_average=False)
+    card = scorecard(people[1], images)
     labels = [
         (str(one.truth.label), str(one.found.label))
         for image in images

@@ -4,8 +4,8 @@ AP: precision averaged over recall, IoU thresholds 0.50 to 0.95 and labels; AR: 
 100 masks of a label on an image, averaged likewise (cocodataset.org, "Detection evaluation").
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,12 @@ class AveragePrecision:
     Attributes:
         ap: Mean average precision.
         ar: Mean average recall.
+        by_label: The same of each label of the trusted masks.
     """
 
     ap: float
     ar: float
+    by_label: Mapping[str | None, "AveragePrecision"] = field(default_factory=dict)
 
 
 def average_precision(
@@ -62,8 +64,9 @@ def average_precision(
             _record(mask, number, categories[mask.label]) | {"score": float(score)}
             for mask, score in zip(b, told, strict=True)
         ]
+    known_labels = {mask.label for masks in truth for mask in masks}
     if not answers:
-        return AveragePrecision(0.0, 0.0)
+        return AveragePrecision(0.0, 0.0, dict.fromkeys(known_labels, AveragePrecision(0.0, 0.0)))
     known = COCO(_document(images, categories, wanted), print_function=_silent)
     given = COCO(_document(images, categories, answers), print_function=_silent)
     judge = COCOeval_faster(known, given, "segm", print_function=_silent)
@@ -71,7 +74,16 @@ def average_precision(
     judge.accumulate()
     judge.summarize()
     stats = np.maximum(np.asarray(judge.stats, np.float64), 0.0)
-    return AveragePrecision(float(stats[_AP]), float(stats[_AR]))
+    # thresholds, recalls, labels, sizes of objects, numbers of masks: of any size, the most masks
+    precision, recall = judge.eval["precision"][:, :, :, 0, -1], judge.eval["recall"][:, :, 0, -1]
+    by_label = {
+        label: AveragePrecision(
+            float(np.mean(precision[:, :, number - 1])), float(np.mean(recall[:, number - 1]))
+        )
+        for label, number in categories.items()
+        if label in known_labels
+    }
+    return AveragePrecision(float(stats[_AP]), float(stats[_AR]), by_label)
 
 
 def _record(mask: LabelledMask, image: int, category: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ where it would rest on fewer than `MIN_IMAGES` images or `MIN_OBJECTS` objects.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -42,6 +42,8 @@ class Objects:
 
     Attributes:
         image: Place of the image.
+        truth_label: Of the trusted mask; None without one, or without a label.
+        found_label: Of the answered mask, likewise.
         is_truth: There is a trusted mask that counts.
         is_found: There is an answered mask that counts.
         is_pair: Both are there, whether or not they count.
@@ -53,6 +55,8 @@ class Objects:
     """
 
     image: npt.NDArray[np.int64]
+    truth_label: npt.NDArray[np.object_]
+    found_label: npt.NDArray[np.object_]
     is_truth: Flags
     is_found: Flags
     is_pair: Flags
@@ -63,43 +67,52 @@ class Objects:
     log_ratio: Values
 
     @classmethod
-    def of(cls, images: Sequence[ComparedImage], label: str | None = None) -> Self:
-        """Of compared images, where only masks of one label count (None: all)."""
+    def of(cls, images: Sequence[ComparedImage]) -> Self:
+        """Of compared images; all masks count."""
         places = [place for place, image in enumerate(images) for _ in image.objects]
         objects = [one for image in images for one in image.objects]
         truths, founds = [one.truth for one in objects], [one.found for one in objects]
-        areas = np.array(
-            [
-                [0 if mask is None else mask.rle.area_px for mask in both]
-                for both in zip(truths, founds, strict=True)
-            ],
-            np.float64,
-        ).reshape(-1, 2)
-        is_pair = areas.min(axis=1, initial=np.inf) > 0
-        log_ratio = np.zeros(len(objects))
-        log_ratio[is_pair] = np.log(areas[is_pair, 1] / areas[is_pair, 0])
-        is_truth, is_found = (
-            np.array([one is not None and label in (None, one.label) for one in column], np.bool_)
+        areas, other = (
+            np.array([0 if one is None else one.rle.area_px for one in column], np.float64)
             for column in (truths, founds)
         )
-        is_same = np.array(
-            [
-                a is not None and b is not None and a.label == b.label
-                for a, b in zip(truths, founds, strict=True)
-            ],
-            np.bool_,
+        is_truth, is_found = (
+            np.array([one is not None for one in column], np.bool_) for column in (truths, founds)
         )
+        labels, other_labels = (
+            np.array([None if one is None else one.label for one in column], np.object_)
+            for column in (truths, founds)
+        )
+        is_pair = is_truth & is_found
+        log_ratio = np.zeros(len(objects))
+        log_ratio[is_pair] = np.log(other[is_pair] / areas[is_pair])
         return cls(
             image=np.array(places, np.int64),
+            truth_label=labels,
+            found_label=other_labels,
             is_truth=is_truth,
             is_found=is_found,
             is_pair=is_pair,
-            is_same=is_same,
-            is_small=areas[:, 0] < SMALL_PX,
+            is_same=is_pair & (labels == other_labels),
+            is_small=areas < SMALL_PX,
             iou=np.array([one.iou for one in objects], np.float64),
             boundary_iou=np.array([one.boundary_iou for one in objects], np.float64),
             log_ratio=log_ratio,
         )
+
+    def only(self, label: str) -> Self:
+        """The same objects, of which only masks of one label count."""
+        return replace(
+            self,
+            is_truth=self.is_truth & (self.truth_label == label),
+            is_found=self.is_found & (self.found_label == label),
+        )
+
+    def on(self, images: Sequence[int]) -> Self:
+        """The objects of some images, by their places, rising; they are counted anew."""
+        rows = np.isin(self.image, images)
+        columns = {one.name: getattr(self, one.name)[rows] for one in fields(self)}
+        return replace(self, **columns | {"image": np.searchsorted(images, columns["image"])})
 
 
 Column = Callable[[Objects], npt.NDArray[Any]]
@@ -156,7 +169,7 @@ class Scorecard:
         objects: Trusted masks on them.
         masks: Answered ones.
         figures: By name, with 95 % intervals; None: too few.
-        average: COCO's AP and AR; None: too few.
+        average: COCO's AP and AR; None: too few, or not looked at.
     """
 
     who: str
@@ -171,8 +184,12 @@ class Scorecard:
         found = self.figures[name]
         return None if found is None else found.value
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, with_average: bool = True) -> dict[str, Any]:
         """All figures; those that rest on too little say so."""
+        average = {
+            "AP": TOO_FEW if self.average is None else self.average.ap,
+            "AR": TOO_FEW if self.average is None else self.average.ar,
+        }
         return {
             "who": self.who,
             "images": self.images,
@@ -182,61 +199,73 @@ class Scorecard:
                 name: TOO_FEW if found is None else asdict(found)
                 for name, found in self.figures.items()
             },
-            "AP": TOO_FEW if self.average is None else self.average.ap,
-            "AR": TOO_FEW if self.average is None else self.average.ar,
-        }
+        } | (average if with_average else {})
 
 
-def scorecard(
-    who: str, images: Sequence[ComparedImage], label: str | None = None, with_average: bool = True
-) -> Scorecard:
-    """The figures of some compared images.
+def scorecard(who: str, images: Sequence[ComparedImage]) -> Scorecard:
+    """The figures of some compared images, without AP and AR, which take most of the time.
 
     Args:
         who: Whose answers they are.
         images: Compared.
-        label: Only objects of this label; None: of any.
-        with_average: Also AP and AR, which take most of the time.
     """
-    objects = Objects.of(images, label)
-    figures = {
-        name: _ratio(*(_summed(objects, column, len(images)) for column in columns))
-        for name, columns in FIGURES.items()
-    }
-    if label is None:
-        figures[SECONDS] = _seconds(images)
-    n_objects, n_masks = int(objects.is_truth.sum()), int(objects.is_found.sum())
-    average = None
-    if with_average and len(images) >= MIN_IMAGES and n_objects >= MIN_OBJECTS:
-        average = average_precision(
-            [[one for one in image.truth if label in (None, one.label)] for image in images],
-            [[one for one in image.answer.masks if label in (None, one.label)] for image in images],
-            [_scores(image, label) for image in images],
-        )
-    return Scorecard(who, len(images), n_objects, n_masks, figures, average)
+    return _card(who, len(images), Objects.of(images), _seconds(images))
 
 
-def by_label(who: str, images: Sequence[ComparedImage]) -> dict[str, Scorecard]:
-    """A scorecard for each label of the trusted masks."""
-    labels = {mask.label for image in images for mask in image.truth if mask.label is not None}
-    return {
-        label: scorecard(
-            who,
-            [one for one in images if any(mask.label == label for mask in one.truth)],
-            label,
-            with_average=False,
+def scorecards(who: str, images: Sequence[ComparedImage]) -> tuple[Scorecard, dict[str, Scorecard]]:
+    """All figures of some compared images, and those of each label of the trusted masks.
+
+    Args:
+        who: Whose answers they are.
+        images: Compared.
+    """
+    average = average_precision(
+        [image.truth for image in images],
+        [image.answer.masks for image in images],
+        [image.answer.scores for image in images],
+    )
+    objects = Objects.of(images)
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, image in enumerate(images):
+        for label in {mask.label for mask in image.truth if mask.label is not None}:
+            places[label].append(place)
+    labels = {
+        label: _averaged(
+            _card(who, len(places[label]), objects.on(places[label]).only(label)),
+            None if average is None else average.by_label.get(label),
         )
-        for label in sorted(labels)
+        for label in sorted(places)
     }
+    return _averaged(_card(who, len(images), objects, _seconds(images)), average), labels
 
 
 def by_week(who: str, images: Sequence[ComparedImage]) -> dict[str, Scorecard]:
-    """A scorecard for each ISO week in which there were answers, as `2026-W48`, oldest first."""
+    """A `scorecard` for each ISO week in which there were answers, as `2026-W48`, oldest first."""
     weeks: dict[str, list[ComparedImage]] = defaultdict(list)
     for image in images:
         if image.answer.at is not None:
             weeks[image.answer.at.strftime("%G-W%V")].append(image)
-    return {week: scorecard(who, weeks[week], with_average=False) for week in sorted(weeks)}
+    return {week: scorecard(who, weeks[week]) for week in sorted(weeks)}
+
+
+def _card(who: str, n_images: int, objects: Objects, seconds: Interval | None = None) -> Scorecard:
+    figures = {
+        name: _ratio(*(_summed(objects, column, n_images) for column in columns))
+        for name, columns in FIGURES.items()
+    }
+    return Scorecard(
+        who=who,
+        images=n_images,
+        objects=int(objects.is_truth.sum()),
+        masks=int(objects.is_found.sum()),
+        figures=figures | {SECONDS: seconds},
+        average=None,
+    )
+
+
+def _averaged(card: Scorecard, average: AveragePrecision | None) -> Scorecard:
+    is_enough = card.images >= MIN_IMAGES and card.objects >= MIN_OBJECTS
+    return replace(card, average=average) if is_enough else card
 
 
 def _summed(objects: Objects, column: Column, n_images: int) -> Values:
@@ -257,11 +286,3 @@ def _ratio(parts: Values, wholes: Values) -> Interval | None:
     if np.count_nonzero(wholes) < MIN_IMAGES or wholes.sum() < MIN_OBJECTS:
         return None
     return weighted_ratio_interval(parts, wholes, np.ones(len(parts)), ["all"] * len(parts))
-
-
-def _scores(image: ComparedImage, label: str | None) -> list[float] | None:
-    scores = image.answer.scores
-    if scores is None:
-        return None
-    pairs = zip(image.answer.masks, scores, strict=True)
-    return [score for mask, score in pairs if label in (None, mask.label)]

@@ -216,8 +216,12 @@ def test_the_report_ranks_four_people_and_names_the_fault_of_each(
     assert lenient.returncode == 0, lenient.stderr
 
 
-def test_gold_is_excluded_restored_and_made_by_consensus(
-    data: Path, project: int, met: dict[str, Person], settings: dict[str, str]
+def test_gold_is_excluded_restored_marked_and_agreed_on(
+    studio: LocalLabelStudio,
+    data: Path,
+    project: int,
+    met: dict[str, Person],
+    settings: dict[str, str],
 ) -> None:
     images = json.loads(command(data, "gold", "list", "--json").stdout)
     first = images[0]["image"]
@@ -234,6 +238,20 @@ def test_gold_is_excluded_restored_and_made_by_consensus(
         ("excluded", "blurred"),
         ("restored", "sharp enough"),
     ]
+
+    marked = data / "marked"
+    marked.mkdir()
+    administrator = Person.administrator(studio)
+    own = [task for task in _tasks(administrator, str(project)) if not task["annotations"]][:2]
+    for task in own:
+        region = region_of(draw_picture(task["id"])[1][0])
+        administrator.submit(task["id"], region, ground_truth=True)
+    added = json.loads(
+        _done(marked, "gold", "add", "--project", str(project), "--json", settings=settings)
+    )
+    assert (added["images"], added["masks"]) == ({"added": 2}, 2)
+    # the truth itself is no answer to it
+    assert _scores(marked, project, settings)["annotators"] == []
 
     other = data / "consensus"
     other.mkdir()

@@ -80,6 +80,15 @@ def test_they_are_those_of_pycocotools(seed: int) -> None:
     assert told is not None
     assert (told.ap, told.ar) == pytest.approx(by_pycocotools(truth, found, scores))
     assert 0.1 < told.ap < 0.9
+    for label, alone in told.by_label.items():
+        mine = [
+            [[m for m in masks if m.label == label] for masks in part] for part in (truth, found)
+        ]
+        sure = [
+            [score for mask, score in zip(masks, image, strict=True) if mask.label == label]
+            for masks, image in zip(found, scores, strict=True)
+        ]
+        assert (alone.ap, alone.ar) == pytest.approx(by_pycocotools(*mine, sure))
 
 
 def test_no_answer_finds_nothing_and_no_truth_is_no_question() -> None:

@@ -8,7 +8,7 @@ import pytest
 from sam_backend.datasets.types import LabelledMask
 from sam_backend.quality.comparing import Answer, ComparedImage, compare_image, compare_images
 from sam_backend.quality.faults import faults
-from sam_backend.quality.scorecards import by_label, by_week, scorecard
+from sam_backend.quality.scorecards import by_week, scorecard, scorecards
 from tests.quality.labelled import square
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -69,10 +69,11 @@ def test_figures_are_those_of_the_table(figure: str, value: float) -> None:
 
 
 def test_what_is_drawn_exactly_is_perfect() -> None:
-    card = scorecard("me", compared(TRUTH))
+    card, labels = scorecards("me", compared(TRUTH))
     assert [card.value(name) for name in ("quality", "matched IoU", "boundary IoU")] == [1, 1, 1]
     assert card.average is not None
     assert (card.average.ap, card.average.ar) == (pytest.approx(1), pytest.approx(1))
+    assert labels.keys() == {"a", "b"}
     assert faults(card) == []
 
 
@@ -93,7 +94,7 @@ def test_intervals_are_wider_where_images_differ() -> None:
 
 
 def test_each_label_has_its_own_figures() -> None:
-    cards = by_label("me", compared(n=20))
+    _, cards = scorecards("me", compared(n=20))
     assert {name: card.objects for name, card in cards.items()} == {"a": 40, "b": 40}
     assert cards["a"].value("missing") == 0.5
     assert cards["b"].value("missing") == 0

@@ -10,7 +10,7 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.quality.comparing import Answer, ComparedImage, compare_images
 from sam_backend.quality.faults import Fault, faults
-from sam_backend.quality.scorecards import QUALITY, Scorecard, by_label, by_week, scorecard
+from sam_backend.quality.scorecards import QUALITY, Scorecard, by_week, scorecards
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold, GoldImage
@@ -41,7 +41,7 @@ class Standing:
         return self.card.as_json() | {
             "faults": [str(one) for one in self.faults],
             "labels": {name: card.as_json() for name, card in self.labels.items()},
-            "weeks": {name: card.as_json() for name, card in self.weeks.items()},
+            "weeks": {name: card.as_json(False) for name, card in self.weeks.items()},
         }
 
 
@@ -131,11 +131,9 @@ def standings(
 
 
 def _standing(who: str, images: Sequence[ComparedImage]) -> Standing:
-    card = scorecard(who, images)
+    card, labels = scorecards(who, images)
     worst = sorted(images, key=_quality)
-    return Standing(
-        card, tuple(faults(card)), by_label(who, images), by_week(who, images), tuple(worst)
-    )
+    return Standing(card, tuple(faults(card)), labels, by_week(who, images), tuple(worst))
 
 
 def _rank(card: Scorecard) -> float:
