@@ -67,7 +67,8 @@ class Trust:
         """The accept threshold as a sentence."""
         share, sure = f"{self.asked.min_precision:.0%}", f"{self.asked.confidence:.0%}"
         if self.accept is not None:
-            return f"accepted from a probability of {self.accept:.3f}: {share} of them need no " + (
+            return (
+                f"accepted from a probability of {self.accept:.3f}: {share} of them need no "
                 f"correction, with {sure} confidence"
             )
         if self.more_images is None:
@@ -84,7 +85,10 @@ class Trust:
         share = f"{self.asked.max_lost:.0%}"
         if self.discard is None:
             return f"no threshold proves that at most {share} of the good masks would be lost"
-        return f"discarded under {self.discard:.3f}: at most {share} of the good masks are lost"
+        return (
+            f"discarded under a probability of {self.discard:.3f}: at most {share} of the good "
+            "masks among those that people were shown are lost"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""

@@ -113,7 +113,10 @@ def test_the_thresholds_keep_their_promise(established: Trust) -> None:
     assert accepted.mean() > 0.3
     assert discarded.mean() > 0.15
     assert "accepted from a probability of 0." in established.explain_accept()
-    assert "at most 5% of the good masks are lost" in established.explain_discard()
+    assert (
+        "at most 5% of the good masks among those that people were shown"
+        in established.explain_discard()
+    )
 
 
 def test_nothing_proven_is_an_answer(known: list[JudgedMask]) -> None:

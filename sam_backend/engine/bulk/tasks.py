@@ -147,11 +147,15 @@ class TaskWriter:
 
 
 def surest(masks: Sequence[Judged], limit: int) -> list[Judged]:
-    """The masks with the highest confidence, in their order; of equal ones, predicted IoU."""
+    """What chance has drawn, and the masks with the highest confidence, in their order."""
     if len(masks) <= limit:
         return list(masks)
     ranked = sorted(
         range(len(masks)),
-        key=lambda index: (-masks[index].confidence, -masks[index].record.predicted_iou),
+        key=lambda index: (
+            masks[index].drawn_for is None,
+            -masks[index].confidence,
+            -masks[index].record.predicted_iou,
+        ),
     )
     return [masks[index] for index in sorted(ranked[:limit])]

@@ -80,10 +80,13 @@ def describe_prefilling(
     shown = " and ".join(
         repr(RegionWriter(config, image, told).output.name) for image in config.images
     )
-    return (
-        f"by proposer {told.proposer!r}, accepted from a predicted IoU of "
-        f"{told.accept_predicted_iou:g} and a stability of {told.accept_stability:g}, in {shown}"
+    bar = (
+        "as far as it is proven"
+        if told.triage == "proven"
+        else f"from a predicted IoU of {told.accept_predicted_iou:g} and a stability of "
+        f"{told.accept_stability:g}"
     )
+    return f"by proposer {told.proposer!r}, accepted {bar}, in {shown}"
 
 
 class PrefillChoice:

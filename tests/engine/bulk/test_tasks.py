@@ -45,6 +45,8 @@ def test_only_what_is_proven_and_a_slice_of_the_rest() -> None:
     some = scores(TaskOptions(trust=known, proven=True, audit_share=0.3))
     assert some[:10] == accepted
     assert 3 <= len(some[10:]) <= 22
+    few = scores(TaskOptions(trust=known, proven=True, audit_share=0.3, max_masks=25))
+    assert set(some[10:]) <= set(few)  # chance's part stays, however few are shown
     assert len(scores(TaskOptions(trust=known))) == len(MASKS)
 
 

@@ -1,6 +1,9 @@
 """The limit of masks."""
 
+from dataclasses import replace
+
 from sam_backend.engine.semi_automatic.budget import cap
+from sam_backend.engine.semi_automatic.triage import Outcome
 from tests.engine.semi_automatic.records import block, judged
 
 BIG = judged(block(0, 0, 40, 40), 0.5)
@@ -16,3 +19,8 @@ def test_the_most_valuable_stay_and_large_ones_come_first() -> None:
     assert cap([SMALL, MIDDLE, BIG], 1) == ([MIDDLE], [BIG, SMALL])
     assert cap([SMALL, MIDDLE, BIG], 3) == ([BIG, MIDDLE, SMALL], [])
     assert cap([], 3) == ([], [])
+
+
+def test_what_chance_has_drawn_stays() -> None:
+    drawn = replace(SMALL, drawn_for=Outcome.DISCARD)
+    assert cap([drawn, MIDDLE, BIG], 2) == ([MIDDLE, drawn], [BIG])
