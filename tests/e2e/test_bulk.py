@@ -36,7 +36,7 @@ from tests.engine.bulk.making import generate, make_images
 pytestmark = pytest.mark.e2e
 
 N_IMAGES = 60
-KILLS = 8
+KILLS = 6
 
 
 @pytest.fixture(scope="module")

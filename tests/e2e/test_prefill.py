@@ -186,7 +186,7 @@ def complete_in_the_page(
     page.close()
 
 
-N_KILLED_TASKS = 120
+N_KILLED_TASKS = 90
 SMALL = 96
 
 
@@ -210,7 +210,7 @@ def test_killed_five_times_every_task_is_predicted_once(
     settings = access(label_studio)
     rng = random.Random(5)
     for n_kills in range(1, 6):
-        least = rng.randrange(18) + 15 * (n_kills - 1)
+        least = rng.randrange(14) + 11 * (n_kills - 1)
         kill_once_sent(admin, project, least, tmp_path, settings, options)
     ended = command(tmp_path, "preannotate", *options, settings=settings)
     assert ended.returncode == 0, ended.stderr
