@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam_backend.cli.launching import leaving_at_signals, log_to_stderr
-from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
@@ -106,9 +106,8 @@ def import_(
     from sam_backend.engine.bulk.importing import BulkImport
     from sam_backend.engine.bulk.run_folder import read_run
     from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
-    from sam_backend.engine.project_dataset import host_of_project
+    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.engine.trusting import trust_of
-    from sam_backend.labelstudio.client import LabelStudioClient
     from sam_backend.labelstudio.config import LabelConfig
     from sam_backend.labelstudio.patience import Patience
     from sam_backend.store.database import open_database
@@ -120,7 +119,7 @@ def import_(
     options = TaskOptions(as_, max_masks, output, label, trust, proven, audit_share)
     stopped = threading.Event()
     with (
-        LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,
+        client_of_project(settings, project) as client,
         leaving_at_signals(stopped.set),
         progress_bar() as show,
     ):
@@ -135,7 +134,7 @@ def import_(
             waiting,
             rate,
             batch,
-            lambda done, of: show({"stage": "importing", "done": done, "of": of}),
+            counting(show, "importing"),
             stopped.is_set,
         ).run()
     if as_json:

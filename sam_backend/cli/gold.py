@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sam_backend.cli.launching import log_to_stderr
-from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
@@ -163,13 +163,12 @@ def plant(
     settings = Settings()
     log_to_stderr(settings)
     from sam_backend.engine.gold.planting import plant as put
-    from sam_backend.engine.project_dataset import host_of_project
-    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.store.database import open_database
     from sam_backend.store.gold import Gold
 
     with (
-        LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,
+        client_of_project(settings, project) as client,
         progress_bar() as show,
     ):
         told = put(
@@ -178,7 +177,7 @@ def plant(
             Gold(open_database(settings)),
             settings.gold_per_hundred if per_hundred is None else per_hundred,
             seed,
-            lambda done, of: show({"stage": "planting", "done": done, "of": of}),
+            counting(show, "planting"),
         )
     typer.echo(f"{told.made} planted, {told.there} there before, {told.wanted} wanted")
     for reason, count in told.reasons.items():
@@ -205,14 +204,13 @@ def score(
     settings = Settings()
     log_to_stderr(settings)
     from sam_backend.engine.gold.scoring import score_project
-    from sam_backend.engine.project_dataset import host_of_project
-    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.labelstudio.people import people_names
     from sam_backend.quality import scorecards
     from sam_backend.store.database import open_database
 
     with (
-        LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,
+        client_of_project(settings, project) as client,
         progress_bar() as show,
     ):
         names = people_names(client)
@@ -221,7 +219,7 @@ def score(
             open_database(settings),
             client,
             project,
-            lambda done, of: show({"stage": "reading", "done": done, "of": of}),
+            counting(show, "reading"),
         )
     if as_json:
         typer.echo(json.dumps(report.as_json() | {"names": names}, indent=2))
@@ -241,11 +239,8 @@ def score(
         if by != "nothing":
             cards = dict(one.labels if by == "label" else one.weeks)
         for key, card in cards.items():
-            figures = [card.figures[name] for name in columns]
-            shown = [
-                scorecards.TOO_FEW if found is None else f"{found.value:.3g}" for found in figures
-            ]
-            rows.append([names.get(card.who, card.who), key, str(card.images), *shown])
+            figures = [scorecards.shown(card.figures[name], ".3g") for name in columns]
+            rows.append([names.get(card.who, card.who), key, str(card.images), *figures])
     heads = ["WHO", "" if by == "nothing" else by.upper(), "IMAGES", *map(str.upper, columns)]
     echo_table([heads, *rows])
     for one in (*report.annotators, *report.models):

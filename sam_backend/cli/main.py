@@ -10,6 +10,7 @@ from rich.markup import escape
 from sam_backend.cli import (
     bulk,
     check,
+    dataset,
     demo,
     evaluate,
     generate,
@@ -49,6 +50,7 @@ app.add_typer(prefill.app, name="prefill", help=prefill.HELP)
 app.add_typer(review.app, name="review", help=review.HELP)
 app.add_typer(gold.app, name="gold", help=gold.HELP)
 app.add_typer(quality.app, name="quality", help=quality.HELP)
+app.add_typer(dataset.app, name="dataset", help=dataset.HELP)
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, cancel.")
 app.add_typer(starter.app, name="starter", help=starter.HELP)
 

@@ -8,7 +8,7 @@ import typer
 
 from sam_backend.cli.launching import log_to_stderr, tune_allocator
 from sam_backend.cli.prefill_options import SetOption, read_settings
-from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_table, shown
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
@@ -38,11 +38,10 @@ def report(
     """
     settings = Settings()
     log_to_stderr(settings)
-    from sam_backend.engine.project_dataset import host_of_project
+    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.engine.semi_automatic.edit_report import edit_report
-    from sam_backend.labelstudio.client import LabelStudioClient
 
-    with LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client:
+    with client_of_project(settings, project) as client:
         told = edit_report(client, project).as_json()
     if as_json:
         typer.echo(json.dumps(told, indent=2))
@@ -94,7 +93,7 @@ def evaluate(
             dataset,
             read_settings(set_ or []),
             told,
-            lambda done, of: show({"stage": "prefilling", "done": done, "of": of}),
+            counting(show, "prefilling"),
         )
     out.mkdir(parents=True, exist_ok=True)
     figures = {"images": len(dataset), "points": [point.as_json() for point in points]}

@@ -36,6 +36,11 @@ def progress_bar() -> Iterator[Callable[[Mapping[str, Any]], None]]:
         yield show
 
 
+def counting(show: Callable[[Mapping[str, Any]], None], stage: str) -> Callable[[int, int], None]:
+    """What takes how many are done, and of how many, and shows it under the name of a stage."""
+    return lambda done, of: show({"stage": stage, "done": done, "of": of})
+
+
 def share_done(state: Mapping[str, Any]) -> float:
     """By count where it is known how many there are, else by time; 0 to 1."""
     if state.get("of"):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sam_backend.cli.launching import log_to_stderr, settings_with
-from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
@@ -33,14 +33,13 @@ def agreement(project: Project, as_json: AsJson = False) -> None:
     settings = Settings()
     log_to_stderr(settings)
     from sam_backend.engine.gold.answers import read_answers
-    from sam_backend.engine.project_dataset import host_of_project
-    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.labelstudio.people import people_names
     from sam_backend.quality.agreement import agreements
-    from sam_backend.quality.scorecards import TOO_FEW
+    from sam_backend.quality.scorecards import shown
 
     with (
-        LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,
+        client_of_project(settings, project) as client,
         progress_bar() as show,
     ):
         names = people_names(client)
@@ -48,7 +47,7 @@ def agreement(project: Project, as_json: AsJson = False) -> None:
             settings,
             client,
             project,
-            observe=lambda done, of: show({"stage": "reading", "done": done, "of": of}),
+            observe=counting(show, "reading"),
         )
     found = agreements(answers.people)
     if as_json:
@@ -58,11 +57,7 @@ def agreement(project: Project, as_json: AsJson = False) -> None:
         [
             " and ".join(names.get(who, who) for who in one.people),
             str(one.images),
-            *(
-                TOO_FEW if figure is None else f"{figure.value:.3f}"
-                for figure in one.figures.values()
-            ),
-            TOO_FEW if one.kappa is None else f"{one.kappa:.3f}",
+            *(shown(figure, ".3f") for figure in (*one.figures.values(), one.kappa)),
         ]
         for one in found
     ]
@@ -160,16 +155,15 @@ def report(
     settings = settings_with(model, None)
     log_to_stderr(settings)
     from sam_backend.engine.model_choice import ModelChoice
-    from sam_backend.engine.project_dataset import host_of_project
+    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.engine.quality_report import Bars, quality_report, write_report
-    from sam_backend.labelstudio.client import LabelStudioClient
     from sam_backend.store.database import open_database
     from sam_backend.store.models import open_store
 
     version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
     database = open_database(settings)
     with (
-        LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,
+        client_of_project(settings, project) as client,
         progress_bar() as show,
     ):
         told = quality_report(
@@ -179,7 +173,7 @@ def report(
             project,
             version,
             Bars(min_annotator, min_model, max_calibration_error, proof),
-            lambda done, of: show({"stage": "reading", "done": done, "of": of}),
+            counting(show, "reading"),
         )
     file = write_report(told, database, out)
     if as_json:

@@ -18,7 +18,7 @@ from sam_backend.cli.bulk import (
     addresses_of,
 )
 from sam_backend.cli.launching import log_to_stderr
-from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
@@ -70,8 +70,7 @@ def sample(
     from sam_backend.engine.bulk.review.runs import draw_sample, plan_for
     from sam_backend.engine.bulk.run_folder import read_run
     from sam_backend.engine.bulk.tasks import TaskOptions
-    from sam_backend.engine.project_dataset import host_of_project
-    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.store.database import open_database
 
     found = read_run(run)
@@ -79,7 +78,7 @@ def sample(
         max_defects = 1 - min_share
     plan = plan_for(open_database(settings), found, min_share, iou, max_defects)
     with (
-        LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client,
+        client_of_project(settings, project) as client,
         progress_bar() as show,
     ):
         drawn = draw_sample(
@@ -92,7 +91,7 @@ def sample(
             by or (),
             seed,
             TaskOptions(max_masks=max_masks, output=output, label=label),
-            observe=lambda done, of: show({"stage": "sampling", "done": done, "of": of}),
+            observe=counting(show, "sampling"),
         )
     typer.echo(drawn.folder)
     typer.echo(
@@ -115,21 +114,20 @@ def report(
     from sam_backend.engine.bulk.review.runs import report_lot
     from sam_backend.engine.bulk.review.samples import REPORT_HTML, read_sample
     from sam_backend.engine.bulk.run_folder import read_run
-    from sam_backend.engine.project_dataset import host_of_project
-    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.quality.acceptance import Verdict
     from sam_backend.store.database import open_database
 
     found = read_run(run)
-    host = host_of_project(settings, read_sample(found, name).project_id)
-    with LabelStudioClient(host, timeout_s=60) as client, progress_bar() as show:
+    project = read_sample(found, name).project_id
+    with client_of_project(settings, project) as client, progress_bar() as show:
         judged, folder = report_lot(
             settings,
             open_database(settings),
             client,
             found,
             name,
-            lambda done, of: show({"stage": "reading", "done": done, "of": of}),
+            counting(show, "reading"),
         )
     told = judged.as_json()
     if as_json:
@@ -162,10 +160,9 @@ def quarantine(
     log_to_stderr(settings)
     from sam_backend.engine.bulk.review.quarantine import quarantine as remove
     from sam_backend.engine.bulk.run_folder import read_run
-    from sam_backend.engine.project_dataset import host_of_project
-    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.engine.project_dataset import client_of_project
 
-    with LabelStudioClient(host_of_project(settings, project), timeout_s=60) as client:
+    with client_of_project(settings, project) as client:
         told = remove(client, project, read_run(run))
     typer.echo(
         f"{told.predictions} predictions removed from {told.tasks} tasks, {told.kept} kept that "

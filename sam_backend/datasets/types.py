@@ -6,7 +6,7 @@ for, so a set of a million images fits in memory.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sam_backend.errors import InvalidInputError
@@ -81,6 +81,15 @@ class Dataset:
 
     def __iter__(self) -> Iterator[LabelledImage]:
         return iter(self.images)
+
+    def by_content(self) -> "Dataset":
+        """The same with each image once: tasks of one image become one, with the masks of all."""
+        found: dict[str, LabelledImage] = {}
+        for image in self.images:
+            known = found.get(image.digest)
+            masks = image.masks if known is None else known.masks + image.masks
+            found[image.digest] = replace(known or image, masks=masks)
+        return replace(self, images=tuple(found.values()))
 
     @property
     def n_masks(self) -> int:

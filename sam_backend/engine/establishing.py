@@ -8,9 +8,8 @@ from sam_backend.engine.bulk.review.judging import judge
 from sam_backend.engine.bulk.review.samples import read_sample
 from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.engine.judged_masks import judged_gold, judged_prefills
-from sam_backend.engine.project_dataset import host_of_project
+from sam_backend.engine.project_dataset import client_of_project
 from sam_backend.errors import InvalidInputError
-from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.quality.establishing import establish
 from sam_backend.quality.judged_masks import JudgedMask
 from sam_backend.quality.trust import Asked, Trust
@@ -20,8 +19,6 @@ from sam_backend.store.gold import Gold
 from sam_backend.store.prefills import Prefills
 from sam_backend.store.proposals import Proposals
 from sam_backend.store.trusts import Trusts
-
-_CALL_S = 60.0
 
 
 def gather_judged(
@@ -49,7 +46,7 @@ def gather_judged(
     """
     found: list[JudgedMask] = []
     for project in projects:
-        with LabelStudioClient(host_of_project(settings, project), _CALL_S) as client:
+        with client_of_project(settings, project) as client:
             found += judged_prefills(
                 client,
                 project,
@@ -63,7 +60,7 @@ def gather_judged(
                 f"{run.folder} holds masks of {run.plan.model_version}, not {model_version}"
             )
         sample = read_sample(run)
-        with LabelStudioClient(host_of_project(settings, sample.project_id), _CALL_S) as client:
+        with client_of_project(settings, sample.project_id) as client:
             report = judge(client, sample, lambda done, of: observe("review", done))
         found += judged_reviews(run, report)
     if with_gold:

@@ -66,6 +66,11 @@ def host_of_project(settings: Settings, project_id: int) -> LabelStudioHost:
     return Connections.of(settings).host_of_number(project_id)
 
 
+def client_of_project(settings: Settings, project_id: int) -> LabelStudioClient:
+    """A client of a project's Label Studio (`host_of_project`), for its caller to close."""
+    return LabelStudioClient(host_of_project(settings, project_id), _TIMEOUT_S)
+
+
 def pull_project(
     host: LabelStudioHost,
     project_id: int,
@@ -103,7 +108,7 @@ def pull_project(
     images = ProjectImages(folder / "images", image_resolver(settings), max_pixels)
     with LabelStudioClient(host, _TIMEOUT_S) as client:
         project = client.project(project_id)
-        reader = _Reader(LabelConfig.parse(str(project.get("label_config", ""))), images, host)
+        reader = TaskReader(LabelConfig.parse(str(project.get("label_config", ""))), images, host)
         cancelled = project.get("skipped_annotations_number")
         if isinstance(cancelled, int) and cancelled > 0:
             reader.skipped[CANCELLED] = cancelled
@@ -123,8 +128,17 @@ def pull_project(
     return dataset
 
 
-class _Reader:
-    """Turns tasks into labelled images and counts what it leaves out."""
+class TaskReader:
+    """Turns tasks into labelled images and counts what it leaves out.
+
+    Args:
+        config: Of the project.
+        images: Fetches, and keeps what was fetched.
+        host: Of the project.
+
+    Attributes:
+        skipped: What was left out, by reason.
+    """
 
     def __init__(self, config: LabelConfig, images: ProjectImages, host: LabelStudioHost) -> None:
         self.skipped: Counter[str] = Counter()

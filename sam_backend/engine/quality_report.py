@@ -19,7 +19,6 @@ from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.people import people_names
 from sam_backend.masks.rle import decode
 from sam_backend.quality.agreement import Agreement, agreements
-from sam_backend.quality.bootstrap import Interval
 from sam_backend.quality.comparing import Comparison
 from sam_backend.quality.drawing import Picture, View
 from sam_backend.quality.establishing import stale_reasons
@@ -32,9 +31,9 @@ from sam_backend.quality.scorecards import (
     MISSING,
     QUALITY,
     SECONDS,
-    TOO_FEW,
     WRONG_LABEL,
     Scorecard,
+    shown,
 )
 from sam_backend.quality.standing_plot import draw_standings
 from sam_backend.quality.trust import Trust
@@ -232,8 +231,8 @@ def _standings(group: Sequence[Standing], names: Mapping[str, str]) -> str:
             "; ".join(fault.name for fault in one.faults) or "none proven",
             str(one.card.images),
             *(_cell(one.card, name) for name in _COLUMNS),
-            TOO_FEW if one.card.average is None else f"{one.card.average.ap:.2f}",
-            TOO_FEW if one.card.average is None else f"{one.card.average.ar:.2f}",
+            shown(one.card.ap),
+            shown(one.card.ar),
         )
         for one in group
     ]
@@ -241,11 +240,7 @@ def _standings(group: Sequence[Standing], names: Mapping[str, str]) -> str:
 
 
 def _cell(card: Scorecard, name: str) -> str:
-    return _shown(card.figures[name], 1 if name == SECONDS else 2)
-
-
-def _shown(found: Interval | None, digits: int = 2) -> str:
-    return TOO_FEW if found is None else f"{found.value:.{digits}f}"
+    return shown(card.figures[name], ".1f" if name == SECONDS else ".2f")
 
 
 def _agreements(report: QualityReport) -> str:
@@ -255,8 +250,8 @@ def _agreements(report: QualityReport) -> str:
         (
             " and ".join(report.names.get(who, who) for who in one.people),
             str(one.images),
-            *(_shown(found) for found in one.figures.values()),
-            TOO_FEW if one.kappa is None else f"{one.kappa:.2f}",
+            *(shown(found) for found in one.figures.values()),
+            shown(one.kappa),
         )
         for one in report.agreements
     ]

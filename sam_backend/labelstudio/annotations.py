@@ -21,12 +21,10 @@ from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.drawn_masks import count_objects
 from sam_backend.labelstudio.regions import Region
+from sam_backend.labelstudio.stored_annotations import READING_S, stored_annotations
 
 # A task's data is a kilobyte or so; Label Studio's own page holds 100.
 _TASKS_A_PAGE = 200
-
-# Reading a task's annotations: a hundred brush masks of a large photo are some 10 MB of numbers.
-_READING_S = 120.0
 
 # An import stamps a task before its annotations: 15 s before, where 500 tasks of 60 MB came at once
 # to a busy machine (Label Studio takes up to 250 MB).
@@ -195,7 +193,7 @@ def _page(
             "fields": "task_only",
             "page_size": str(size),
         },
-        timeout_s=_READING_S,
+        timeout_s=READING_S,
     )
     if not isinstance(answer, dict):
         raise LabelStudioError(f"GET /api/tasks/ answers {type(answer).__name__}, not an object")
@@ -208,19 +206,17 @@ def accepted_annotations(client: LabelStudioClient, task_id: int) -> Iterator[Ac
     Raises:
         LabelStudioError: The call fails, or answers what it should not.
     """
-    path = f"/api/tasks/{task_id}/annotations/"
-    response = client.call("GET", path, timeout_s=_READING_S)
-    if response.status_code == 404:
-        return  # deleted since the page was read
-    answer = client.json_of(response, "GET", path)
-    if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
-        raise LabelStudioError(f"GET {path} answers {type(answer).__name__}, not a list of objects")
-    for item in answer:
+    for item in stored_annotations(client, task_id) or ():  # deleted since the page was read
         if not item.get("was_cancelled"):
-            yield _annotation(item, path)
+            yield read_annotation(item)
 
 
-def _annotation(item: Mapping[str, Any], path: str) -> AcceptedAnnotation:
+def read_annotation(item: Mapping[str, Any]) -> AcceptedAnnotation:
+    """An annotation as Label Studio's API has it.
+
+    Raises:
+        LabelStudioError: It cannot be read.
+    """
     result = item.get("result")
     try:
         updated_at = datetime.fromisoformat(str(item["updated_at"]))
@@ -237,7 +233,7 @@ def _annotation(item: Mapping[str, Any], path: str) -> AcceptedAnnotation:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LabelStudioError(
-            f"GET {path} answers an annotation that cannot be read: {type(error).__name__}"
+            f"annotation {item.get('id')!r} cannot be read: {type(error).__name__}"
         ) from None
 
 

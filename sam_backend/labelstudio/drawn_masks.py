@@ -1,7 +1,7 @@
 """The masks that a person drew: result items of an annotation, as run lengths, object by object."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class DrawnMask:
 
 def count_objects(result: Sequence[Region]) -> int:
     """How many objects `drawn_masks` would look at, without decoding any."""
-    return sum(_shape(items) is not None for items in _objects(result))
+    return sum(shape_of(items) is not None for items in objects_by_id(result).values())
 
 
 def drawn_masks(
@@ -56,8 +56,8 @@ def drawn_masks(
         skipped: Gets the reason of everything on an image that gives no mask.
     """
     drawn = []
-    for items in _objects(result):
-        shape = _shape(items)
+    for items in objects_by_id(result).values():
+        shape = shape_of(items)
         if shape is None:
             # Choices, texts and relations are on no image, and are nobody's loss.
             kinds = [kind for kind in map(region_kind, items) if kind in REGION_KINDS]
@@ -75,31 +75,40 @@ def drawn_masks(
         if not mask.any():
             skipped[reasons.EMPTY_MASK] += 1
             continue
-        labels = (region_label(item) for item in (shape, *items))
-        label = next((label for label in labels if label is not None), None)
         score = shape.get("score")
         drawn.append(
             DrawnMask(
                 str(shape.get("to_name")),
-                LabelledMask(rle.encode(mask), label, annotator),
+                LabelledMask(rle.encode(mask), label_of(items), annotator),
                 float(score) if isinstance(score, int | float) else None,
             )
         )
     return drawn
 
 
-def _objects(result: Iterable[Region]) -> Iterator[list[Region]]:
-    """Items by their id; one without an id is an object of its own."""
-    found: dict[object, list[Region]] = {}
+def objects_by_id(result: Iterable[Region]) -> dict[str | int, list[Region]]:
+    """Items by their id, in the order they were drawn.
+
+    One without an id is an object of its own, under its place among the items.
+    """
+    found: dict[str | int, list[Region]] = {}
     for number, item in enumerate(result):
         region_id = item.get("id")
         known = isinstance(region_id, str | int) and region_id != ""
         found.setdefault(str(region_id) if known else number, []).append(item)
-    yield from found.values()
+    return found
 
 
-def _shape(items: Iterable[Region]) -> Region | None:
+def shape_of(items: Iterable[Region]) -> Region | None:
+    """The item of an object that has its pixels; None without one."""
     return next((item for item in items if region_kind(item) in _MASK_KINDS), None)
+
+
+def label_of(items: Sequence[Region]) -> str | None:
+    """The label of an object: that of its pixels, else of any of its items; None without."""
+    shape = shape_of(items)
+    labels = (region_label(item) for item in (*(() if shape is None else (shape,)), *items))
+    return next((label for label in labels if label is not None), None)
 
 
 def _refusal(shape: Region) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -15,9 +15,9 @@ from sam_backend.quality.scorecards import (
     MATCHED_IOU,
     MIN_OBJECTS,
     QUALITY,
-    TOO_FEW,
     WRONG_LABEL,
     scorecard,
+    told,
 )
 
 _FIGURES = {
@@ -51,11 +51,7 @@ class Agreement:
         return {
             "people": list(self.people),
             "images": self.images,
-            **{
-                name: TOO_FEW if found is None else asdict(found)
-                for name, found in self.figures.items()
-            },
-            "label kappa": TOO_FEW if self.kappa is None else self.kappa,
+            **told({**self.figures, "label kappa": self.kappa}),
         }
 
 

@@ -184,22 +184,46 @@ class Scorecard:
         found = self.figures[name]
         return None if found is None else found.value
 
+    @property
+    def ap(self) -> float | None:
+        """COCO's average precision; None: too few, or not asked for."""
+        return None if self.average is None else self.average.ap
+
+    @property
+    def ar(self) -> float | None:
+        """COCO's average recall; None as for `ap`."""
+        return None if self.average is None else self.average.ar
+
     def as_json(self, with_average: bool = True) -> dict[str, Any]:
         """All figures; those that rest on too little say so."""
-        average = {
-            "AP": TOO_FEW if self.average is None else self.average.ap,
-            "AR": TOO_FEW if self.average is None else self.average.ar,
-        }
+        average = {"AP": self.ap, "AR": self.ar}
         return {
             "who": self.who,
             "images": self.images,
             "objects": self.objects,
             "masks": self.masks,
-            **{
-                name: TOO_FEW if found is None else asdict(found)
-                for name, found in self.figures.items()
-            },
-        } | (average if with_average else {})
+            **told(self.figures),
+        } | (told(average) if with_average else {})
+
+
+def told(figures: Mapping[str, Interval | float | None]) -> dict[str, Any]:
+    """Figures for JSON; those that rest on too little say so."""
+    return {
+        name: TOO_FEW if found is None else asdict(found) if isinstance(found, Interval) else found
+        for name, found in figures.items()
+    }
+
+
+def shown(found: Interval | float | None, form: str = ".2f") -> str:
+    """A figure for people, without its interval.
+
+    Args:
+        found: None: too few to tell.
+        form: As `format` takes it.
+    """
+    if found is None:
+        return TOO_FEW
+    return format(found.value if isinstance(found, Interval) else found, form)
 
 
 def scorecard(who: str, images: Sequence[ComparedImage]) -> Scorecard:

@@ -15,7 +15,9 @@ from pydantic import (
 )
 
 from sam_backend.engine.events import WebhookEvent, event_key
+from sam_backend.engine.versions.sightings import webhook_sightings
 from sam_backend.errors import InvalidInputError
+from sam_backend.store.revisions import Sighting
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -69,6 +71,8 @@ class PredictRequest(_Message):
 class _Thing(_Message):
     """Anything with a number that an event is about; deleted ones have nothing else."""
 
+    model_config = ConfigDict(extra="allow")
+
     id: int = Field(ge=0, le=_MAX_ID)
     updated_at: str = Field("", max_length=64)
 
@@ -76,6 +80,11 @@ class _Thing(_Message):
     @classmethod
     def _null_is_empty(cls, value: object) -> object:
         return "" if value is None else value
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """All that the event tells of it."""
+        return {**(self.model_extra or {}), "id": self.id, "updated_at": self.updated_at}
 
 
 class _Project(_Thing):
@@ -123,6 +132,16 @@ class WebhookRequest(_Message):
             annotation_id=annotations[0].id if len(annotations) == 1 else None,
             task_id=tasks[0].id if len(tasks) == 1 else None,
             project=uid,
+        )
+
+    def sightings(self, key: str) -> list[Sighting]:
+        """The states that the event tells, for the log of revisions; `key` is the event's."""
+        return webhook_sightings(
+            self.action,
+            key,
+            None if self.project is None else self.project.told,
+            [one.told for one in self.annotation + self.annotations],
+            [one.told for one in self.task + self.tasks],
         )
 
 

@@ -16,13 +16,14 @@ from sam_backend.engine.served_model import ServedModel
 from sam_backend.engine.serving import Caches, open_caches, serve_champion
 from sam_backend.engine.task_embeddings import TaskEmbeddings
 from sam_backend.engine.timing import StageClock
+from sam_backend.engine.versions.sightings import WEBHOOK
 from sam_backend.errors import InvalidInputError, LabelStudioError, SamBackendError
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.connections import Connections
 from sam_backend.labelstudio.images import image_resolver
 from sam_backend.labelstudio.memory import TaskMemory
 from sam_backend.sam.segmenter import Segmenter
-from sam_backend.server.journal import Journal
+from sam_backend.server.journal import Journal, utc_now
 from sam_backend.server.prefilling import NOT_READY, Prefilling
 from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest
 from sam_backend.server.status import StatusReport
@@ -30,6 +31,7 @@ from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.jobs import Job
 from sam_backend.store.models import ModelStore, open_store
+from sam_backend.store.revisions import Revisions
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class Service:
         champion: Answers; closed with the service.
         on_event: Told each event of a webhook; must not wait for anything.
         newest_jobs: At most so many, for the status page.
-        database: Keeps what was prefilled; None while there is none.
+        database: Keeps what was prefilled and what was told; None while there is none.
 
     Attributes:
         journal: What went wrong lately, with reasons.
@@ -79,6 +81,7 @@ class Service:
         self._on_event = on_event
         self._choice = ModelChoice(settings, store)
         url, token = settings.label_studio_url, settings.label_studio_api_key
+        self._database = database
         self._connections = Connections(
             settings.data_dir / "connections.json", url, token.get_secret_value() if token else None
         )
@@ -187,7 +190,9 @@ class Service:
         What handing it on raises is raised: Label Studio shows the answer to START_TRAINING to
         whoever pressed the button.
         """
-        self._on_event(message.event())
+        event = message.event()
+        self._note(event, message)
+        self._on_event(event)
         return {"status": "ok"}
 
     def readiness(self) -> dict[str, Any]:
@@ -235,6 +240,22 @@ class Service:
             "model_version": model.model_version,
         }
         return Reply({"results": [prediction]}, clock)
+
+    def _note(self, event: WebhookEvent, message: WebhookRequest) -> None:
+        """Write what an event tells into the log of revisions, before it is answered.
+
+        What cannot be written is no loss: the next reading through the API finds it.
+        """
+        database = self._database()
+        if event.project_id is None or database is None:
+            return
+        try:
+            named = self._connections.host(event.project) if event.project else None
+            host = named or self._connections.host_of_number(event.project_id)
+            revisions = Revisions(database, host.url, event.project_id)
+            revisions.add(message.sightings(event.key), WEBHOOK, utc_now())
+        except SamBackendError as error:
+            self.journal.warn(f"project {event.project_id}: {event.action}", str(error))
 
     def _tell_refused(self, refused: Refused) -> None:
         self.journal.error(

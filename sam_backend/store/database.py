@@ -3,7 +3,7 @@
 import json
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +63,14 @@ class Database:
         dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
         insert = dialect.insert(table).values(**row).on_conflict_do_nothing().returning(table)
         return connection.execute(insert).first()
+
+    def insert_missing(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Inserts rows; those whose keys are there already stay as they are."""
+        if rows:
+            dialect = postgresql if self.engine.dialect.name == "postgresql" else sqlite
+            connection.execute(dialect.insert(table).on_conflict_do_nothing(), list(rows))
 
     def put(self, connection: Connection, table: Table, **row: Any) -> None:
         """Inserts a row, in the place of one with the same primary key."""

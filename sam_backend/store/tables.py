@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -183,4 +184,56 @@ TRUSTS = Table(
     Column("at", UtcDateTime, nullable=False),
     Index("trusts_by_version", "model_version", "id"),
     sqlite_autoincrement=True,
+)
+
+OBJECTS = Table(
+    "objects",
+    METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+REVISIONS = Table(
+    "revisions",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("host", String(255), nullable=False),
+    Column("project", Integer, nullable=False),
+    Column("subject", String(16), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("task", BigInteger),
+    Column("change", String(64), nullable=False),
+    Column("person", String(64)),
+    Column("stamp", UtcDateTime, nullable=False),
+    Column("digest", String(64)),
+    Column("regions", Integer, nullable=False),
+    Column("source", String(16), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("revisions_by_subject", "host", "project", "subject", "number", "id"),
+    Index("revisions_by_task", "host", "project", "task", "id"),
+    sqlite_autoincrement=True,
+)
+
+VERSIONS = Table(
+    "versions",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("host", String(255), nullable=False),
+    Column("project", Integer, nullable=False),
+    Column("parent", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("versions_by_parent", "host", "project", "parent", unique=True),
+    sqlite_autoincrement=True,
+)
+
+VERSION_TAGS = Table(
+    "version_tags",
+    METADATA,
+    Column("host", String(255), primary_key=True),
+    Column("project", Integer, primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
 )

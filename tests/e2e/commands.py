@@ -8,9 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.server_process import bare_environment
 
 T = TypeVar("T")
+
+
+def settings_of(server: LocalLabelStudio) -> dict[str, str]:
+    """What tells a command where Label Studio is, and its administrator's token."""
+    return {"LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": server.account.token}
 
 
 def command(
@@ -29,11 +35,16 @@ def command(
     )
 
 
+def done(folder: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> str:
+    """What a command that must succeed writes to stdout."""
+    ended = command(folder, *arguments, settings=settings)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
 def listed(folder: Path, what: str) -> list[dict[str, Any]]:
     """What `sam-backend <what> list` shows."""
-    ended = command(folder, what, "list", "--json")
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
+    return json.loads(done(folder, what, "list", "--json"))
 
 
 def eventually(ask: Callable[[], T | None], patience_s: float = 300.0, poll_s: float = 0.3) -> T:

@@ -1,8 +1,11 @@
 """Pictures with known objects, and annotators of known skill who label them."""
 
 import io
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from sam_backend.labelstudio import controls
 from sam_backend.masks.rle import encode, to_coco
+from tests.e2e.commands import done
 
 Json = dict[str, Any]
 
@@ -143,3 +147,17 @@ SKILLS: dict[str, Skill] = {
     "small": misses_small,
     "labels": mislabels,
 }
+
+
+def trust(folder: Path, pictures: dict[str, Picture]) -> None:
+    """Makes pictures gold of the backend with this data folder; twice, and once counts."""
+    (folder / "truth").mkdir()
+    for name, (body, _) in pictures.items():
+        (folder / "truth" / name).write_bytes(body)
+    (folder / "truth.json").write_text(json.dumps(coco_of(pictures)))
+    for change in ("added", "unchanged"):
+        told = json.loads(
+            done(folder, "gold", "add", "--data", str(folder / "truth.json"), "--json")
+        )
+        assert told["images"] == {change: len(pictures)}
+    shutil.rmtree(folder / "truth")  # the truth is ours now

@@ -40,6 +40,10 @@ class Person:
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
+    def tasks(self, project: int) -> list[Json]:
+        """The tasks of a project, up to 500, with their annotations and predictions."""
+        return self.call("GET", f"/api/tasks/?project={project}&page_size=500&fields=all")["tasks"]
+
     def submit(self, task: int, *result: Json, **fields: Any) -> Json:
         """Submit an annotation of these regions."""
         body = {"result": list(result), **fields}

@@ -29,7 +29,7 @@ from sam_backend.labelstudio.server_process import bare_environment
 from sam_backend.labelstudio.templates import template
 from sam_backend.masks.rle import encode
 from sam_backend.settings import Settings
-from tests.e2e.commands import command, eventually
+from tests.e2e.commands import command, eventually, settings_of
 from tests.e2e.people import Person, brush_region
 from tests.engine.bulk.making import generate, make_images
 
@@ -60,18 +60,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> BulkRun:
     return read_run(folder / "run")
 
 
-def settings_of(studio: LocalLabelStudio) -> dict[str, str]:
-    return {
-        "LABEL_STUDIO_URL": studio.url,
-        "LABEL_STUDIO_API_KEY": studio.account.token,
-    }
-
-
-def tasks_of(person: Person, project: int) -> list[dict[str, Any]]:
-    path = f"/api/tasks/?project={project}&page_size=500&fields=all"
-    return person.call("GET", path)["tasks"]
-
-
 def test_import_makes_every_task_once(
     studio: LocalLabelStudio, run: BulkRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,10 +73,10 @@ def test_import_makes_every_task_once(
         process.kill()
         process.wait()
     person = Person.administrator(studio)
-    assert len(tasks_of(person, project)) < N_IMAGES
+    assert len(person.tasks(project)) < N_IMAGES
     process = begin(tmp_path, studio, [*options, "--rate", "1.5"])
-    n_before = len(tasks_of(person, project))
-    eventually(lambda: len(tasks_of(person, project)) > n_before, 60)
+    n_before = len(person.tasks(project))
+    eventually(lambda: len(person.tasks(project)) > n_before, 60)
     studio.stop()
     time.sleep(5)
     studio.start()
@@ -98,7 +86,7 @@ def test_import_makes_every_task_once(
     told = json.loads(again.stdout)
     assert (told["tasks made"], told["tasks there before"]) == (0, N_IMAGES)
 
-    tasks = tasks_of(Person.administrator(studio), project)
+    tasks = Person.administrator(studio).tasks(project)
     images = {image.digest: image for image in run.images() if image.reason is None}
     assert len(tasks) == N_IMAGES
     assert {task["data"]["sam_digest"] for task in tasks} == images.keys()
@@ -133,7 +121,7 @@ def test_import_as_annotations_of_another_tag(
         ended = command(tmp_path, *options, settings=settings_of(studio))
         assert ended.returncode == 0, ended.stderr
         assert json.loads(ended.stdout)["tasks made"] == n_made
-    tasks = tasks_of(Person.administrator(studio), project)
+    tasks = Person.administrator(studio).tasks(project)
     assert len(tasks) == N_IMAGES
     images = {image.digest: image for image in run.images()}
     for task in tasks:
@@ -196,7 +184,7 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
             "review", "sample", lot, "--project", str(good), "--size", "40",
             "--max-defects", "0.2", *options,
         )  # fmt: skip
-    tasks = tasks_of(person, good)
+    tasks = person.tasks(good)
     assert len(tasks) == 40
     told = json.loads(review("review", "report", lot, "--json").stdout)
     assert (told["verdict"], told["images reviewed"]) == ("continue sampling", 0)
@@ -226,7 +214,7 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
     lot = str(tmp_path / "run")
     review("import", lot, "--project", str(bulk), "--upload")
     review("review", "sample", lot, "--project", str(bad), "--prove", "0.9@0.75", *options)
-    tasks = tasks_of(person, bad)
+    tasks = person.tasks(bad)
     assert len(tasks) == 29
     is_odd = [task["data"]["sam_stratum"] == "odd" for task in tasks]
     correct(person, tasks, [nothing_right if odd else unchanged for odd in is_odd])
@@ -240,11 +228,14 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
     look_at(browser, page, artifacts / "review-rejected.png")
     (page,) = run.folder.glob("reviews/*/report.html")
     look_at(browser, page, artifacts / "review-accepted.png")
+    learned = review("quality", "calibrate", "--run", lot, "--no-gold", "--json").stdout
+    assert json.loads(learned)["sources"].keys() == {"review"}
+    assert json.loads(learned)["masks"] == told["masks shown"]
 
-    used, *others = tasks_of(person, bulk)
+    used, *others = person.tasks(bulk)
     correct(person, [used], [unchanged])
     review("review", "quarantine", lot, "--project", str(bulk))
-    left = {task["id"]: len(task["predictions"]) for task in tasks_of(person, bulk)}
+    left = {task["id"]: len(task["predictions"]) for task in person.tasks(bulk)}
     assert left == {used["id"]: 1} | {task["id"]: 0 for task in others}
     stated = review("review", "sample", str(run.folder), "--project", str(good), "--size", "1")
     assert "tightened inspection: 59 images without a defect" in stated.stderr

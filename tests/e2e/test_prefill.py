@@ -25,7 +25,7 @@ from sam_backend.labelstudio.templates import template
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.masks.types import Mask
 from tests.e2e.browser import LabellingPage
-from tests.e2e.commands import command, eventually
+from tests.e2e.commands import command, eventually, settings_of
 from tests.e2e.conftest import running_backend
 from tests.e2e.people import Person, brush_region
 from tests.e2e.scene import HEIGHT, WIDTH, Scene
@@ -153,7 +153,7 @@ def needy_first(project: int) -> str:
 
 
 def access(server: LocalLabelStudio) -> dict[str, str]:
-    return {"LABEL_STUDIO_URL": server.url, "LABEL_STUDIO_API_KEY": server.account.token}
+    return settings_of(server)
 
 
 def complete_in_the_page(

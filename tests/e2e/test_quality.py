@@ -13,24 +13,20 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.server_process import bare_environment
-from sam_backend.masks.overlap import iou_matrix
-from sam_backend.masks.rle import encode
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.gold import Gold
-from tests.e2e.commands import command
+from tests.e2e.commands import command, done, settings_of
 from tests.e2e.known_skill import (
     CONFIG,
     SKILLS,
     Picture,
-    Thing,
-    coco_of,
     draw_picture,
     region_of,
+    trust,
 )
 from tests.e2e.people import Person
 
@@ -67,21 +63,13 @@ def pictures() -> dict[str, Picture]:
 def data(tmp_path_factory: pytest.TempPathFactory, pictures: dict[str, Picture]) -> Path:
     """Data folder of a backend that trusts them."""
     folder = tmp_path_factory.mktemp("quality")
-    (folder / "truth").mkdir()
-    for name, (body, _) in pictures.items():
-        (folder / "truth" / name).write_bytes(body)
-    (folder / "truth.json").write_text(json.dumps(coco_of(pictures)))
-    for change in ("added", "unchanged"):
-        ended = command(folder, "gold", "add", "--data", str(folder / "truth.json"), "--json")
-        assert ended.returncode == 0, ended.stderr
-        assert json.loads(ended.stdout)["images"] == {change: N_GOLD}
-    shutil.rmtree(folder / "truth")  # the truth is ours now
+    trust(folder, pictures)
     return folder
 
 
 @pytest.fixture(scope="module")
 def settings(studio: LocalLabelStudio) -> dict[str, str]:
-    return {"LABEL_STUDIO_URL": studio.url, "LABEL_STUDIO_API_KEY": studio.account.token}
+    return settings_of(studio)
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +103,7 @@ def met(
 ) -> dict[str, Person]:
     """The four people, once they have labelled the trusted tasks."""
     administrator = Person.administrator(studio)
-    path = f"/api/tasks/?project={project}&page_size=500&fields=all"
-    tasks = administrator.call("GET", path)["tasks"]
+    tasks = administrator.tasks(project)
     assert len(tasks) == 2 * N_GOLD
     assert {frozenset(task["data"]) for task in tasks} == {frozenset({"image"})}  # all look alike
     things = _things_by_digest(data, pictures)
@@ -152,9 +139,7 @@ def test_the_report_ranks_four_people_and_names_the_fault_of_each(
     browser: Browser,
     artifacts: Path,
 ) -> None:
-    ended = command(data, "gold", "score", "--project", str(project), "--json", settings=settings)
-    assert ended.returncode == 0, ended.stderr
-    told = json.loads(ended.stdout)
+    told = _scores(data, project, settings)
     standing = {told["names"][one["who"]].partition("@")[0]: one for one in told["annotators"]}
     assert next(iter(standing)) == "exact"
     assert standing.keys() == FAULTS.keys()
@@ -242,12 +227,12 @@ def test_gold_is_excluded_restored_marked_and_agreed_on(
     marked = data / "marked"
     marked.mkdir()
     administrator = Person.administrator(studio)
-    own = [task for task in _tasks(administrator, str(project)) if not task["annotations"]][:2]
+    own = [task for task in administrator.tasks(project) if not task["annotations"]][:2]
     for task in own:
         region = region_of(draw_picture(task["id"])[1][0])
         administrator.submit(task["id"], region, ground_truth=True)
     added = json.loads(
-        _done(marked, "gold", "add", "--project", str(project), "--json", settings=settings)
+        done(marked, "gold", "add", "--project", str(project), "--json", settings=settings)
     )
     assert (added["images"], added["masks"]) == ({"added": 2}, 2)
     # the truth itself is no answer to it
@@ -255,19 +240,19 @@ def test_gold_is_excluded_restored_marked_and_agreed_on(
 
     other = data / "consensus"
     other.mkdir()
-    ended = command(
-        other,
-        "gold",
-        "add",
-        "--project",
-        str(project),
-        "--consensus",
-        "4",
-        "--json",
-        settings=settings,
+    agreed = json.loads(
+        done(
+            other,
+            "gold",
+            "add",
+            "--project",
+            str(project),
+            "--consensus",
+            "4",
+            "--json",
+            settings=settings,
+        )
     )
-    assert ended.returncode == 0, ended.stderr
-    agreed = json.loads(ended.stdout)
     assert agreed["images"] == {"added": N_GOLD}
     # three of four see small things, if the loose one comes near enough: of seven, most are there
     assert agreed["masks"] > 6 * N_GOLD
@@ -277,101 +262,6 @@ def test_gold_is_excluded_restored_marked_and_agreed_on(
 
 
 def _scores(data: Path, project: int, settings: dict[str, str]) -> dict:
-    ended = command(data, "gold", "score", "--project", str(project), "--json", settings=settings)
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
-
-
-def test_what_people_did_to_prefilled_masks_becomes_probabilities(
-    studio: LocalLabelStudio,
-    data: Path,
-    settings: dict[str, str],
-    pictures: dict[str, Picture],
-    artifacts: Path,
-) -> None:
-    with Projects(studio.url, studio.account.token) as projects:
-        number = str(projects.create("prefilled orchard", CONFIG))
-        projects.upload(int(number), {name: body for name, (body, _) in pictures.items()})
-    bars = ("accept_predicted_iou=0.5", "accept_stability=0.4", "max_masks=30")
-    options = ["preannotate", "--project", number, "--json"]
-    for one in (*bars, 'parameters={"points_per_side": 6}'):
-        options += ["--set", one]
-    shown = json.loads(_done(data, *options, settings=settings))["masks"]
-    person = Person.administrator(studio)
-    for task in _tasks(person, number):
-        (prediction,) = task["predictions"]
-        truth = [encode(controls.decode(region_of(thing))) for thing in _drawn_on(task, pictures)]
-        kept = [
-            region
-            for region in prediction["result"]
-            if iou_matrix([encode(controls.decode(region))], truth).max() >= 0.9
-        ]
-        person.submit(task["id"], *kept, parent_prediction=prediction["id"], lead_time=9.0)
-    told = json.loads(
-        _done(
-            data,
-            "quality",
-            "calibrate",
-            "--project",
-            number,
-            "--no-gold",
-            "--precision",
-            "0.5",
-            "--out",
-            str(data / "calibration"),
-            "--json",
-            settings=settings,
-        )
+    return json.loads(
+        done(data, "gold", "score", "--project", str(project), "--json", settings=settings)
     )
-    assert told["sources"] == {"prefill": told["masks"]}
-    assert told["masks"] == shown["accepted"] + shown["review"]
-    assert told["after"]["error"] < told["before"]["error"]
-    assert json.loads((data / "calibration" / "reliability.json").read_text()) == told
-    shutil.copy(data / "calibration" / "reliability.png", artifacts)
-
-    again = json.loads(_done(data, *options, "--set", "triage=proven", settings=settings))["masks"]
-    scores = [
-        region["score"]
-        for task in _tasks(person, number)
-        for one in task["predictions"]
-        if one["id"] > max(p["id"] for p in task["predictions"]) - 1
-        for region in one["result"]
-    ]
-    assert told["accept"] is not None
-    assert again["accepted"] > 0
-    assert sum(score >= told["accept"] for score in scores) >= again["accepted"]
-    probabilities = told["calibration"]["probabilities"]
-    assert min(probabilities) - 1e-9 <= min(scores) <= max(scores) <= max(probabilities) + 1e-9
-
-    page = _done(
-        data,
-        "quality",
-        "report",
-        "--project",
-        number,
-        "--out",
-        str(data / "models"),
-        "--json",
-        settings=settings,
-    )
-    report = json.loads(page)
-    (model,) = report["gold"]["models"]
-    assert model["images"] == N_GOLD
-    assert 0 < model["AP"] < 1
-    assert report["stale"] == []
-
-
-def _done(data: Path, *arguments: str, settings: dict[str, str]) -> str:
-    ended = command(data, *arguments, settings=settings)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
-def _tasks(person: Person, project: str) -> list[dict]:
-    path = f"/api/tasks/?project={project}&page_size=500&fields=all"
-    return person.call("GET", path)["tasks"]
-
-
-def _drawn_on(task: dict, pictures: dict[str, Picture]) -> tuple[Thing, ...]:
-    name = task["data"]["image"].rpartition("-")[2]
-    return pictures[name][1]

@@ -85,7 +85,7 @@ def add_gold(
     if people is not None and people < 2:
         raise InvalidInputError(f"a consensus takes at least two people, not {people}")
     store, told = Gold(database), Added()
-    for image in _by_content(dataset):
+    for image in dataset.by_content():
         by_person = _by_person(image.masks)
         if people is None and len(by_person) > 1:
             told.skipped[SEVERAL_PEOPLE] += 1
@@ -103,16 +103,6 @@ def add_gold(
         told.images[change or "unchanged"] += 1
         told.masks += len(masks)
     return told
-
-
-def _by_content(dataset: Dataset) -> list[LabelledImage]:
-    """Tasks of one image as one image."""
-    found: dict[str, LabelledImage] = {}
-    for image in dataset:
-        known = found.get(image.digest)
-        masks = image.masks if known is None else known.masks + image.masks
-        found[image.digest] = replace(known or image, masks=masks)
-    return list(found.values())
 
 
 def _by_person(masks: Sequence[LabelledMask]) -> dict[str, list[LabelledMask]]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from sam_backend.datasets.split import split
-from sam_backend.datasets.types import Dataset, LabelledImage
+from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
 from sam_backend.quality.gate import MIN_IMAGES
 
@@ -45,8 +45,8 @@ def divide(data: Dataset, gold: Dataset | None = None) -> Parts:
     Raises:
         InvalidInputError: There are too few images for three parts; says how many it takes.
     """
-    data = _by_image(data)
-    gold = _gold_of(data) if gold is None else _by_image(gold)
+    data = data.by_content()  # drawn as often as others, and a single witness
+    gold = _gold_of(data) if gold is None else gold.by_content()
     if gold is None:
         first = split(data, GATE_SHARE, _GATE_SEED, MIN_IMAGES)
         rest, gate = first.train, first.held_out
@@ -61,17 +61,6 @@ def divide(data: Dataset, gold: Dataset | None = None) -> Parts:
         )
     second = split(rest, STEERING_SHARE, _STEERING_SEED, MIN_STEERING)
     return Parts(second.train, second.held_out, gate, gold is not None)
-
-
-def _by_image(data: Dataset) -> Dataset:
-    """Tasks of one image as one image: drawn as often as others, and a single witness."""
-    found: dict[str, LabelledImage] = {}
-    for image in data:
-        known = found.get(image.digest)
-        found[image.digest] = (
-            image if known is None else replace(known, masks=known.masks + image.masks)
-        )
-    return replace(data, images=tuple(found.values()))
 
 
 def _gold_of(data: Dataset) -> Dataset | None:

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from sam_backend.engine.events import START_TRAINING, WebhookEvent
-from sam_backend.engine.project_dataset import host_of_project
+from sam_backend.engine.project_dataset import client_of_project
 from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
 from sam_backend.errors import LabelStudioError, SamBackendError
 from sam_backend.labelstudio.annotations import HumanMasks, count_human_masks
-from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.settings import Settings
 from sam_backend.store.events import Events
 from sam_backend.store.jobs import Job, Jobs
@@ -26,7 +25,6 @@ KEPT = timedelta(days=30)
 """Events are remembered for so long; Label Studio does not repeat one later."""
 SPACING_S = 10.0
 """Looks are at least so far apart: a team submits faster than a project should be counted."""
-_CALL_S = 60.0
 _PATIENCE_S = 5.0
 
 CountMasks = Callable[[int, datetime | None], HumanMasks]
@@ -170,7 +168,7 @@ def count_through_api(settings: Settings) -> CountMasks:
     """Counts masks with the address and token that the settings or /setup have told."""
 
     def count(project: int, since: datetime | None) -> HumanMasks:
-        with LabelStudioClient(host_of_project(settings, project), _CALL_S) as client:
+        with client_of_project(settings, project) as client:
             return count_human_masks(client, project, since)
 
     return count

@@ -1,0 +1,326 @@
+"""`sam-backend dataset`: versions of a project's annotations."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam_backend.cli.launching import log_to_stderr, settings_with
+from sam_backend.cli.progress_bar import counting, progress_bar
+from sam_backend.cli.tables import echo_figures, echo_table
+from sam_backend.errors import InvalidInputError
+from sam_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from sam_backend.engine.project_images import ProjectImages
+    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.store.revisions import Revisions
+    from sam_backend.store.versions import Versions
+
+HELP = "Versions of a project's annotations: commit, compare, take out, put back."
+
+app = typer.Typer(help=HELP, no_args_is_help=True)
+
+Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
+Name = Annotated[str, typer.Argument(help="A tag, the first digits of a digest, or head.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+_DIGITS = 12
+
+
+class Format(StrEnum):
+    """What a version is exported as."""
+
+    COCO = "coco"
+    SA1B = "sa1b"
+    LABELSTUDIO = "labelstudio"
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    settings: Settings
+    client: "LabelStudioClient"
+    revisions: "Revisions"
+    versions: "Versions"
+
+    def images(self, folder: Path) -> "ProjectImages":
+        """Fetches images into a folder."""
+        from sam_backend.engine.project_images import ProjectImages
+        from sam_backend.labelstudio.images import image_resolver
+
+        return ProjectImages(folder / "images", image_resolver(self.settings), self.max_pixels)
+
+    @property
+    def max_pixels(self) -> int:
+        """Of an image."""
+        return self.settings.max_image_megapixels * 1_000_000
+
+
+@contextmanager
+def _opened(project: int, model: str | None = None) -> Iterator[_Opened]:
+    settings = settings_with(model, None)
+    log_to_stderr(settings)
+    from sam_backend.engine.project_dataset import client_of_project
+    from sam_backend.store.database import open_database
+    from sam_backend.store.revisions import Revisions
+    from sam_backend.store.versions import Versions
+
+    with client_of_project(settings, project) as client:
+        database = open_database(settings)
+        own = (database, client.host.url, project)
+        yield _Opened(settings, client, Revisions(*own), Versions(*own))
+
+
+@app.callback()
+def dataset() -> None:
+    """Versions of a project's annotations: commit, compare, take out, put back."""
+
+
+@app.command()
+def commit(
+    project: Project,
+    message: Annotated[str, typer.Option("--message", "-m", help="What is in it, for people.")],
+    stage: Annotated[str | None, typer.Option(help="Of the project, such as 1.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Version that is served; else the champion.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option(help="Read the annotations of every task, not only of changed ones.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read what the project has now, and keep it as a version."""
+    with _opened(project, model) as at, progress_bar() as show:
+        from sam_backend.engine.model_choice import ModelChoice
+        from sam_backend.engine.versions.reading import read_project
+        from sam_backend.store.models import open_store
+        from sam_backend.store.versions import Circumstances
+
+        served = ModelChoice(at.settings, open_store(at.settings)).checkpoint().model_version
+        read = read_project(at.client, project, at.revisions, everything, counting(show, "reading"))
+        config = str(at.client.project(project)["label_config"])
+        told = Circumstances(message, config, served, stage)
+        version = at.versions.commit(told, datetime.now(UTC))
+    if as_json:
+        shown = None if version is None else {"digest": version.digest, **asdict(version)}
+        typer.echo(json.dumps({"version": shown, "read": asdict(read)}, indent=2))
+    elif version is None:
+        typer.echo("nothing has changed since the last version")
+    else:
+        typer.echo(
+            f"{version.digest[:_DIGITS]}: {version.tasks} tasks, {version.annotations} "
+            f"annotations, {version.regions} regions ({read.revisions} new revisions)"
+        )
+
+
+@app.command()
+def log(
+    project: Project,
+    edits: Annotated[
+        bool, typer.Option("--edits", help="Every revision of a task or annotation instead.")
+    ] = False,
+    task: Annotated[int | None, typer.Option(help="With --edits: only of this task.")] = None,
+    limit: Annotated[int | None, typer.Option(help="At most so many.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List versions, or every edit that was seen; newest first."""
+    with _opened(project) as at:
+        if edits or task is not None:
+            revisions = at.revisions.history(task, limit=limit)
+            lines = [asdict(one) | {"stamp": one.stamp, "at": one.at} for one in revisions]
+            rows = [
+                [
+                    str(one.id),
+                    f"{one.stamp:%Y-%m-%d %H:%M:%S}",
+                    one.person or "?",
+                    "" if one.task is None else str(one.task),
+                    f"{one.subject} {one.number}",
+                    one.change,
+                    str(one.regions),
+                    (one.digest or "")[:_DIGITS],
+                    one.source,
+                ]
+                for one in revisions
+            ]
+            heads = ["REVISION", "SAVED", "BY", "TASK", "OF", "CHANGE", "REGIONS", "STATE", "FROM"]
+        else:
+            tags = at.versions.tags()
+            found = at.versions.log(limit)
+            lines = [
+                {"digest": one.digest, "tags": tags.get(one.digest, []), **asdict(one)}
+                for one in found
+            ]
+            rows = [
+                [
+                    one.digest[:_DIGITS],
+                    one.at[:19].replace("T", " "),
+                    ", ".join(tags.get(one.digest, [])),
+                    str(one.tasks),
+                    str(one.annotations),
+                    str(one.regions),
+                    one.model_version or "",
+                    one.stage or "",
+                    one.message,
+                ]
+                for one in found
+            ]
+            heads = ["VERSION", "AT", "TAGS", "TASKS", "ANNOTATIONS", "REGIONS", "MODEL", "STAGE"]
+            heads.append("MESSAGE")
+    if as_json:
+        typer.echo(json.dumps(lines, indent=2, default=str))
+    else:
+        echo_table([heads, *rows])
+
+
+@app.command()
+def show(project: Project, version: Name) -> None:
+    """Everything that a version says of itself, as JSON."""
+    with _opened(project) as at:
+        found = at.versions.find(version)
+        tags = at.versions.tags().get(found.digest, [])
+    typer.echo(json.dumps({"digest": found.digest, "tags": tags, **asdict(found)}, indent=2))
+
+
+@app.command()
+def diff(
+    project: Project,
+    before: Name,
+    after: Name,
+    draw: Annotated[
+        Path | None, typer.Option(help="Folder for a page that shows regions before and after.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="Regions drawn at the most.")] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """What differs between two versions, in regions: added, removed, relabelled, changed."""
+    with _opened(project) as at, progress_bar() as bar:
+        from sam_backend.engine.versions.changes import differences
+
+        first, second = at.versions.find(before), at.versions.find(after)
+        found = differences(at.versions, first, second)
+        if draw is not None:
+            from sam_backend.engine.versions.drawing import difference_page
+            from sam_backend.labelstudio.config import LabelConfig
+
+            draw.mkdir(parents=True, exist_ok=True)
+            (draw / "diff.html").write_text(
+                difference_page(
+                    f"Project {project}: {before} to {after}",
+                    found,
+                    LabelConfig.parse(at.versions.label_config(second)),
+                    at.images(draw),
+                    at.client.host,
+                    limit,
+                    at.max_pixels,
+                    counting(bar, "drawing"),
+                )
+            )
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        shown = found.as_json()
+        del shown["changes"]
+        echo_figures(shown)
+        for one in found.regions:
+            line = one.as_json()
+            labels = f"{line['label before']} -> {line['label after']}"
+            iou = "" if one.iou is None else f", IoU {one.iou:.3f}"
+            typer.echo(f"task {one.task}, {one.region}: {' and '.join(one.kinds)}, {labels}{iou}")
+    if draw is not None:
+        typer.echo(str(draw / "diff.html"), err=True)
+
+
+@app.command()
+def tag(
+    project: Project, name: Annotated[str, typer.Argument(help="The tag.")], version: Name = "head"
+) -> None:
+    """Name a version for good: tags do not move."""
+    with _opened(project) as at:
+        found = at.versions.find(version)
+        at.versions.tag(name, found, datetime.now(UTC))
+    typer.echo(f"{name} is {found.digest[:_DIGITS]}")
+
+
+@app.command()
+def checkout(
+    project: Project,
+    version: Name,
+    out: Annotated[Path, typer.Option(help="Folder for manifest.jsonl, its images, version.json.")],
+) -> None:
+    """Write a version as a data set that `train`, `evaluate` and `gold add` read."""
+    with _opened(project) as at, progress_bar() as bar:
+        from sam_backend.engine.versions.checkout import MANIFEST, check_out
+
+        found = at.versions.find(version)
+        data = check_out(
+            at.versions,
+            found,
+            at.client.host,
+            at.images(out),
+            out,
+            counting(bar, "writing"),
+        )
+    typer.echo(str(out / MANIFEST))
+    typer.echo(f"{data.n_masks} masks on {len(data)} images", err=True)
+    for reason, count in data.skipped.items():
+        typer.echo(f"left out: {count} x {reason}", err=True)
+
+
+@app.command()
+def export(
+    project: Project,
+    version: Name,
+    out: Annotated[Path, typer.Option(help="Folder; made if it is missing.")],
+    format_: Annotated[Format, typer.Option("--format", help="Of the files.")] = Format.COCO,
+) -> None:
+    """Write a version as COCO's instances, SA-1B's files, or tasks for Label Studio's import."""
+    with _opened(project) as at, progress_bar() as bar:
+        from sam_backend.datasets.exporting import export_coco, export_sa1b
+        from sam_backend.engine.versions.checkout import check_out, write_tasks
+
+        found = at.versions.find(version)
+        if format_ is Format.LABELSTUDIO:
+            typer.echo(f"{write_tasks(at.versions, found, out)} tasks")
+            return
+        data = check_out(
+            at.versions, found, at.client.host, at.images(out), out, counting(bar, "writing")
+        )
+        if format_ is Format.COCO:
+            typer.echo(f"{export_coco(data, out / 'instances.json')} masks")
+        else:
+            typer.echo(f"{export_sa1b(data, out / 'annotations')} files")
+    for reason, count in data.skipped.items():
+        typer.echo(f"left out: {count} x {reason}", err=True)
+
+
+@app.command()
+def restore(
+    project: Project,
+    task: Annotated[int, typer.Option(help="Number of the task.")],
+    version: Annotated[str | None, typer.Option(help="All its annotations as of this one.")] = None,
+    revision: Annotated[
+        int | None, typer.Option(help="One annotation as of this revision, see `log --edits`.")
+    ] = None,
+) -> None:
+    """Put earlier annotations of a task back into Label Studio; what is there stays in the log."""
+    if (version is None) == (revision is None):
+        raise InvalidInputError("restore takes either --version or --revision")
+    with _opened(project) as at:
+        from sam_backend.engine.versions import restoring
+
+        if revision is not None:
+            wanted = restoring.states_of_revision(at.versions, at.revisions.revision(revision))
+        else:
+            found = at.versions.find(version or "")
+            wanted = restoring.states_of_version(at.versions, found, task)
+        told = restoring.restore(at.client, at.revisions, task, wanted)
+    typer.echo(
+        f"{told.changed} changed back, {told.made} made anew, {told.same} as they were, "
+        f"{told.later} later ones stay"
+    )

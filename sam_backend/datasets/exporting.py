@@ -1,0 +1,94 @@
+"""Data sets for other tools: COCO's instances and SA-1B's files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
+from sam_backend.masks.rle import box, to_coco
+
+UNLABELLED = "object"
+"""The category of masks without a label."""
+
+
+def export_coco(dataset: Dataset, file: Path) -> int:
+    """One instances file (cocodataset.org, "Data format"); returns the number of masks.
+
+    Categories are the labels, by name. `file_name` is relative to the file where the image lies
+    below it. Who drew a mask is its `annotator`.
+    """
+    labels = sorted({_label(mask) for image in dataset for mask in image.masks})
+    categories = {label: number for number, label in enumerate(labels, 1)}
+    annotations: list[dict[str, Any]] = []
+    for number, image in enumerate(dataset, 1):
+        for mask in image.masks:
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": categories[_label(mask)],
+                    "segmentation": to_coco(mask.rle),
+                    "area": mask.rle.area_px,
+                    "bbox": _bbox(mask),
+                    "iscrowd": 0,
+                    "annotator": mask.annotator,
+                }
+            )
+    content = {
+        "info": {"description": dataset.name},
+        "licenses": [],
+        "categories": [{"id": categories[label], "name": label} for label in labels],
+        "images": [_image(image, n, file.parent, "id") for n, image in enumerate(dataset, 1)],
+        "annotations": annotations,
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content, separators=(",", ":")) + "\n")
+    return len(annotations)
+
+
+def export_sa1b(dataset: Dataset, folder: Path) -> int:
+    """One JSON file an image (segment_anything's README, "Dataset"); returns how many files.
+
+    A file is named by its image's place in the data set. What only a model knows (predicted IoU,
+    stability, prompt) is left out.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    mask_id = 0
+    for number, image in enumerate(dataset, 1):
+        annotations = []
+        for mask in image.masks:
+            mask_id += 1
+            annotations.append(
+                {
+                    "id": mask_id,
+                    "segmentation": to_coco(mask.rle),
+                    "bbox": _bbox(mask),
+                    "area": mask.rle.area_px,
+                }
+            )
+        content = {
+            "image": _image(image, number, folder, "image_id"),
+            "annotations": annotations,
+        }
+        (folder / f"sa_{number}.json").write_text(json.dumps(content) + "\n")
+    return len(dataset)
+
+
+def _label(mask: LabelledMask) -> str:
+    return UNLABELLED if mask.label is None else mask.label
+
+
+def _bbox(mask: LabelledMask) -> list[int]:
+    """x, y, width, height as pycocotools' `toBbox` has them."""
+    where = box(mask.rle)
+    if where is None:
+        return [0, 0, 0, 0]
+    rows, columns = where
+    return [columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start]
+
+
+def _image(image: LabelledImage, number: int, folder: Path, id_field: str) -> dict[str, Any]:
+    height, width = image.size
+    path, base = image.path.absolute(), folder.absolute()
+    name = path.relative_to(base) if path.is_relative_to(base) else path
+    return {id_field: number, "width": width, "height": height, "file_name": str(name)}

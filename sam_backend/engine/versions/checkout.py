@@ -1,0 +1,100 @@
+"""A version as files: a data set to train on, COCO, SA-1B, or Label Studio's tasks."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sam_backend.datasets.manifest import write_manifest
+from sam_backend.datasets.types import Dataset, LabelledImage
+from sam_backend.engine.project_dataset import TaskReader
+from sam_backend.engine.project_images import ProjectImages
+from sam_backend.labelstudio.annotations import AnnotatedTask, read_annotation
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.store.versions import Version, Versions
+
+MANIFEST, VERSION_FILE, TASKS_FILE = "manifest.jsonl", "version.json", "tasks.json"
+
+_TASKS_AT_ONCE = 200
+
+
+def check_out(
+    versions: Versions,
+    version: Version,
+    host: LabelStudioHost,
+    images: ProjectImages,
+    folder: Path,
+    observe: Callable[[int, int], None] = lambda done, of: None,
+) -> Dataset:
+    """Write a version as a data set: its manifest, its images, and what version it is.
+
+    Args:
+        versions: Of the project.
+        version: To write.
+        host: Images are fetched from there, unless they are in `images`.
+        images: A folder that the manifest points into.
+        folder: Made if it is missing.
+        observe: Told how many tasks are written, and of how many.
+
+    Returns:
+        The data set; `skipped` counts what gives no mask and images that cannot be had.
+    """
+    reader = TaskReader(LabelConfig.parse(versions.label_config(version)), images, host)
+    found: list[LabelledImage] = []
+    for done, (task, state) in enumerate(_tasks(versions, version), 1):
+        annotations = tuple(
+            read_annotation(one) for one in state["annotations"] if not one.get("was_cancelled")
+        )
+        if annotations:
+            found += reader.read(AnnotatedTask(task, state["data"], annotations))
+        observe(done, version.tasks)
+    name = f"project {version.project} at {version.digest[:12]}"
+    dataset = Dataset(name, tuple(found), dict(reader.skipped))
+    write_manifest(dataset, folder / MANIFEST)
+    told = {"digest": version.digest, **asdict(version)}
+    (folder / VERSION_FILE).write_text(json.dumps(told, indent=2) + "\n")
+    return dataset
+
+
+def write_tasks(versions: Versions, version: Version, folder: Path) -> int:
+    """Write a version as tasks that Label Studio imports; returns how many."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with (folder / TASKS_FILE).open("w") as out:
+        out.write("[")
+        for _, state in _tasks(versions, version):
+            out.write(("," if count else "") + "\n" + json.dumps(state, separators=(",", ":")))
+            count += 1
+        out.write("\n]\n")
+    return count
+
+
+def _tasks(versions: Versions, version: Version) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Tasks by their numbers, each with its data and annotations."""
+    entries = versions.entries(version)
+    keys: dict[int, list[str]] = defaultdict(list)
+    for key in entries:
+        keys[int(key.partition("/")[0])].append(key)
+    numbers = sorted(keys)
+    for start in range(0, len(numbers), _TASKS_AT_ONCE):
+        some = numbers[start : start + _TASKS_AT_ONCE]
+        wanted = {key: entries[key] for number in some for key in keys[number]}
+        states = versions.states(wanted)
+        for number in some:
+            annotations = [
+                {
+                    **states[key],
+                    "id": int(key.partition("/")[2]),
+                    "updated_at": states[key]["created_at"],
+                }
+                for key in sorted(keys[number], key=lambda key: int(key.partition("/")[2] or 0))
+                if "/" in key
+            ]
+            data = states.get(str(number), {}).get("data", {})
+            for one in annotations:  # the import takes numbers of users only
+                author = one["completed_by"]
+                one["completed_by"] = None if author is None else int(author)
+            yield number, {"id": number, "data": data, "annotations": annotations}

@@ -1,0 +1,150 @@
+"""Reconciliation: what Label Studio has now becomes revisions, whatever webhooks were lost."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sam_backend.engine.versions.sightings import (
+    READING,
+    annotation_sighting,
+    gone,
+    project_sighting,
+    task_sighting,
+)
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.project_tasks import tasks_filtered
+from sam_backend.labelstudio.stored_annotations import stored_annotations
+from sam_backend.store.revisions import Revisions, Sighting, Subject
+
+READ = "read"
+"""The revision of a project that says up to which of its tasks' stamps it was read."""
+
+# An import stamps a task before its annotations (`labelstudio.annotations`): look back so far.
+_IMPORT = timedelta(minutes=3)
+_TASKS_AT_ONCE = 50
+_ALL = {"conjunction": "and", "items": []}
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a reading brought.
+
+    Attributes:
+        tasks: That the project has.
+        fetched: Tasks whose annotations were asked for.
+        revisions: New ones.
+    """
+
+    tasks: int
+    fetched: int
+    revisions: int
+
+
+def read_project(
+    client: LabelStudioClient,
+    project_id: int,
+    revisions: Revisions,
+    everything: bool = False,
+    observe: Callable[[int, int], None] = lambda done, of: None,
+) -> Read:
+    """Bring the log up to what Label Studio has.
+
+    Tasks are listed all; the annotations of a task are asked for if it was changed since the last
+    reading, or has another number of them than the log knows. A reading that is killed is simply
+    done again.
+
+    Args:
+        client: Of the project's Label Studio.
+        project_id: The project.
+        revisions: Its log.
+        everything: Ask for the annotations of every task that has any.
+        observe: Told how many tasks are read, and of how many.
+
+    Raises:
+        LabelStudioError: A call fails.
+    """
+    before = revisions.newest()
+    known: dict[int, set[int]] = defaultdict(set)
+    for one in before:
+        if one.subject is Subject.ANNOTATION and one.task is not None:
+            known[one.task].add(one.number)
+    last = revisions.last_of(Subject.PROJECT, project_id, READ)
+    since = None if everything or last is None else last.stamp - _IMPORT
+    added = revisions.add([project_sighting(client.project(project_id))], READING, _now())
+    tasks = list(tasks_filtered(client, project_id, _ALL))
+    fetched, told = 0, list[Sighting]()
+    newest = None if last is None else last.stamp
+    for done, task in enumerate(tasks, 1):
+        number, stamp = int(task["id"]), _stamp(task)
+        told.append(task_sighting(task))
+        if _is_due(task, stamp, known[number], since):
+            fetched += 1
+            told += _read_task(client, number, known[number])
+        if stamp is not None:
+            newest = stamp if newest is None else max(stamp, newest)
+        if done % _TASKS_AT_ONCE == 0:
+            added += revisions.add(told, READING, _now())
+            told.clear()
+        observe(done, len(tasks))
+    listed = {int(task["id"]) for task in tasks}
+    for one in before:
+        is_missing = one.subject is Subject.TASK and one.number not in listed
+        if is_missing and stored_annotations(client, one.number) is None:
+            told.append(gone(Subject.TASK, one.number, one.number))
+    added += revisions.add(told, READING, _now())
+    if newest is not None:
+        mark = Sighting(
+            Subject.PROJECT, project_id, READ, stamp=newest, event=f"{READ} {newest.isoformat()}"
+        )
+        revisions.add([mark], READING, _now())
+    return Read(len(tasks), fetched, added)
+
+
+def read_task(
+    client: LabelStudioClient, task_id: int, revisions: Revisions, source: str = READING
+) -> int:
+    """The same for one task, whose data is not looked at; returns how many revisions are new.
+
+    Raises:
+        LabelStudioError: A call fails.
+    """
+    known = {
+        one.number
+        for one in revisions.newest()
+        if one.subject is Subject.ANNOTATION and one.task == task_id
+    }
+    return revisions.add(_read_task(client, task_id, known), source, _now())
+
+
+def _read_task(client: LabelStudioClient, task_id: int, known: set[int]) -> list[Sighting]:
+    found = stored_annotations(client, task_id)
+    if found is None:
+        return [gone(Subject.TASK, task_id, task_id)]
+    # known before it was asked for: what is missing now was deleted, not made meanwhile
+    missing = known - {int(one["id"]) for one in found}
+    return [
+        *(annotation_sighting(one, task_id) for one in found),
+        *(gone(Subject.ANNOTATION, number, task_id) for number in sorted(missing)),
+    ]
+
+
+def _is_due(
+    task: dict[str, Any], stamp: datetime | None, known: set[int], since: datetime | None
+) -> bool:
+    count = int(task.get("total_annotations") or 0) + int(task.get("cancelled_annotations") or 0)
+    if not count and not known:
+        return False
+    return since is None or stamp is None or stamp > since or count != len(known)
+
+
+def _stamp(task: dict[str, Any]) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(task.get("updated_at"))).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,114 @@
+"""Label Studio's annotations, tasks and projects as states for the log of revisions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sam_backend.labelstudio.drawn_masks import count_objects
+from sam_backend.store.revisions import DELETED, SAVED, Sighting, Subject
+
+Json = Mapping[str, Any]
+
+WEBHOOK, READING, RESTORE = "webhook", "reading", "restore"
+"""How the log learns of a state."""
+
+CONTENT = ("result", "was_cancelled", "ground_truth", "lead_time")
+"""What a person can change of an annotation, and a restored one gets back."""
+_ANNOTATION = (
+    *CONTENT,
+    "completed_by",
+    "created_at",
+    "parent_prediction",
+    "parent_annotation",
+)
+_PROJECT = ("title", "description", "label_config")
+
+
+def annotation_sighting(annotation: Json, task: int | None = None) -> Sighting:
+    """An annotation as a webhook or the API tells it; `task` where it does not name its own."""
+    state = {name: annotation.get(name) for name in _ANNOTATION}
+    state["completed_by"] = _person(annotation.get("completed_by"))
+    result = annotation.get("result")
+    items = [item for item in result if isinstance(item, dict)] if isinstance(result, list) else []
+    own = annotation.get("task")
+    return Sighting(
+        Subject.ANNOTATION,
+        int(annotation["id"]),
+        SAVED,
+        state,
+        own if isinstance(own, int) else task,
+        _person(annotation.get("updated_by")) or state["completed_by"],
+        _moment(annotation.get("updated_at")),
+        count_objects(items),
+    )
+
+
+def task_sighting(task: Json) -> Sighting:
+    """A task's data."""
+    number = int(task["id"])
+    return Sighting(Subject.TASK, number, SAVED, {"data": task.get("data")}, number)
+
+
+def project_sighting(project: Json) -> Sighting:
+    """A project's title and label config."""
+    state = {name: project.get(name) for name in _PROJECT}
+    return Sighting(Subject.PROJECT, int(project["id"]), SAVED, state)
+
+
+def gone(subject: Subject, number: int, task: int | None) -> Sighting:
+    """Something that is not there any more."""
+    return Sighting(subject, number, DELETED, task=task)
+
+
+def webhook_sightings(
+    action: str,
+    key: str,
+    project: Json | None,
+    annotations: Sequence[Json],
+    tasks: Sequence[Json],
+) -> list[Sighting]:
+    """What one event tells.
+
+    Args:
+        action: Label Studio's name of it.
+        key: Equal for the same event told twice.
+        project: Its project; None if it names none.
+        annotations: That it is about.
+        tasks: That it is about, or that its annotations are of.
+    """
+    told: list[Sighting] = []
+    if project is not None and "label_config" in project:
+        told.append(project_sighting(project))
+    if action.endswith("_DELETED"):
+        told += _gone(Subject.TASK, () if annotations else tasks)
+        return told + _gone(Subject.ANNOTATION, annotations)
+    told += [task_sighting(task) for task in tasks if "data" in task]
+    told += [annotation_sighting(one) for one in annotations if "result" in one]
+    is_told = len(told) > (project is not None and "label_config" in project)
+    if not is_told and project is not None and not action.startswith("PROJECT_"):
+        told.append(Sighting(Subject.PROJECT, int(project["id"]), action, event=key))
+    return told
+
+
+def _gone(subject: Subject, things: Iterable[Json]) -> list[Sighting]:
+    found = []
+    for thing in things:
+        number, task = int(thing["id"]), thing.get("task")
+        if subject is Subject.TASK:
+            task = number
+        found.append(gone(subject, number, task if isinstance(task, int) else None))
+    return found
+
+
+def _person(told: object) -> str | None:
+    """A number, or the person's whole record where Label Studio expands it."""
+    found = told.get("id") if isinstance(told, Mapping) else told
+    return None if found is None else str(found)
+
+
+def _moment(told: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(str(told))
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

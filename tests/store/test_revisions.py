@@ -1,0 +1,151 @@
+"""The log of what was seen: nothing twice, nothing lost, nothing overwritten."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from sam_backend.errors import DatabaseError, InvalidInputError
+from sam_backend.store.database import Database
+from sam_backend.store.revisions import DELETED, SAVED, Revisions, Sighting, Subject
+from sam_backend.store.versions import Circumstances, Versions
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+HOST = "http://label.example"
+
+
+def saved(number: int, minute: int = 0, task: int = 1, **state: Any) -> Sighting:
+    stamp = NOON + timedelta(minutes=minute)
+    return Sighting(Subject.ANNOTATION, number, SAVED, state, task, "7", stamp, regions=2)
+
+
+def task(number: int, **data: Any) -> Sighting:
+    return Sighting(Subject.TASK, number, SAVED, {"data": data}, number)
+
+
+def gone(subject: Subject, number: int, task: int = 1) -> Sighting:
+    return Sighting(subject, number, DELETED, task=task)
+
+
+def log(database: Database, project: int = 3) -> Revisions:
+    return Revisions(database, HOST, project)
+
+
+def test_what_is_told_twice_is_one_revision(database: Database) -> None:
+    revisions = log(database)
+    assert revisions.add([task(1, image="a"), saved(5, x=1)], "webhook", NOON) == 2
+    assert revisions.add([task(1, image="a"), saved(5, x=1)], "reading", NOON) == 0
+    assert revisions.add([saved(5, 1, x=1)], "webhook", NOON) == 1  # saved again, as it was
+    assert revisions.add([saved(5, 2, x=2)], "webhook", NOON) == 1
+    assert revisions.add([task(1, image="b"), task(1, image="a")], "reading", NOON) == 2
+    assert [one.source for one in revisions.history()] == ["reading"] * 2 + ["webhook"] * 4
+    assert len(revisions.history(annotation=5)) == 3
+    assert len(revisions.history(task=1, limit=2)) == 2
+    assert revisions.revision(2).person == "7"
+    with pytest.raises(InvalidInputError, match="project 3 has no revision 99"):
+        revisions.revision(99)
+    assert log(database, 4).history() == []
+
+
+def test_the_newest_is_what_label_studio_saved_last_whatever_came_last(database: Database) -> None:
+    revisions = log(database)
+    revisions.add([saved(5, 9, x="late")], "webhook", NOON)
+    revisions.add([saved(5, 3, x="early")], "webhook", NOON)
+    revisions.add([saved(6, 1, x="gone")], "webhook", NOON)
+    revisions.add([gone(Subject.ANNOTATION, 6)], "webhook", NOON)
+    revisions.add([saved(6, 99, x="told after its end")], "webhook", NOON)
+    revisions.add([task(2, image="b"), saved(7, 1, task=2)], "webhook", NOON)
+    revisions.add([gone(Subject.TASK, 2, task=2)], "webhook", NOON)
+    (newest,) = revisions.newest()
+    assert (newest.number, newest.stamp) == (5, NOON + timedelta(minutes=9))
+    assert revisions.add([gone(Subject.ANNOTATION, 6)], "reading", NOON) == 0
+
+
+def test_the_database_refuses_to_change_the_log(database: Database) -> None:
+    log(database).add([task(1, image="a"), saved(5, x=1)], "webhook", NOON)
+    versions = Versions(database, HOST, 3)
+    version = versions.commit(Circumstances("first", "<View/>"), NOON)
+    assert version is not None
+    versions.tag("v1", version, NOON)
+    for table in ("objects", "revisions", "versions", "version_tags"):
+        for change in (f"DELETE FROM {table}", f"UPDATE {table} SET digest = 'x'"):
+            with (
+                pytest.raises(DatabaseError, match="append-only"),
+                database.writing() as connection,
+            ):
+                connection.execute(text(change))
+    assert len(log(database).history()) == 2
+
+
+def test_writers_at_once_neither_lose_nor_double(database: Database) -> None:
+    def tell(worker: int) -> int:
+        mine = [saved(number, x=number) for number in range(40)]
+        return sum(
+            log(database).add([one, task(number)], "webhook", NOON)
+            for number, one in enumerate(mine[worker % 3 :] + mine[: worker % 3])
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        added = sum(pool.map(tell, range(4)))
+    history = log(database).history()
+    assert added == len(history)
+    assert len([one for one in history if one.subject is Subject.ANNOTATION]) == 40
+    assert len([one for one in history if one.subject is Subject.TASK]) == 40
+
+
+def test_versions_are_a_line_of_what_was(database: Database) -> None:
+    revisions, versions = log(database), Versions(database, HOST, 3)
+    with pytest.raises(InvalidInputError, match="no version yet"):
+        versions.find("head")
+    revisions.add([task(1, image="a"), saved(5, x=1)], "webhook", NOON)
+    first = versions.commit(Circumstances("first", "<View/>", "starter-2", "1"), NOON)
+    assert first is not None
+    assert (first.tasks, first.annotations, first.regions) == (1, 1, 2)
+    assert versions.commit(Circumstances("nothing new", "<View/>"), NOON) is None
+    revisions.add([saved(5, 1, x=2), saved(6, x=3)], "webhook", NOON)
+    second = versions.commit(Circumstances("second", "<View/>"), NOON)
+    assert second is not None
+    assert second.parent == first.digest
+    assert versions.log() == [second, first]
+    versions.tag("gold-1", first, NOON)
+    versions.tag("gold-1", first, NOON)
+    assert versions.find("gold-1") == versions.find(first.digest[:8]) == first
+    assert versions.find("head") == second
+    assert versions.tags() == {first.digest: ["gold-1"]}
+    with pytest.raises(InvalidInputError, match="tags do not move"):
+        versions.tag("gold-1", second, NOON)
+    for name in ("head", "abcdef1", "-x", ""):
+        with pytest.raises(InvalidInputError, match="a tag has letters"):
+            versions.tag(name, second, NOON)
+    for name, told in (("v9", "no version 'v9'"), ("0" * 8, "begin with '00000000'")):
+        with pytest.raises(InvalidInputError, match=told):
+            versions.find(name)
+    before, after = versions.compare(first, second)
+    assert versions.states(before) == {"1/5": {"x": 1}}
+    assert versions.states(after) == {"1/5": {"x": 2}, "1/6": {"x": 3}}
+    assert versions.states(versions.entries(first)) == {
+        "1": {"data": {"image": "a"}},
+        "1/5": {"x": 1},
+    }
+    assert versions.label_config(first) == "<View/>"
+
+
+def test_commits_at_once_come_one_after_the_other(database: Database) -> None:
+    def work(worker: int) -> list[str]:
+        found = []
+        for turn in range(5):
+            number = 10 * worker + turn
+            log(database).add([saved(number, x=number)], "webhook", NOON)
+            told = Circumstances(f"{worker} {turn}", "<View/>")
+            version = Versions(database, HOST, 3).commit(told, NOON)
+            found += [] if version is None else [version.digest]
+        return found
+
+    with ThreadPoolExecutor(3) as pool:
+        made = [digest for some in pool.map(work, range(3)) for digest in some]
+    versions = Versions(database, HOST, 3).log()
+    assert sorted(one.digest for one in versions) == sorted(made)
+    assert [one.parent for one in versions] == [one.digest for one in versions[1:]] + [""]
+    assert versions[0].annotations == 15
