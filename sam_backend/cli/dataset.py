@@ -315,7 +315,8 @@ def restore(
         from sam_backend.engine.versions import restoring
 
         if revision is not None:
-            wanted = restoring.states_of_revision(at.versions, at.revisions.revision(revision))
+            one = at.revisions.revision(revision)
+            wanted = restoring.states_of_revision(at.versions, one, task)
         else:
             found = at.versions.find(version or "")
             wanted = restoring.states_of_version(at.versions, found, task)

@@ -1,6 +1,7 @@
 """Data sets for other tools: COCO's instances and SA-1B's files."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ UNLABELLED = "object"
 def export_coco(dataset: Dataset, file: Path) -> int:
     """One instances file (cocodataset.org, "Data format"); returns the number of masks.
 
-    Categories are the labels, by name. `file_name` is relative to the file where the image lies
-    below it. Who drew a mask is its `annotator`.
+    Categories are the labels, by name. `file_name` is relative to the file's folder where the image
+    lies below that or beside it. Who drew a mask is its `annotator`.
     """
     labels = sorted({_label(mask) for image in dataset for mask in image.masks})
     categories = {label: number for number, label in enumerate(labels, 1)}
@@ -49,8 +50,8 @@ def export_coco(dataset: Dataset, file: Path) -> int:
 def export_sa1b(dataset: Dataset, folder: Path) -> int:
     """One JSON file an image (segment_anything's README, "Dataset"); returns how many files.
 
-    A file is named by its image's place in the data set. What only a model knows (predicted IoU,
-    stability, prompt) is left out.
+    A file is named by its image's place in the data set, `file_name` is as of `export_coco`. What
+    only a model knows (predicted IoU, stability, prompt) is left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mask_id = 0
@@ -90,5 +91,6 @@ def _bbox(mask: LabelledMask) -> list[int]:
 def _image(image: LabelledImage, number: int, folder: Path, id_field: str) -> dict[str, Any]:
     height, width = image.size
     path, base = image.path.absolute(), folder.absolute()
-    name = path.relative_to(base) if path.is_relative_to(base) else path
-    return {id_field: number, "width": width, "height": height, "file_name": str(name)}
+    is_near = path.is_relative_to(base.parent)  # both may be moved together
+    name = Path(os.path.relpath(path, base)) if is_near else path
+    return {id_field: number, "width": width, "height": height, "file_name": name.as_posix()}

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sam_backend.errors import InvalidInputError, LabelStudioError
 from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.moments import moment
 
 Json = dict[str, Any]
 
@@ -139,12 +141,59 @@ def tasks_filtered(
         page += 1
 
 
+def every_task(client: LabelStudioClient, project_id: int) -> Iterator[Json]:
+    """All tasks, with `data` and counts, in the order of their numbers.
+
+    By the last number seen, not by page: the list moves when tasks are deleted meanwhile.
+
+    Raises:
+        LabelStudioError: A call fails.
+    """
+    last = 0
+    while found := _tasks_by(client, project_id, "tasks:id", last, _NUMBERS_A_PAGE):
+        if found[0]["id"] <= last:
+            raise LabelStudioError("GET /api/tasks/ answers tasks out of order")
+        yield from found
+        last = found[-1]["id"]
+
+
+def last_change(client: LabelStudioClient, project_id: int) -> datetime | None:
+    """When a task, or an annotation of it, was changed last, by Label Studio's clock.
+
+    None: There are no tasks.
+
+    Raises:
+        LabelStudioError: The call fails.
+    """
+    found = _tasks_by(client, project_id, "-tasks:updated_at", 0, 1)
+    return changed_at(found[0]) if found else None
+
+
+def changed_at(task: Mapping[str, Any]) -> datetime | None:
+    """When a task was changed last, by Label Studio's clock, in UTC; None: it does not tell."""
+    return moment(task.get("updated_at"))
+
+
 def delete_task(client: LabelStudioClient, task_id: int) -> None:
     """DELETE /api/tasks/<id>/; one that is gone already is no error."""
     path = f"/api/tasks/{task_id}/"
     response = client.call("DELETE", path)
     if response.status_code != 404:
         client.json_of(response, "DELETE", path)
+
+
+def _tasks_by(
+    client: LabelStudioClient, project_id: int, order: str, after: int, size: int
+) -> list[Json]:
+    item = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": after}
+    told = {"filters": {"conjunction": "and", "items": [item]}, "ordering": [order]}
+    query = {
+        "project": str(project_id),
+        "fields": "task_only",
+        "query": json.dumps(told),
+        "resolve_uri": "false",
+    }
+    return _page(client, query, size)[0]
 
 
 def _page(client: LabelStudioClient, query: Mapping[str, str], size: int) -> tuple[list[Json], int]:

@@ -43,9 +43,8 @@ class Objects:
             )
         }
         rows = [
-            {"digest": digest, "body": zlib.compress(body, _LEVEL)}
-            for digest, body in bodies.items()
-            if digest not in known
+            {"digest": digest, "body": zlib.compress(bodies[digest], _LEVEL)}
+            for digest in sorted(bodies.keys() - known)  # two writers never wait for each other
         ]
         self._database.insert_missing(connection, OBJECTS, rows)
         return len(rows)

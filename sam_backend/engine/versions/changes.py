@@ -177,11 +177,11 @@ def _iou(before: tuple[Region, ...], after: tuple[Region, ...]) -> float | None:
 
 
 def _geometry(items: Iterable[Region]) -> list[tuple[object, object]]:
-    """What of a shape is no label."""
+    """What of an object is no label: also of a rectangle, which is no mask."""
     return [
         (item.get("type"), {k: v for k, v in item["value"].items() if not k.endswith("labels")})
         for item in items
-        if isinstance(item.get("value"), dict) and shape_of([item]) is not None
+        if isinstance(item.get("value"), dict)
     ]
 
 

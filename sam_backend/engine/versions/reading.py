@@ -14,7 +14,7 @@ from sam_backend.engine.versions.sightings import (
     task_sighting,
 )
 from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.project_tasks import tasks_filtered
+from sam_backend.labelstudio.project_tasks import changed_at, every_task, last_change
 from sam_backend.labelstudio.stored_annotations import stored_annotations
 from sam_backend.store.revisions import Revisions, Sighting, Subject
 
@@ -24,7 +24,6 @@ READ = "read"
 # An import stamps a task before its annotations (`labelstudio.annotations`): look back so far.
 _IMPORT = timedelta(minutes=3)
 _TASKS_AT_ONCE = 50
-_ALL = {"conjunction": "and", "items": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,7 @@ def read_project(
     revisions: Revisions,
     everything: bool = False,
     observe: Callable[[int, int], None] = lambda done, of: None,
+    take: Callable[[dict[str, Any]], None] = lambda task: None,
 ) -> Read:
     """Bring the log up to what Label Studio has.
 
@@ -61,6 +61,7 @@ def read_project(
         revisions: Its log.
         everything: Ask for the annotations of every task that has any.
         observe: Told how many tasks are read, and of how many.
+        take: Told each task as it was listed.
 
     Raises:
         LabelStudioError: A call fails.
@@ -73,26 +74,24 @@ def read_project(
     last = revisions.last_of(Subject.PROJECT, project_id, READ)
     since = None if everything or last is None else last.stamp - _IMPORT
     added = revisions.add([project_sighting(client.project(project_id))], READING, _now())
-    tasks = list(tasks_filtered(client, project_id, _ALL))
+    newest = last_change(client, project_id)  # before the list: what changes meanwhile is later
+    tasks = list(every_task(client, project_id))
     fetched, told = 0, list[Sighting]()
-    newest = None if last is None else last.stamp
     for done, task in enumerate(tasks, 1):
-        number, stamp = int(task["id"]), _stamp(task)
+        number = int(task["id"])
+        take(task)
         told.append(task_sighting(task))
-        if _is_due(task, stamp, known[number], since):
+        if _is_due(task, known[number], since):
             fetched += 1
             told += _read_task(client, number, known[number])
-        if stamp is not None:
-            newest = stamp if newest is None else max(stamp, newest)
         if done % _TASKS_AT_ONCE == 0:
             added += revisions.add(told, READING, _now())
             told.clear()
         observe(done, len(tasks))
     listed = {int(task["id"]) for task in tasks}
-    for one in before:
-        is_missing = one.subject is Subject.TASK and one.number not in listed
-        if is_missing and stored_annotations(client, one.number) is None:
-            told.append(gone(Subject.TASK, one.number, one.number))
+    for number in sorted({one.task for one in before if one.task is not None} - listed):
+        if stored_annotations(client, number) is None:
+            told.append(gone(Subject.TASK, number, number))
     added += revisions.add(told, READING, _now())
     if newest is not None:
         mark = Sighting(
@@ -130,20 +129,12 @@ def _read_task(client: LabelStudioClient, task_id: int, known: set[int]) -> list
     ]
 
 
-def _is_due(
-    task: dict[str, Any], stamp: datetime | None, known: set[int], since: datetime | None
-) -> bool:
+def _is_due(task: dict[str, Any], known: set[int], since: datetime | None) -> bool:
     count = int(task.get("total_annotations") or 0) + int(task.get("cancelled_annotations") or 0)
     if not count and not known:
         return False
+    stamp = changed_at(task)
     return since is None or stamp is None or stamp > since or count != len(known)
-
-
-def _stamp(task: dict[str, Any]) -> datetime | None:
-    try:
-        return datetime.fromisoformat(str(task.get("updated_at"))).astimezone(UTC)
-    except ValueError:
-        return None
 
 
 def _now() -> datetime:

@@ -49,14 +49,16 @@ def states_of_version(versions: Versions, version: Version, task: int) -> dict[i
     return {int(key.partition("/")[2]): one for key, one in versions.states(own).items()}
 
 
-def states_of_revision(versions: Versions, revision: Revision) -> dict[int, Json]:
-    """The one annotation that a revision is of, by number.
+def states_of_revision(versions: Versions, revision: Revision, task: int) -> dict[int, Json]:
+    """The one annotation of a task that a revision is of, by number.
 
     Raises:
-        InvalidInputError: It is of no annotation, or of its end.
+        InvalidInputError: It is of no annotation, of its end, or of another task.
     """
     if revision.subject is not Subject.ANNOTATION or revision.digest is None:
         raise InvalidInputError(f"revision {revision.id} holds no state of an annotation")
+    if revision.task != task:
+        raise InvalidInputError(f"revision {revision.id} is of task {revision.task}, not of {task}")
     return {revision.number: versions.states({"": revision.digest})[""]}
 
 

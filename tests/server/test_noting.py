@@ -1,0 +1,161 @@
+"""What webhooks tell is in the log of revisions before they are answered."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from sam_backend.engine.events import WebhookEvent
+from sam_backend.server.app import create_app
+from sam_backend.server.service import Service
+from sam_backend.settings import Settings
+from sam_backend.store.database import Database, open_database
+from sam_backend.store.revisions import Revisions
+from tests.postgresql_server import running_postgresql
+from tests.server.playing import PROJECT, reasons, set_up
+
+Json = dict[str, Any]
+HOST = "http://label.example"
+NUMBER, _, MADE = PROJECT.partition(".")
+MADE_AT = datetime.fromtimestamp(int(MADE), UTC).isoformat()
+TOLD_OF = {"id": int(NUMBER), "created_at": MADE_AT, "title": "Cars", "label_config": "<View/>"}
+
+
+def submitted(minute: int = 0, **fields: Any) -> Json:
+    """A submitted annotation; another minute is another edit."""
+    annotation = {
+        "id": 5,
+        "task": 9,
+        "result": [],
+        "completed_by": 7,
+        "updated_at": f"2026-01-02T12:{minute:02}:00.000000Z",
+    }
+    return {
+        "action": "ANNOTATION_CREATED",
+        "project": TOLD_OF,
+        "annotation": annotation | fields,
+        "task": {"id": 9, "data": {"image": "a.png"}},
+    }
+
+
+class Noting:
+    """A service on a database, and what it hands on."""
+
+    def __init__(self, folder: Path, database: Database | None) -> None:
+        self.settings = Settings(data_dir=folder)
+        self.events: list[tuple[str, int]] = []
+        self._database = database
+        self.service = Service.start(self.settings, self._on_event, database=lambda: database)
+        self._client = TestClient(create_app(self.service, self.settings))
+        set_up(self.service, HOST)
+
+    def tell(self, body: Json) -> None:
+        """Tells an event; it must be taken well."""
+        answer = self._client.post("/webhook", json=body)
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+    def log(self, project: int = int(NUMBER)) -> list[str]:
+        """What was noted of a project, oldest first."""
+        assert self._database is not None
+        history = Revisions(self._database, HOST, project).history()
+        return [f"{one.subject} {one.number} {one.change}" for one in reversed(history)]
+
+    def _on_event(self, event: WebhookEvent) -> None:
+        noted = 0 if self._database is None or self._is_away else len(self.log())
+        self.events.append((event.action, noted))
+
+    _is_away = False
+
+    def go_away(self) -> None:
+        """Its database is not asked by the test itself any more."""
+        self._is_away = True
+
+
+@pytest.fixture
+def noting(tmp_path: Path) -> Iterator[Noting]:
+    database = open_database(Settings(data_dir=tmp_path))
+    running = Noting(tmp_path, database)
+    yield running
+    running.service.close()
+    database.close()
+
+
+STATES = ["project 1 saved", "task 9 saved", "annotation 5 saved"]
+
+
+def test_an_event_is_noted_before_it_is_handed_on_and_answered(noting: Noting) -> None:
+    noting.tell(submitted())
+    assert noting.events == [("ANNOTATION_CREATED", 3)]
+    assert noting.log() == STATES
+    assert reasons(noting.service) == []
+
+
+def test_an_event_told_twice_is_one_revision(noting: Noting) -> None:
+    """Two webhooks on one address, or Label Studio trying again."""
+    for body in (submitted(), submitted(), submitted(1), submitted(1), submitted()):
+        noting.tell(body)
+    assert noting.log() == [*STATES, "annotation 5 saved"]
+    assert len(noting.events) == 5
+
+
+def test_two_presses_of_a_button_are_two(noting: Noting) -> None:
+    for _ in range(2):
+        noting.tell({"action": "START_TRAINING", "project": TOLD_OF})
+    assert noting.log() == ["project 1 saved", *["project 1 START_TRAINING"] * 2]
+
+
+def test_a_deletion(noting: Noting) -> None:
+    noting.tell(submitted())
+    for _ in range(2):
+        deleted = {"action": "ANNOTATIONS_DELETED", "project": TOLD_OF, "annotations": [{"id": 5}]}
+        noting.tell(deleted)
+    noting.tell(submitted())  # late
+    assert noting.log() == [*STATES, "annotation 5 deleted"]
+
+
+def test_an_event_without_the_projects_making_is_noted_by_its_number(noting: Noting) -> None:
+    noting.tell(submitted() | {"project": {"id": 1}})
+    assert noting.log() == STATES[1:]
+
+
+@pytest.mark.parametrize("project", [None, {"id": 77}, {"id": 77, "created_at": MADE_AT}])
+def test_what_belongs_to_no_known_project_is_answered(noting: Noting, project: Json | None) -> None:
+    noting.tell(submitted() | {"project": project})
+    assert [action for action, _ in noting.events] == ["ANNOTATION_CREATED"]
+    assert noting.log() == noting.log(77) == []
+    told = reasons(noting.service)
+    assert len(told) == (0 if project is None else 1)
+    assert all("is unknown" in reason for reason in told)
+
+
+def test_a_database_that_is_away_costs_a_warning_not_the_answer(tmp_path: Path) -> None:
+    with running_postgresql() as server:
+        database = open_database(Settings(data_dir=tmp_path, database_url=server.new_schema()))
+        noting = Noting(tmp_path, database)
+        try:
+            noting.tell(submitted())
+            assert noting.log() == STATES
+            server.stop()
+            noting.go_away()
+            noting.tell(submitted(1))
+            (entry,) = noting.service.journal.entries()
+            assert (entry.level, entry.subject) == ("warning", "project 1: ANNOTATION_CREATED")
+            assert entry.reason.startswith("database postgresql://127.0.0.1")
+            assert len(noting.events) == 2
+            server.start()
+            noting.tell(submitted(2))
+            assert noting.log() == [*STATES, "annotation 5 saved"]
+        finally:
+            noting.service.close()
+            database.close()
+
+
+def test_no_database_yet(tmp_path: Path) -> None:
+    noting = Noting(tmp_path, None)
+    with noting.service:
+        noting.tell(submitted())
+        assert reasons(noting.service) == []
+        assert noting.events == [("ANNOTATION_CREATED", 0)]
