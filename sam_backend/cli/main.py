@@ -23,6 +23,7 @@ from sam_backend.cli import (
     review,
     serve,
     starter,
+    tasks,
     train,
     train_detector,
     worker,
@@ -51,6 +52,7 @@ app.add_typer(review.app, name="review", help=review.HELP)
 app.add_typer(gold.app, name="gold", help=gold.HELP)
 app.add_typer(quality.app, name="quality", help=quality.HELP)
 app.add_typer(dataset.app, name="dataset", help=dataset.HELP)
+app.add_typer(tasks.app, name="tasks", help=tasks.HELP)
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, cancel.")
 app.add_typer(starter.app, name="starter", help=starter.HELP)
 

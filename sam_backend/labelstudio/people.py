@@ -1,11 +1,30 @@
 """Who the annotators are."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.moments import moment
 
 
-def people_names(client: LabelStudioClient) -> dict[str, str]:
-    """GET /api/users/: what people are called, by user id: their email address.
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person with an account.
+
+    Attributes:
+        number: User id, as a text.
+        email: The address, or the number where there is none.
+        seen_at: When the person last saved or asked for something in the page; None if never.
+    """
+
+    number: str
+    email: str
+    seen_at: datetime | None
+
+
+def users(client: LabelStudioClient) -> list[User]:
+    """GET /api/users/: everybody who has an account.
 
     Raises:
         LabelStudioError: The call fails.
@@ -14,4 +33,21 @@ def people_names(client: LabelStudioClient) -> dict[str, str]:
     answer = client.answer("GET", path)
     if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
         raise LabelStudioError(f"GET {path} answers no list of objects")
-    return {str(one.get("id")): str(one.get("email") or one.get("id")) for one in answer}
+    return [
+        User(
+            str(one.get("id")),
+            str(one.get("email") or one.get("id")),
+            moment(one.get("last_activity")),
+        )
+        for one in answer
+    ]
+
+
+def people_names(client: LabelStudioClient) -> dict[str, str]:
+    """What people are called, by user id: their email address.
+
+    Raises:
+        LabelStudioError: The call fails.
+    """
+    return {user.number: user.email for user in users(client)}
+

@@ -1,5 +1,6 @@
 """The database of jobs and events: SQLite in a file, or PostgreSQL by its address."""
 
+import hashlib
 import json
 import math
 import sqlite3
@@ -21,6 +22,7 @@ from sam_backend.store.migrations import migrate
 _BUSY_S = 30  # SQLite: how long a writer waits for another one
 _CONNECT_S = 10
 _MIGRATION_LOCK = 0x5A4DBACE  # names our lock among those of one PostgreSQL database
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,15 @@ class Database:
         """
         with self._transaction(writes=True) as connection:
             yield connection
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """Waits until no other transaction holds the lock of this name; its own end frees it.
+
+        SQLite's writers come one after the other anyhow.
+        """
+        if self.engine.dialect.name == "postgresql":
+            key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+            connection.execute(_LOCK, {"key": key})
 
     def insert_new(self, connection: Connection, table: Table, **row: Any) -> Row[Any] | None:
         """Inserts a row and returns it; None: one that must be unique is there already."""
@@ -112,8 +123,7 @@ def open_database(settings: Settings) -> Database:
     try:
         with database.writing() as connection:
             if engine.dialect.name == "postgresql":
-                lock = text("SELECT pg_advisory_xact_lock(:key)")
-                connection.execute(lock, {"key": _MIGRATION_LOCK})
+                connection.execute(_LOCK, {"key": _MIGRATION_LOCK})
             migrate(connection, address)
     except BaseException:
         database.close()

@@ -39,6 +39,10 @@ class Sighting:
         person: User id of who made the change; None if unknown.
         stamp: When it was saved, by Label Studio's clock; None: not told, so when it was seen.
         regions: How many the state has.
+        author: User id of whose annotation it is; None if it is none.
+        made_at: When that was first submitted, by Label Studio's clock.
+        lead_time_s: Seconds that its author spent on it, as Label Studio's page counts them.
+        is_skipped: Its author has passed the task over.
         event: Equal for one event told twice; None: the state itself tells.
     """
 
@@ -50,6 +54,10 @@ class Sighting:
     person: str | None = None
     stamp: datetime | None = None
     regions: int = 0
+    author: str | None = None
+    made_at: datetime | None = None
+    lead_time_s: float | None = None
+    is_skipped: bool = False
     event: str | None = None
 
 
@@ -67,6 +75,10 @@ class Revision:
         stamp: When it was saved, by Label Studio's clock.
         digest: Of its state; None where there is none.
         regions: How many the state has.
+        author: User id of whose annotation it is; None if it is none.
+        made_at: When that was first submitted, by Label Studio's clock.
+        lead_time_s: Seconds that its author spent on it; None: not told.
+        is_skipped: Its author has passed the task over.
         source: How we learnt of it: webhook, reading or restore.
         at: When we did.
     """
@@ -80,6 +92,10 @@ class Revision:
     stamp: datetime
     digest: str | None
     regions: int
+    author: str | None
+    made_at: datetime | None
+    lead_time_s: float | None
+    is_skipped: bool
     source: str
     at: datetime
 
@@ -129,6 +145,10 @@ class Revisions:
                     stamp=one.stamp or at,
                     digest=digest,
                     regions=one.regions,
+                    author=one.author,
+                    made_at=one.made_at,
+                    lead_time_s=one.lead_time_s,
+                    is_skipped=one.is_skipped,
                     source=source,
                     at=at,
                 )
@@ -254,6 +274,10 @@ def _revision(row: Row[Any]) -> Revision:
         stamp=row.stamp,
         digest=row.digest,
         regions=row.regions,
+        author=row.author,
+        made_at=row.made_at,
+        lead_time_s=row.lead_time_s,
+        is_skipped=row.is_skipped,
         source=row.source,
         at=row.at,
     )

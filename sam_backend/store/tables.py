@@ -208,6 +208,10 @@ REVISIONS = Table(
     Column("stamp", UtcDateTime, nullable=False),
     Column("digest", String(64)),
     Column("regions", Integer, nullable=False),
+    Column("author", String(64)),
+    Column("made_at", UtcDateTime),
+    Column("lead_time_s", Float),
+    Column("is_skipped", Boolean, nullable=False),
     Column("source", String(16), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Index("revisions_by_subject", "host", "project", "subject", "number", "id"),
@@ -236,4 +240,99 @@ VERSION_TAGS = Table(
     Column("name", String(128), primary_key=True),
     Column("digest", String(64), nullable=False),
     Column("at", UtcDateTime, nullable=False),
+)
+
+ANNOTATORS = Table(
+    "annotators",
+    METADATA,
+    Column("host", String(255), primary_key=True),
+    Column("project", Integer, primary_key=True),
+    Column("person", String(64), primary_key=True),
+    Column("skills", JSON, nullable=False),
+    Column("languages", JSON, nullable=False),
+    Column("away_until", UtcDateTime),
+    Column("joined_at", UtcDateTime, nullable=False),
+    Column("left_at", UtcDateTime),
+)
+
+LEASES = Table(
+    "leases",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("project", Integer, nullable=False),
+    Column("task", BigInteger, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("person", String(64), nullable=False),
+    Column("is_gold", Boolean, nullable=False),
+    Column("priority", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("given_at", UtcDateTime, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("outcome", String(16)),
+    Index("leases_by_person", "host", "project", "person", "id"),
+    Index("leases_by_task", "host", "project", "task", "id"),
+    sqlite_autoincrement=True,
+)
+
+OPEN = text("ended_at IS NULL")
+"""A lease that somebody holds: a task has one a place, and one a person."""
+
+for _name, _column in (("leases_open_place", "place"), ("leases_open_person", "person")):
+    Index(
+        _name,
+        LEASES.c.host,
+        LEASES.c.project,
+        LEASES.c.task,
+        LEASES.c[_column],
+        unique=True,
+        sqlite_where=OPEN,
+        postgresql_where=OPEN,
+    )
+
+VIOLATIONS = Table(
+    "violations",
+    METADATA,
+    Column("host", String(255), primary_key=True),
+    Column("project", Integer, primary_key=True),
+    Column("annotation", BigInteger, primary_key=True),
+    Column("task", BigInteger, nullable=False),
+    Column("person", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+TASK_ORDERS = Table(
+    "task_orders",
+    METADATA,
+    Column("host", String(255), primary_key=True),
+    Column("project", Integer, primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("priority", Float, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("scores", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+TASK_FEATURES = Table(
+    "task_features",
+    METADATA,
+    Column("host", String(255), primary_key=True),
+    Column("project", Integer, primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("model_version", String(128), nullable=False),
+    Column("image", String(64), nullable=False),
+    Column("features", LargeBinary),
+    Column("reason", Text),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+ANNOTATION_CONTENTS = Table(
+    "annotation_contents",
+    METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("labels", JSON, nullable=False),
+    Column("sizes", JSON, nullable=False),
 )

@@ -1,10 +1,11 @@
 """Label Studio's annotations, tasks and projects as states for the log of revisions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from sam_backend.labelstudio.drawn_masks import count_objects
+from sam_backend.labelstudio.moments import moment
+from sam_backend.labelstudio.queues import QUEUE_FIELDS
 from sam_backend.store.revisions import DELETED, SAVED, Sighting, Subject
 
 Json = Mapping[str, Any]
@@ -38,15 +39,21 @@ def annotation_sighting(annotation: Json, task: int | None = None) -> Sighting:
         state,
         own if isinstance(own, int) else task,
         _person(annotation.get("updated_by")) or state["completed_by"],
-        _moment(annotation.get("updated_at")),
+        moment(annotation.get("updated_at")),
         count_objects(items),
+        state["completed_by"],
+        moment(annotation.get("created_at")),
+        _seconds(annotation.get("lead_time")),
+        bool(annotation.get("was_cancelled")),
     )
 
 
 def task_sighting(task: Json) -> Sighting:
-    """A task's data."""
-    number = int(task["id"])
-    return Sighting(Subject.TASK, number, SAVED, {"data": task.get("data")}, number)
+    """A task's data, without what only says whose turn it is."""
+    number, data = int(task["id"]), task.get("data")
+    if isinstance(data, Mapping):
+        data = {name: value for name, value in data.items() if name not in QUEUE_FIELDS}
+    return Sighting(Subject.TASK, number, SAVED, {"data": data}, number)
 
 
 def project_sighting(project: Json) -> Sighting:
@@ -106,9 +113,5 @@ def _person(told: object) -> str | None:
     return None if found is None else str(found)
 
 
-def _moment(told: object) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(told))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+def _seconds(told: object) -> float | None:
+    return float(told) if isinstance(told, int | float) and told > 0 else None

@@ -1,0 +1,1 @@
+"""Who labels which tasks: queues filled, balanced and taken back."""

@@ -1,0 +1,12 @@
+"""Moments as Label Studio writes them."""
+
+from datetime import UTC, datetime
+
+
+def moment(told: object) -> datetime | None:
+    """In UTC; None for what is no moment. One without a time zone is in UTC."""
+    try:
+        found = datetime.fromisoformat(str(told))
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

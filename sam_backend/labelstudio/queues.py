@@ -1,0 +1,94 @@
+"""Queues of people: a saved Data Manager tab for each, over fields of the tasks' data.
+
+The open-source Label Studio has no assignment, and filters on a task's `meta` fail, so whose turn
+it is stands in the task's data.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sam_backend.errors import LabelStudioError
+from sam_backend.labelstudio.client import LabelStudioClient
+
+Json = dict[str, Any]
+
+ASSIGNEE, PRIORITY, REASON = "assignee", "sam_priority", "sam_reason"
+QUEUE_FIELDS = (ASSIGNEE, PRIORITY, REASON)
+"""Fields of a task's data that say whose turn it is; they are no part of the data set."""
+
+_VIEWS = "/api/dm/views/"
+
+
+def assignee_text(people: Iterable[str], names: Mapping[str, str]) -> str:
+    """The people of a task as its field tells them: "#7 anna@example.com, #12 ben@example.com"."""
+    return ", ".join(f"{_mark(person)}{names.get(person, '?')}" for person in people)
+
+
+def priority_text(priority: float) -> str:
+    """A priority of 0 to 1 so that text sorts as numbers do."""
+    return f"{min(max(priority, 0.0), 1.0):.4f}"
+
+
+def keep_tab(client: LabelStudioClient, project_id: int, person: str, name: str) -> bool:
+    """See that a person's queue has its tab, most urgent first; returns True if it is new.
+
+    What people have changed of columns and widths stays.
+
+    Raises:
+        LabelStudioError: A call fails.
+    """
+    wanted = {"filters": _filter(person), "ordering": [f"-tasks:data.{PRIORITY}"]}
+    for view in _views(client, project_id):
+        data = view.get("data")
+        if isinstance(data, dict) and _is_of(data, person):
+            if {key: data.get(key) for key in wanted} != wanted:
+                body = {"project": project_id, "data": {**data, **wanted}}
+                client.answer("PATCH", f"{_VIEWS}{view['id']}/", json=body)
+            return False
+    data = {"title": f"Queue of {name}", "type": "list", "target": "tasks", **wanted}
+    client.answer("POST", _VIEWS, json={"project": project_id, "data": data})
+    return True
+
+
+def remove_tab(client: LabelStudioClient, project_id: int, person: str) -> None:
+    """Remove the tab of a person's queue, if there is one.
+
+    Raises:
+        LabelStudioError: A call fails.
+    """
+    for view in _views(client, project_id):
+        data = view.get("data")
+        if isinstance(data, dict) and _is_of(data, person):
+            path = f"{_VIEWS}{view['id']}/"
+            response = client.call("DELETE", path, {"project": str(project_id)})
+            if response.status_code not in {204, 404}:
+                client.json_of(response, "DELETE", path)
+
+
+def _mark(person: str) -> str:
+    """What no other person's mark contains: "#7 " is not in "#17 "."""
+    return f"#{person} "
+
+
+def _filter(person: str) -> Json:
+    item = {
+        "filter": f"filter:tasks:data.{ASSIGNEE}",
+        "operator": "contains",
+        "type": "String",
+        "value": _mark(person),
+    }
+    return {"conjunction": "and", "items": [item]}
+
+
+def _is_of(data: Mapping[str, Any], person: str) -> bool:
+    items = (data.get("filters") or {}).get("items") or []
+    own = _filter(person)["items"][0]
+    return any({key: item.get(key) for key in own} == own for item in items)
+
+
+def _views(client: LabelStudioClient, project_id: int) -> list[Json]:
+    answer = client.answer("GET", _VIEWS, {"project": str(project_id)})
+    found = answer.get("results") if isinstance(answer, dict) else answer
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise LabelStudioError(f"GET {_VIEWS} answers no list of tabs")
+    return found
