@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
-from segment_anything.modeling import Sam
 
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.selection import select
@@ -16,6 +15,7 @@ from sam_backend.datasets.types import Dataset
 from sam_backend.engine.starter_runs import StarterRun
 from sam_backend.masks.clicks import deepest_point, tight_box
 from sam_backend.quality.interactive import InteractiveReport, Sample, evaluate
+from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.types import Prompt
 from sam_backend.training.canvas import Scene

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from segment_anything.modeling import Sam
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.sam.reference import Sam
 from sam_backend.sam.starter import build_starter
 from sam_backend.training.loop import CHECKPOINT_NAME
 from sam_backend.training.plan import TrainingPlan

@@ -13,8 +13,9 @@ from math import ceil
 from typing import Final, Self
 
 import torch
-from segment_anything.modeling.image_encoder import get_rel_pos
 from torch.nn import functional as F
+
+from sam_backend.sam.reference import get_rel_pos
 
 PLAIN_BLOCK_BYTES: Final = 2 << 20
 """Of a block of logits on a CPU: its caches keep them from the product to the softmax."""

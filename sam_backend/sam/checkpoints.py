@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from segment_anything.modeling import Sam
 
 from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.sam.checkpoint_files import CARD_NAME, sha256_of, weights_file
 from sam_backend.sam.families import FAMILIES, Family, family_named
+from sam_backend.sam.reference import Sam
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,6 @@ from copy import deepcopy
 from typing import Any, cast
 
 import torch
-from segment_anything.modeling import Sam
 from torch import nn
 from torch.nn import functional as F
 
@@ -14,6 +13,7 @@ from sam_backend.sam.attention_choice import AttentionCase, fastest
 from sam_backend.sam.compiler import check_compiler
 from sam_backend.sam.encoder_block import EncoderBlock
 from sam_backend.sam.precision import Precision
+from sam_backend.sam.reference import Sam
 
 
 class ImageEncoder:

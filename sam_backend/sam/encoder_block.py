@@ -3,13 +3,13 @@
 from math import ceil
 
 import torch
-from segment_anything.modeling import image_encoder as reference
 from torch import nn
 
 from sam_backend.sam.attention import Attention, PositionTables, attend
 from sam_backend.sam.attention_choice import AttentionCase
 from sam_backend.sam.linear import PART_TOKENS, linear
 from sam_backend.sam.precision import Precision
+from sam_backend.sam.reference import image_encoder as reference
 
 
 class EncoderBlock(nn.Module):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sam_backend.errors import ModelStoreError
 
 if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
+    from sam_backend.sam.reference import Sam
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +55,19 @@ def _starter() -> Sam:
 
 
 def _vit_b() -> Sam:
-    from segment_anything.build_sam import build_sam_vit_b
+    from sam_backend.sam.reference import build_sam_vit_b
 
     return build_sam_vit_b()
 
 
 def _vit_l() -> Sam:
-    from segment_anything.build_sam import build_sam_vit_l
+    from sam_backend.sam.reference import build_sam_vit_l
 
     return build_sam_vit_l()
 
 
 def _vit_h() -> Sam:
-    from segment_anything.build_sam import build_sam_vit_h
+    from sam_backend.sam.reference import build_sam_vit_h
 
     return build_sam_vit_h()
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from segment_anything.modeling import Sam
 
 from sam_backend.errors import PromptError
 from sam_backend.sam.preprocess import LongestSide
+from sam_backend.sam.reference import Sam
 from sam_backend.sam.types import Prompt
 
 

@@ -14,7 +14,6 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from segment_anything.modeling import Sam
 
 from sam_backend.sam.bounded_memory import BoundedMemory
 from sam_backend.sam.checkpoints import LoadedModel
@@ -24,6 +23,7 @@ from sam_backend.sam.postprocess import Frame, shapes
 from sam_backend.sam.precision import Precision
 from sam_backend.sam.preprocess import LongestSide, PreparedImage
 from sam_backend.sam.prompt_tensors import PromptTensors
+from sam_backend.sam.reference import Sam
 from sam_backend.sam.types import Candidate, Embedding, PointMask, Prompt
 
 MAX_PROMPTS_AT_ONCE = 64  # segment_anything's generator's `points_per_batch`

@@ -9,14 +9,15 @@ from functools import partial
 from typing import Final
 
 import torch
-from segment_anything.modeling import (
+from torch import nn
+
+from sam_backend.sam.reference import (
     ImageEncoderViT,
     MaskDecoder,
     PromptEncoder,
     Sam,
     TwoWayTransformer,
 )
-from torch import nn
 
 IMAGE_SIZE: Final = 512
 """Side of the padded square that the encoder sees, in pixels."""

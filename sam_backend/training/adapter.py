@@ -6,9 +6,10 @@ make it forget much. (SAMed, arXiv 2304.13785, does so with SAM, at rank 4.)
 """
 
 import torch
-from segment_anything.modeling import ImageEncoderViT
 from torch import nn
 from torch.nn.utils import parametrize
+
+from sam_backend.sam.reference import ImageEncoderViT
 
 
 class LowRank(nn.Module):

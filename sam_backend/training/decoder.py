@@ -9,10 +9,15 @@ only where the masks are made.
 from typing import Any
 
 import torch
-from segment_anything.modeling import MaskDecoder, TwoWayTransformer
-from segment_anything.modeling.transformer import Attention, TwoWayAttentionBlock
 from torch import nn
 from torch.nn import functional as F
+
+from sam_backend.sam.reference import (
+    Attention,
+    MaskDecoder,
+    TwoWayAttentionBlock,
+    TwoWayTransformer,
+)
 
 
 def predict_masks(

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from segment_anything.modeling import Sam
 
 from sam_backend.datasets import reasons
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.types import LabelledImage
 from sam_backend.errors import ImageDecodeError, InvalidInputError
 from sam_backend.sam.preprocess import LongestSide
+from sam_backend.sam.reference import Sam
 from sam_backend.training.balance import draw_targets, image_weights
 from sam_backend.training.plan import Phase
 from sam_backend.training.sources import EncodedExample, example_chance

@@ -1,8 +1,8 @@
 """Which weights of a network learn, for each depth; and back to plain weights afterwards."""
 
 import torch
-from segment_anything.modeling import Sam
 
+from sam_backend.sam.reference import Sam
 from sam_backend.training.adapter import add_adapters, merge_adapters
 from sam_backend.training.depths import Depth
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit
-from segment_anything.modeling import Sam
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.sam.reference import Sam
 
 _MAX_FACTOR = 100.0
 

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from segment_anything.modeling import Sam
-
+from sam_backend.sam.reference import Sam
 from sam_backend.training import metrics
 from sam_backend.training.plan import TrainingPlan
 from sam_backend.training.progress import Progress, Stage

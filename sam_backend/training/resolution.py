@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from segment_anything.modeling import Sam
 
+from sam_backend.sam.reference import Sam
 from sam_backend.training.examples import Example, padded_pixels
 
 

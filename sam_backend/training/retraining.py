@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from segment_anything.modeling import Sam
-
 from sam_backend.datasets.types import Dataset
+from sam_backend.sam.reference import Sam
 from sam_backend.training.curves import draw_curves
 from sam_backend.training.depths import Depth
 from sam_backend.training.features import EncodedImages, encode_images

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from segment_anything.modeling import Sam
 
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
+from sam_backend.sam.reference import Sam
 from sam_backend.training.plan import TrainingPlan
 
 CONFIG_NAME = "config.json"

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from segment_anything.modeling import Sam
 from torch.nn import functional as F
 
 from sam_backend.masks.clicks import MAX_BOX_SHIFT_PX, deepest_point, noisy_box, random_point
+from sam_backend.sam.reference import Sam
 from sam_backend.training.decoder import predict_masks
 from sam_backend.training.losses import mask_iou, mask_loss
 

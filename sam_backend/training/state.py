@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from segment_anything.modeling import Sam
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.sam.reference import Sam
 from sam_backend.training.metrics import StepMetrics
 from sam_backend.training.plan import TrainingPlan
 

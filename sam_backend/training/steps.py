@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from segment_anything.modeling import Sam
 
+from sam_backend.sam.reference import Sam
 from sam_backend.training.examples import Example
 from sam_backend.training.metrics import StepMetrics, mean
 from sam_backend.training.plan import TrainingPlan

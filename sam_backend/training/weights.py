@@ -4,7 +4,8 @@ import hashlib
 from pathlib import Path
 
 from safetensors.torch import save_file
-from segment_anything.modeling import Sam
+
+from sam_backend.sam.reference import Sam
 
 
 def save_weights(sam: Sam, file: Path) -> str:

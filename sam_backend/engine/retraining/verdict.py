@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from segment_anything.modeling import Sam
 
 from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.engine.evaluation import samples
@@ -17,6 +16,7 @@ from sam_backend.errors import ImageDecodeError
 from sam_backend.quality.gate import GateDecision, decide
 from sam_backend.quality.interactive import InteractiveReport, Sample, evaluate
 from sam_backend.quality.sheets import before_after_sheet
+from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.types import Embedding
 from sam_backend.training.depths import Depth

@@ -3,7 +3,6 @@
 import numpy as np
 import numpy.typing as npt
 import torch
-from torchvision.ops import batched_nms
 
 
 def best_of_each(
@@ -22,6 +21,9 @@ def best_of_each(
     Returns:
         Indexes of the boxes that stay, best score first.
     """
+    # Not at the top: it brings torch's compiler, for which no server's start need wait.
+    from torchvision.ops import batched_nms
+
     one_category = torch.zeros(len(boxes))
     kept = batched_nms(
         torch.as_tensor(boxes, dtype=torch.float32).reshape(-1, 4),

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling import Sam
 
 from sam_backend.sam.compiler import check_compiler
 from sam_backend.sam.decoder.image_side import ImageFactor, ImageSide, own, share
 from sam_backend.sam.decoder.keys import Keys
 from sam_backend.sam.decoder.upscaling import Upscaling
 from sam_backend.sam.decoder.weights import fold_weights
+from sam_backend.sam.reference import Sam
 
 
 @dataclass(frozen=True, slots=True, eq=False)

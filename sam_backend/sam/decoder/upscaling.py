@@ -7,10 +7,10 @@ last) until the logits are put in order, once.
 
 import torch
 import torch.nn.functional as F
-from segment_anything.modeling.mask_decoder import MaskDecoder
 
 from sam_backend.sam.decoder.keys import Keys
 from sam_backend.sam.decoder.weights import DecoderWeights
+from sam_backend.sam.reference import MaskDecoder
 
 
 class Upscaling:

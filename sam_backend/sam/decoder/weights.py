@@ -15,9 +15,9 @@ either cancels in a softmax, or is added to what the probabilities multiply: the
 from dataclasses import dataclass
 
 import torch
-from segment_anything.modeling.mask_decoder import MaskDecoder
-from segment_anything.modeling.transformer import Attention, TwoWayAttentionBlock
 from torch import nn
+
+from sam_backend.sam.reference import Attention, MaskDecoder, TwoWayAttentionBlock
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,11 +8,11 @@ device in each, and run lengths leave the device as the few places where a mask 
 import numpy as np
 import numpy.typing as npt
 import torch
-from segment_anything.utils.amg import batched_mask_to_box
 
 from sam_backend.masks.rle import from_changes
 from sam_backend.sam.postprocess.plain import full_size_logits
 from sam_backend.sam.postprocess.types import Frame, MaskShape, stability_of
+from sam_backend.sam.reference import batched_mask_to_box
 
 MAX_PIXELS_AT_ONCE = 1 << 26
 """At about 15 bytes a pixel 1 GB on the device; far below the 2^31 that `nonzero` takes."""

@@ -1,20 +1,24 @@
 """Trains a detector; a run that was killed goes on from its last checkpoint."""
 
+from __future__ import annotations
+
 import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torchvision.models.detection import FasterRCNN
 
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
 from sam_backend.training.detector.examples import batches, read_example
 from sam_backend.training.detector.network import build
 from sam_backend.training.detector.plan import DetectorPlan
+
+if TYPE_CHECKING:
+    from torchvision.models.detection import FasterRCNN
 
 CHECKPOINT_NAME = "detector.pt"
 SAVE_EVERY = 100

@@ -1,23 +1,25 @@
 """The detector's network: torchvision's Faster R-CNN with the one class "object".
 
 The paper trained "a bounding box detector on all first stage masks using a generic 'object'
-category" (arXiv 2304.02643, section 4), a Faster R-CNN.
+category" (arXiv 2304.02643, section 4), a Faster R-CNN. torchvision is imported where a network is
+built: it brings torch's compiler, for which no server's start need wait.
 """
 
-from collections.abc import Callable, Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
-from torchvision.models.detection import (
-    FasterRCNN,
-    fasterrcnn_mobilenet_v3_large_320_fpn,
-    fasterrcnn_resnet50_fpn_v2,
-)
 
 from sam_backend.errors import InvalidInputError
 
-_BUILDERS: Mapping[str, Callable[..., FasterRCNN]] = {
-    "mobilenet": fasterrcnn_mobilenet_v3_large_320_fpn,
-    "resnet50": fasterrcnn_resnet50_fpn_v2,
+if TYPE_CHECKING:
+    from torchvision.models.detection import FasterRCNN
+
+_BUILDERS: Mapping[str, str] = {
+    "mobilenet": "fasterrcnn_mobilenet_v3_large_320_fpn",
+    "resnet50": "fasterrcnn_resnet50_fpn_v2",
 }
 NETWORKS = tuple(_BUILDERS)
 MAX_BOXES = 300
@@ -38,7 +40,9 @@ def build(network: str, side_px: int) -> FasterRCNN:
         raise InvalidInputError(f"no detector is named {network!r}; known: {', '.join(NETWORKS)}")
     if not 32 <= side_px <= 4096:
         raise InvalidInputError(f"a detector's images have a side of 32 to 4096 px, not {side_px}")
-    built = _BUILDERS[network](
+    from torchvision.models import detection
+
+    built = getattr(detection, _BUILDERS[network])(
         weights=None,
         weights_backbone=None,
         num_classes=2,  # background and object
@@ -53,6 +57,6 @@ def build(network: str, side_px: int) -> FasterRCNN:
     return built.eval()
 
 
-def to_input(pixels: "torch.Tensor") -> torch.Tensor:
+def to_input(pixels: torch.Tensor) -> torch.Tensor:
     """RGB, shape (H, W, 3) uint8, as the network takes it: (3, H, W) float32 from 0 to 1."""
     return pixels.permute(2, 0, 1).float() / 255

@@ -1,17 +1,21 @@
 """How many of the objects a detector finds."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torchvision.models.detection import FasterRCNN
-from torchvision.ops import box_iou
 
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.types import LabelledImage
 from sam_backend.training.detector.examples import boxes_of
 from sam_backend.training.detector.network import to_input
+
+if TYPE_CHECKING:
+    from torchvision.models.detection import FasterRCNN
 
 
 @torch.inference_mode()
@@ -42,6 +46,8 @@ def box_recall(
     Raises:
         ImageDecodeError: An image's file is gone or damaged.
     """
+    from torchvision.ops import box_iou
+
     n_found = n_objects = 0
     for image in images:
         truth = torch.from_numpy(boxes_of([mask.rle for mask in image.masks]))

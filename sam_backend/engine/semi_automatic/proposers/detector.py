@@ -1,15 +1,15 @@
 """`detector`: boxes of a one-class detector prompt SAM (paper, section 4, semi-automatic)."""
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from safetensors.torch import load_file
-from torchvision.models.detection import FasterRCNN
-from torchvision.ops import nms
 
 from sam_backend.engine.semi_automatic.proposers.base import (
     Place,
@@ -25,6 +25,9 @@ from sam_backend.sam.device import Priority
 from sam_backend.store.detectors import DetectorCard, DetectorStore
 from sam_backend.training.detector.network import MAX_BOXES, build
 from sam_backend.training.detector.recall import detect
+
+if TYPE_CHECKING:
+    from torchvision.models.detection import FasterRCNN
 
 _DEFAULTS: Mapping[str, Any] = {"version": None, "min_score": 0.5, "box_nms": 0.7, "max_boxes": 100}
 
@@ -69,6 +72,8 @@ class Detector(Proposer):
         return fingerprint_of(self.name, {**told, "sha256": self._card.sha256})
 
     def propose(self, model: ServedModel, subject: Subject) -> list[MaskRecord]:
+        from torchvision.ops import nms
+
         network = self._network(str(model.device))
         boxes, scores = model.run(lambda: detect(network, subject.pixels), Priority.BACKGROUND)
         sure = scores >= self._told["min_score"]
