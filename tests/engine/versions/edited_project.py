@@ -106,7 +106,8 @@ class EditedProject:
         wanted = json.loads(query["query"][0])
         (item,) = wanted["filters"]["items"]
         assert (item["filter"], item["operator"]) == ("filter:tasks:id", "greater")
-        found = [self._told(task) for task in self.tasks.values() if task["id"] > item["value"]]
+        # lists, for a test may edit while a process reads
+        found = [self._told(one) for one in list(self.tasks.values()) if one["id"] > item["value"]]
         (order,) = wanted["ordering"]
         column = order.rpartition(":")[2]
         found.sort(key=lambda task: task[column], reverse=order.startswith("-"))
@@ -115,7 +116,7 @@ class EditedProject:
         self.after_page()
 
     def _told(self, task: Json) -> Json:
-        own = [one for one in self.annotations.values() if one["task"] == task["id"]]
+        own = self._own(task["id"])
         skipped = sum(one["was_cancelled"] for one in own)
         counts = {"total_annotations": len(own) - skipped, "cancelled_annotations": skipped}
         return task | counts
@@ -131,8 +132,10 @@ class EditedProject:
             )
             answer(self.annotations[number])(handler)
         else:
-            own = [one for one in self.annotations.values() if one["task"] == task]
-            answer(own)(handler)
+            answer(self._own(task))(handler)
+
+    def _own(self, task: int) -> list[Json]:
+        return [one for one in list(self.annotations.values()) if one["task"] == task]
 
     def _change(self, number: int, handler: BaseHTTPRequestHandler) -> None:
         assert handler.command == "PATCH"
