@@ -5,22 +5,32 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.launching import leaving_at_signals, log_to_stderr
+from sam_backend.cli.launching import (
+    keep_compiled,
+    leaving_at_signals,
+    log_to_stderr,
+    settings_with,
+    tune_allocator,
+)
+from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError, SamBackendError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
     from sam_backend.engine.dispatch.report import Balance
+    from sam_backend.engine.ordering.ordering import Ordering
     from sam_backend.labelstudio.client import LabelStudioClient
     from sam_backend.store.annotators import Annotators
     from sam_backend.store.database import Database
+    from sam_backend.store.versions import Versions
 
 HELP = "Queues of annotators, and which tasks should be labelled next."
 
@@ -62,8 +72,8 @@ class _Opened:
 
 
 @contextmanager
-def _opened(project: int) -> Iterator[_Opened]:
-    settings = Settings()
+def _opened(project: int, settings: Settings | None = None) -> Iterator[_Opened]:
+    settings = settings or Settings()
     log_to_stderr(settings)
     from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.store.database import open_database
@@ -244,6 +254,121 @@ def balance(
                 log.warning("project %d: %s", project, error)
             if every is None or stopped.wait(every):
                 return
+
+
+@app.command()
+def order(
+    project: Project,
+    stage: Annotated[str, typer.Option(help="1, 2 or 3: what counts how much.")] = "1",
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(help="uncertainty=, gap=, diversity= or freshness=, instead of the stage's."),
+    ] = None,
+    inject: Annotated[
+        float,
+        typer.Option(help="Share of the order for under-represented groups.", min=0, max=1),
+    ] = 0.3,
+    kinds: Annotated[int, typer.Option(help="Kinds of images at the most.", min=1)] = 10,
+    model: Annotated[
+        str | None, typer.Option(help="Version, see `sam-backend models list`.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    limit: Annotated[int, typer.Option(help="Tasks shown at the most.", min=0)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Find the order in which tasks should be labelled, and why; the next balancing follows it."""
+    from sam_backend.engine.ordering.scores import STAGE_WEIGHTS
+
+    if stage not in STAGE_WEIGHTS:
+        raise InvalidInputError(f"the stage is {', '.join(STAGE_WEIGHTS)}, not {stage!r}")
+    weights = replace(STAGE_WEIGHTS[stage], **_numbers(weight or []))
+    with _ordering(project, kinds, model, device) as (ordering, _), progress_bar() as show:
+        found = ordering.order(weights, inject, counting(show, "seeing images"))
+    if as_json:
+        lines = [asdict(one) for one in found.orders]
+        typer.echo(json.dumps({"tasks": lines, "unseen": dict(found.unseen)}, default=str))
+        return
+    rows = [(str(one.task), f"{one.priority:.4f}", one.reason) for one in found.orders[:limit]]
+    echo_table([("TASK", "PRIORITY", "WHY"), *rows])
+    for number, reason in list(found.unseen.items())[:limit]:
+        typer.echo(f"task {number} is not seen: {reason}", err=True)
+
+
+@app.command()
+def gaps(
+    project: Project,
+    before: Annotated[
+        str | None, typer.Option(help="A version of `sam-backend dataset`, to compare with.")
+    ] = None,
+    kinds: Annotated[int, typer.Option(help="Kinds of images at the most.", min=1)] = 10,
+    model: Annotated[
+        str | None, typer.Option(help="Version, see `sam-backend models list`.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which labels, sizes and kinds of images are under-represented in what is labelled."""
+    from sam_backend.engine.ordering.planning import change_table
+
+    with _ordering(project, kinds, model, device) as (ordering, versions), progress_bar() as show:
+        version = None if before is None else versions.find(before)
+        then, now = ordering.surveys(version, counting(show, "seeing images"))
+    table = change_table(() if then is None else then.groups, now.groups)
+    if as_json:
+        typer.echo(json.dumps([dict(row) for row in table], indent=2))
+        return
+    rows = [("WHAT", "NAME", "WANTED", "BEFORE", "NOW", "")]
+    for row in table:
+        was = "" if then is None else f"{row['share before']:.1%}"
+        is_under = "under-represented" if row["under-represented"] else ""
+        rows.append(
+            (
+                *(str(row["what"]), str(row["name"]), f"{row['wanted']:.1%}"),
+                *(was, f"{row['share']:.1%}", is_under),
+            )
+        )
+    echo_table(rows)
+
+
+@contextmanager
+def _ordering(
+    project: int, kinds: int, model: str | None, device: str | None
+) -> Iterator[tuple["Ordering", "Versions"]]:
+    settings = settings_with(model, device)
+    tune_allocator(settings)
+    keep_compiled(settings)
+    with _opened(project, settings) as at:
+        from sam_backend.engine.ordering.ordering import Ordering
+        from sam_backend.engine.serving import serving_champion
+        from sam_backend.store.versions import Versions
+
+        with serving_champion(settings) as champion:
+            yield (
+                Ordering(settings, at.client, project, at.database, champion, kinds),
+                Versions(at.database, at.client.host.url, project),
+            )
+
+
+def _numbers(told: list[str]) -> dict[str, float]:
+    """`name=value` of weights.
+
+    Raises:
+        InvalidInputError: A name is unknown, or a value no number.
+    """
+    from sam_backend.engine.ordering.scores import Weights
+
+    known = [field.name for field in fields(Weights)]
+    found = {}
+    for one in told:
+        name, _, value = one.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if name not in known or not isfinite(number):
+            raise InvalidInputError(f"a weight is {'=, '.join(known)}= a number, not {one!r}")
+        found[name] = number
+    return found
 
 
 def _tell(told: "Balance", as_json: bool) -> None:

@@ -1,7 +1,8 @@
 """What a server needs before it can answer: checkpoint chosen, caches open, model loading."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ from sam_backend.sam.embeddings import (
 )
 from sam_backend.settings import Settings
 from sam_backend.store.cards import ModelCard
+from sam_backend.store.models import open_store
 
 log = logging.getLogger(__name__)
 
@@ -86,3 +88,19 @@ def serve_champion(settings: Settings, choice: ModelChoice, cache: EmbeddingCach
     if is_starter(checkpoint.card):
         log.warning(STARTER_NOTE)
     return Champion(checkpoint, cache)
+
+
+@contextmanager
+def serving_champion(settings: Settings) -> Iterator[Champion]:
+    """The model that is served, in this process, with its caches.
+
+    Raises:
+        ModelStoreError: The named model is not in the store, or the store is empty.
+    """
+    caches = open_caches(settings)
+    champion = serve_champion(settings, ModelChoice(settings, open_store(settings)), caches.all)
+    try:
+        yield champion
+    finally:
+        champion.close()
+        caches.close()

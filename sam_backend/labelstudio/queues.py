@@ -26,42 +26,40 @@ def assignee_text(people: Iterable[str], names: Mapping[str, str]) -> str:
 
 def priority_text(priority: float) -> str:
     """A priority of 0 to 1 so that text sorts as numbers do."""
-    return f"{min(max(priority, 0.0), 1.0):.4f}"
+    return f"{min(max(priority, 0.0), 1.0):.6f}"
 
 
-def keep_tab(client: LabelStudioClient, project_id: int, person: str, name: str) -> bool:
-    """See that a person's queue has its tab, most urgent first; returns True if it is new.
+def keep_tabs(
+    client: LabelStudioClient, project_id: int, people: Mapping[str, str], gone: Iterable[str] = ()
+) -> None:
+    """See that everybody's queue has its tab, most urgent first.
 
     What people have changed of columns and widths stays.
 
-    Raises:
-        LabelStudioError: A call fails.
-    """
-    wanted = {"filters": _filter(person), "ordering": [f"-tasks:data.{PRIORITY}"]}
-    for view in _views(client, project_id):
-        data = view.get("data")
-        if isinstance(data, dict) and _is_of(data, person):
-            if {key: data.get(key) for key in wanted} != wanted:
-                body = {"project": project_id, "data": {**data, **wanted}}
-                client.answer("PATCH", f"{_VIEWS}{view['id']}/", json=body)
-            return False
-    data = {"title": f"Queue of {name}", "type": "list", "target": "tasks", **wanted}
-    client.answer("POST", _VIEWS, json={"project": project_id, "data": data})
-    return True
-
-
-def remove_tab(client: LabelStudioClient, project_id: int, person: str) -> None:
-    """Remove the tab of a person's queue, if there is one.
+    Args:
+        client: Of the project's Label Studio.
+        project_id: The project.
+        people: Names of those with a queue, by user id.
+        gone: User ids of those who have none any more.
 
     Raises:
         LabelStudioError: A call fails.
     """
-    for view in _views(client, project_id):
-        data = view.get("data")
-        if isinstance(data, dict) and _is_of(data, person):
+    views = _views(client, project_id)
+    for person, name in people.items():
+        wanted = {"filters": _filter(person), "ordering": [f"-tasks:data.{PRIORITY}"]}
+        own = next((view for view in views if _is_of(view, person)), None)
+        if own is None:
+            data = {"title": f"Queue of {name}", "type": "list", "target": "tasks", **wanted}
+            client.answer("POST", _VIEWS, json={"project": project_id, "data": data})
+        elif {key: own["data"].get(key) for key in wanted} != wanted:
+            body = {"project": project_id, "data": {**own["data"], **wanted}}
+            client.answer("PATCH", f"{_VIEWS}{own['id']}/", json=body)
+    for view in views:
+        if any(_is_of(view, person) for person in gone):
             path = f"{_VIEWS}{view['id']}/"
             response = client.call("DELETE", path, {"project": str(project_id)})
-            if response.status_code not in {204, 404}:
+            if response.status_code != 404:
                 client.json_of(response, "DELETE", path)
 
 
@@ -80,8 +78,10 @@ def _filter(person: str) -> Json:
     return {"conjunction": "and", "items": [item]}
 
 
-def _is_of(data: Mapping[str, Any], person: str) -> bool:
-    items = (data.get("filters") or {}).get("items") or []
+def _is_of(view: Mapping[str, Any], person: str) -> bool:
+    data = view.get("data")
+    filters = data.get("filters") if isinstance(data, Mapping) else None
+    items = (filters or {}).get("items") or []
     own = _filter(person)["items"][0]
     return any({key: item.get(key) for key in own} == own for item in items)
 

@@ -253,7 +253,7 @@ class LeaseBook:
     def _latest(self, column: Column[datetime], *only: Any) -> dict[str, datetime]:
         asked = select(LEASES.c.person, func.max(column)).where(*self._own(), *only)
         rows = self.connection.execute(asked.group_by(LEASES.c.person)).all()
-        return dict(row._tuple() for row in rows)
+        return {str(person): at for person, at in rows}
 
     def _update(self, ids: Sequence[int], **values: Any) -> None:
         for start in range(0, len(ids), _AT_ONCE):

@@ -7,6 +7,7 @@ from sam_backend.datasets.decoding import decode_image
 from sam_backend.datasets.image_files import digest_of
 from sam_backend.engine.bulk.manifest import ImageEntry
 from sam_backend.engine.bulk.sources import ImageReader
+from sam_backend.engine.image_features import mean_features
 from sam_backend.engine.scanning import ServedScanner
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.errors import ImageDecodeError, ImageFetchError
@@ -91,15 +92,3 @@ class _Scanner(ServedScanner):
         if self.features is None:
             self.features = mean_features(embedding)
         return embedding
-
-
-def mean_features(embedding: Embedding) -> npt.NDArray[np.float32]:
-    """Mean of an embedding over the image without its padding, shape (C,) float32."""
-    height, width = embedding.input_size
-    _, rows, columns = embedding.features.shape
-    side = max(height, width)  # of the padded square
-    inside = embedding.features[
-        :, : max(1, round(rows * height / side)), : max(1, round(columns * width / side))
-    ]
-    mean: npt.NDArray[np.float32] = inside.astype(np.float32).mean(axis=(1, 2))
-    return mean

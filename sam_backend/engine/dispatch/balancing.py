@@ -35,9 +35,8 @@ from sam_backend.labelstudio.queues import (
     PRIORITY,
     REASON,
     assignee_text,
-    keep_tab,
+    keep_tabs,
     priority_text,
-    remove_tab,
 )
 from sam_backend.store.annotators import Annotator, Annotators
 from sam_backend.store.database import Database
@@ -53,6 +52,7 @@ OUTSIDE, LATE = "outside", "late"
 Json = dict[str, Any]
 
 _IGNORED = "IGNORE_SKIPPED"  # Label Studio's setting by which a skipped task is done
+_WRITTEN_AT_ONCE = 10
 _TOKEN = re.compile(r"[0-9a-f]{32}")  # of a gold copy, in its file's name
 
 
@@ -113,6 +113,7 @@ class Dispatcher:
         self._orders = TaskOrders(*place)
         self._gold = Gold(database)
         self._prefills = Prefills(database)
+        self._stamps: dict[int, datetime] = {}
 
     def balance(self) -> Balance:
         """Bring everything in line once.
@@ -130,7 +131,13 @@ class Dispatcher:
         accounts = {user.number: user for user in users(self._client)}
         project = self._client.project(self._project_id)
         listing: list[Json] = []
-        read_project(self._client, self._project_id, self._revisions, take=listing.append)
+        read_project(
+            self._client,
+            self._project_id,
+            self._revisions,
+            take=listing.append,
+            stamps=self._stamps,
+        )
         numbers = [int(task["id"]) for task in listing]
         states = self._prefills.states(self._origin, self._project_id, numbers)
         shown = {
@@ -155,11 +162,12 @@ class Dispatcher:
             report = decision.decide()
             held = book.held()
         names = {number: user.email for number, user in accounts.items()}
-        for one in roster:
-            if one.left_at is None:
-                keep_tab(self._client, self._project_id, one.person, names.get(one.person, "?"))
-            else:
-                remove_tab(self._client, self._project_id, one.person)
+        keep_tabs(
+            self._client,
+            self._project_id,
+            {one.person: names.get(one.person, "?") for one in roster if one.left_at is None},
+            [one.person for one in roster if one.left_at is not None],
+        )
         written = self._write(listing, held, names)
         return replace(report, written=written)
 
@@ -194,9 +202,13 @@ class Dispatcher:
                 wanted[REASON] = leases[0].reason
             if any(data.get(name) != value for name, value in wanted.items()):
                 changed[number] = wanted
-        for task in tasks_numbered(self._client, self._project_id, list(changed)):
-            number = int(task["id"])
-            write_task_data(self._client, number, _data(task), changed[number])
+        numbers = list(changed)
+        for start in range(0, len(numbers), _WRITTEN_AT_ONCE):
+            some = numbers[start : start + _WRITTEN_AT_ONCE]
+            # as they are now: somebody else may write other fields, or these
+            for task in tasks_numbered(self._client, self._project_id, some):
+                number = int(task["id"])
+                write_task_data(self._client, number, _data(task), changed[number])
         return len(changed)
 
 

@@ -173,11 +173,9 @@ class _Pool:
     def __init__(self, needs: Needs) -> None:
         self.needs = needs
         self.waiting: deque[tuple[FreeTask, list[int]]] = deque()  # with the places left
-        self.masks = 0.0
 
     def add(self, task: FreeTask) -> None:
         self.waiting.append((task, [task.places]))
-        self.masks += task.masks * task.places
 
     def first_for(self, person: str, taken: Container[tuple[int, str]]) -> int | None:
         """Where the most urgent one is that this person is not at yet."""
@@ -192,7 +190,6 @@ class _Pool:
         left[0] -= 1
         if not left[0]:
             del self.waiting[place]
-        self.masks -= task.masks
         return task
 
 
@@ -272,9 +269,9 @@ class _Planner:
         return True
 
     def _first_for(self, queue: _Queue, is_gold: bool) -> tuple[_Pool, int] | None:
-        """In the pool that takes its people longest: specialists first do what only they can."""
+        """What few can do comes first, but for tasks that have waited too long."""
         pools = [pool for pool in self._pools[is_gold] if queue.labeller.can_do(pool.needs)]
-        for pool in sorted(pools, key=self._seconds_left, reverse=True):
+        for pool in sorted(pools, key=self._place_of):
             place = pool.first_for(queue.labeller.person, self._taken)
             if place is not None:
                 return pool, place
@@ -286,8 +283,9 @@ class _Planner:
         phase = int.from_bytes(hashlib.sha256(text).digest()[:4]) / 2**32
         return queue.n_gold + phase <= self._gold_share * (queue.n_given + 1)
 
-    def _seconds_left(self, pool: _Pool) -> float:
-        return pool.masks / self._masks_a_s[pool.needs]
+    def _place_of(self, pool: _Pool) -> tuple[bool, float]:
+        is_late = bool(pool.waiting) and pool.waiting[0][0].priority >= 1
+        return not is_late, self._masks_a_s[pool.needs]
 
     def _move_to(self, taker: _Queue, keep: int) -> bool:
         """One task from whoever would come to it last; False: there is none."""

@@ -1,12 +1,9 @@
 """A whole pre-annotation run, from settings to summary: what the command and benchmarks call."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sam_backend.datasets.types import Dataset
-from sam_backend.engine.champion import Champion
-from sam_backend.engine.model_choice import ModelChoice
 from sam_backend.engine.project_dataset import host_of_project, pull_project
 from sam_backend.engine.semi_automatic.choices import PrefillChoice, params_of_project
 from sam_backend.engine.semi_automatic.evaluation import evaluate_prefill
@@ -15,14 +12,13 @@ from sam_backend.engine.semi_automatic.nearest import LabelBook
 from sam_backend.engine.semi_automatic.preannotate import Preannotation, Progress, Summary
 from sam_backend.engine.semi_automatic.proposers import Place, proposer_named
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
-from sam_backend.engine.serving import open_caches, serve_champion
+from sam_backend.engine.serving import serving_champion
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.project_tasks import read_filter, task_numbers
 from sam_backend.quality.prefill_curve import CurvePoint
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
-from sam_backend.store.models import open_store
 from sam_backend.store.prefills import Prefills
 
 CURVE_BARS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.95)
@@ -62,7 +58,7 @@ def preannotate_project(
     host = host_of_project(settings, project_id)
     database = open_database(settings)
     try:
-        with _champion(settings) as champion, LabelStudioClient(host, _TIMEOUT_S) as client:
+        with serving_champion(settings) as champion, LabelStudioClient(host, _TIMEOUT_S) as client:
             config = LabelConfig.parse(str(client.project(project_id).get("label_config", "")))
             told = {**params_of_project(client, project_id), **(params or {})}
             choice = PrefillChoice(settings, database)
@@ -97,7 +93,7 @@ def learn_project_labels(
     host = host_of_project(settings, project_id)
     folder = settings.data_dir / "projects" / str(project_id)
     dataset = pull_project(host, project_id, folder, settings)
-    with _champion(settings) as champion, champion.lease() as model:
+    with serving_champion(settings) as champion, champion.lease() as model:
         return learn_labels(model, dataset, settings.data_dir, project_id, observe)
 
 
@@ -123,7 +119,7 @@ def evaluate_prefilling(
     Raises:
         SamBackendError: A setting is wrong, or there is no model or image.
     """
-    with _champion(settings) as champion, champion.lease() as model:
+    with serving_champion(settings) as champion, champion.lease() as model:
         card = model.checkpoint.card
         told = PrefillSettings.of(card, settings.prefill, params)
         usual = [told.accept_predicted_iou + step for step in (-0.1, 0.0, 0.1)]
@@ -133,15 +129,3 @@ def evaluate_prefilling(
         )
         every = sorted({*marked, *CURVE_BARS})
         return marked, evaluate_prefill(model, proposer, told, dataset, every, observe)
-
-
-@contextmanager
-def _champion(settings: Settings) -> Iterator[Champion]:
-    """The model that is served, in this process, with its caches."""
-    caches = open_caches(settings)
-    champion = serve_champion(settings, ModelChoice(settings, open_store(settings)), caches.all)
-    try:
-        yield champion
-    finally:
-        champion.close()
-        caches.close()

@@ -1,7 +1,7 @@
 """Reconciliation: what Label Studio has now becomes revisions, whatever webhooks were lost."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from sam_backend.engine.versions.sightings import (
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.project_tasks import changed_at, every_task, last_change
 from sam_backend.labelstudio.stored_annotations import stored_annotations
+from sam_backend.store.objects import canonical, digest_of
 from sam_backend.store.revisions import Revisions, Sighting, Subject
 
 READ = "read"
@@ -48,6 +49,7 @@ def read_project(
     everything: bool = False,
     observe: Callable[[int, int], None] = lambda done, of: None,
     take: Callable[[dict[str, Any]], None] = lambda task: None,
+    stamps: MutableMapping[int, datetime] | None = None,
 ) -> Read:
     """Bring the log up to what Label Studio has.
 
@@ -62,15 +64,21 @@ def read_project(
         everything: Ask for the annotations of every task that has any.
         observe: Told how many tasks are read, and of how many.
         take: Told each task as it was listed.
+        stamps: When each task was changed that an earlier reading of this process has read, which
+            is then not read again; brought up to date.
 
     Raises:
         LabelStudioError: A call fails.
     """
     before = revisions.newest()
     known: dict[int, set[int]] = defaultdict(set)
+    states: dict[int, str | None] = {}
     for one in before:
         if one.subject is Subject.ANNOTATION and one.task is not None:
             known[one.task].add(one.number)
+        elif one.subject is Subject.TASK:
+            states[one.number] = one.digest
+    stamps = {} if stamps is None else stamps
     last = revisions.last_of(Subject.PROJECT, project_id, READ)
     since = None if everything or last is None else last.stamp - _IMPORT
     added = revisions.add([project_sighting(client.project(project_id))], READING, _now())
@@ -80,10 +88,15 @@ def read_project(
     for done, task in enumerate(tasks, 1):
         number = int(task["id"])
         take(task)
-        told.append(task_sighting(task))
-        if _is_due(task, known[number], since):
+        seen = task_sighting(task)
+        if states.get(number) != digest_of(canonical(seen.state)):
+            told.append(seen)
+        if _is_due(task, known[number], since, stamps.get(number)):
             fetched += 1
             told += _read_task(client, number, known[number])
+        stamp = changed_at(task)
+        if stamp is not None:
+            stamps[number] = stamp
         if done % _TASKS_AT_ONCE == 0:
             added += revisions.add(told, READING, _now())
             told.clear()
@@ -129,12 +142,16 @@ def _read_task(client: LabelStudioClient, task_id: int, known: set[int]) -> list
     ]
 
 
-def _is_due(task: dict[str, Any], known: set[int], since: datetime | None) -> bool:
+def _is_due(
+    task: dict[str, Any], known: set[int], since: datetime | None, read: datetime | None
+) -> bool:
     count = int(task.get("total_annotations") or 0) + int(task.get("cancelled_annotations") or 0)
     if not count and not known:
         return False
     stamp = changed_at(task)
-    return since is None or stamp is None or stamp > since or count != len(known)
+    if stamp is None or count != len(known):
+        return True
+    return stamp != read if read is not None else since is None or stamp > since
 
 
 def _now() -> datetime:

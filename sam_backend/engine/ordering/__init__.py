@@ -1,0 +1,1 @@
+"""What people should see next, and what is under-represented."""

@@ -1,0 +1,175 @@
+"""The order of a project's tasks, found and kept; and what is under-represented in it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sam_backend.engine.champion import Champion
+from sam_backend.engine.ordering.contents import contents_by_digest
+from sam_backend.engine.ordering.planning import KnownTask, Survey, plan_order, survey
+from sam_backend.engine.ordering.scores import Weights
+from sam_backend.engine.ordering.seeing import see_tasks
+from sam_backend.engine.versions.reading import read_project
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.images import image_resolver
+from sam_backend.labelstudio.moments import moment
+from sam_backend.settings import Settings
+from sam_backend.store.annotation_contents import AnnotationContents, Contents
+from sam_backend.store.database import Database
+from sam_backend.store.objects import Objects
+from sam_backend.store.prefills import Prefills
+from sam_backend.store.revisions import Revisions, Subject
+from sam_backend.store.task_features import TaskFeatures, TaskFeaturesStore
+from sam_backend.store.task_orders import TaskOrder, TaskOrders
+from sam_backend.store.versions import Version, Versions
+
+Json = dict[str, Any]
+Observe = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """What an ordering found.
+
+    Attributes:
+        orders: The tasks that wait, most urgent first.
+        survey: The project.
+        unseen: Why images could not be seen, by task.
+    """
+
+    orders: tuple[TaskOrder, ...]
+    survey: Survey
+    unseen: Mapping[int, str]
+
+
+class Ordering:
+    """Finds the order of one project's tasks.
+
+    Args:
+        settings: Of this process.
+        client: Of the project's Label Studio.
+        project_id: The project.
+        database: Of the log, the ledger of prefilled tasks, and the order.
+        champion: Whose encoder sees the images.
+        n_kinds: Kinds of images at the most.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: LabelStudioClient,
+        project_id: int,
+        database: Database,
+        champion: Champion,
+        n_kinds: int,
+    ) -> None:
+        place = (database, client.host.url, project_id)
+        self._settings, self._client, self._project_id = settings, client, project_id
+        self._champion, self._n_kinds = champion, n_kinds
+        self._revisions, self._versions = Revisions(*place), Versions(*place)
+        self._features, self._orders = TaskFeaturesStore(*place), TaskOrders(*place)
+        self._contents, self._objects = AnnotationContents(database), Objects(database)
+        self._prefills = Prefills(database)
+
+    def order(
+        self,
+        weights: Weights,
+        injected_share: float,
+        observe: Observe = lambda done, of: None,
+    ) -> Ordered:
+        """Find the order and keep it; the next balancing gives tasks out by it.
+
+        Args:
+            weights: Of the sides.
+            injected_share: Of the order that goes to under-represented groups, 0 to 1.
+            observe: Told how many images are seen, and of how many.
+
+        Raises:
+            SamBackendError: Label Studio, model or database is out of reach.
+        """
+        tasks, config, seen = self._look(observe)
+        found = self._survey(tasks, config, seen, self._labelled())
+        orders = plan_order(found, weights, injected_share, datetime.now(UTC))
+        self._orders.replace(orders)
+        unseen = {number: one.reason for number, one in seen.items() if one.reason is not None}
+        return Ordered(tuple(orders), found, unseen)
+
+    def surveys(
+        self, before: Version | None, observe: Observe = lambda done, of: None
+    ) -> tuple[Survey | None, Survey]:
+        """What is labelled of each group: in a version, and now.
+
+        Raises:
+            SamBackendError: Label Studio, model or database is out of reach.
+        """
+        tasks, config, seen = self._look(observe)
+        then = None
+        if before is not None:
+            was = [
+                (int(key.partition("/")[0]), digest)
+                for key, digest in self._versions.entries(before).items()
+                if "/" in key
+            ]
+            then = self._survey(tasks, config, seen, was)
+        return then, self._survey(tasks, config, seen, self._labelled())
+
+    def _look(self, observe: Observe) -> tuple[list[Json], LabelConfig, Mapping[int, TaskFeatures]]:
+        tasks: list[Json] = []
+        read_project(self._client, self._project_id, self._revisions, take=tasks.append)
+        project = self._client.project(self._project_id)
+        config = LabelConfig.parse(str(project.get("label_config", "")))
+        with self._champion.lease() as model:
+            seen = see_tasks(
+                tasks,
+                config,
+                self._client.host,
+                image_resolver(self._settings),
+                model,
+                self._features,
+                self._settings.max_image_megapixels * 1_000_000,
+                observe,
+            )
+        return tasks, config, seen
+
+    def _labelled(self) -> list[tuple[int, str]]:
+        """Each submitted annotation: its task, and the digest of its state."""
+        return [
+            (one.task, str(one.digest))
+            for one in self._revisions.newest()
+            if one.subject is Subject.ANNOTATION and one.task is not None and not one.is_skipped
+        ]
+
+    def _survey(
+        self,
+        tasks: list[Json],
+        config: LabelConfig,
+        seen: Mapping[int, TaskFeatures],
+        labelled: Sequence[tuple[int, str]],
+    ) -> Survey:
+        digests = {digest for _, digest in labelled}
+        read = contents_by_digest(self._contents, self._objects, digests)
+        contents: dict[int, list[Contents]] = {}
+        for number, digest in labelled:
+            contents.setdefault(number, []).append(read[digest])
+        numbers = [int(task["id"]) for task in tasks]
+        host = str(self._client.host.origin)
+        rows = self._prefills.states(host, self._project_id, numbers)
+        known = []
+        for task in tasks:
+            number = int(task["id"])
+            row = rows.get(number)
+            is_known = row is not None and row.state == "done" and row.reason is None
+            known.append(
+                KnownTask(
+                    number,
+                    moment(task.get("created_at")),
+                    tuple(contents.get(number, ())),
+                    seen[number].features,
+                    row.score if row is not None and is_known else None,
+                    row.coverage if row is not None and is_known else None,
+                )
+            )
+        labels = dict.fromkeys(label.stored for tag in config.controls for label in tag.labels)
+        return survey(known, list(labels), self._n_kinds)

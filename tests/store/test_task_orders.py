@@ -1,0 +1,52 @@
+"""The order of tasks, and what their images look like."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from sam_backend.store.annotation_contents import AnnotationContents, Contents
+from sam_backend.store.database import Database
+from sam_backend.store.task_features import TaskFeatures, TaskFeaturesStore
+from sam_backend.store.task_orders import TaskOrder, TaskOrders
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+HOST = "http://label.example"
+
+
+def test_an_order_takes_the_place_of_the_one_before(database: Database) -> None:
+    orders = TaskOrders(database, HOST, 3)
+    first = [TaskOrder(n, n / 1200, "because", {"gap": 0.5}, NOON) for n in range(1, 1200)]
+    orders.replace(first)
+    assert orders.all() == {one.task: one for one in first}
+    second = [TaskOrder(5, 1.0, "rare", {}, NOON)]
+    orders.replace(second)
+    assert orders.all() == {5: second[0]}
+    assert TaskOrders(database, HOST, 4).all() == {}
+
+
+def test_features_are_of_one_encoder(database: Database) -> None:
+    store = TaskFeaturesStore(database, HOST, 3)
+    seen = np.array([0.5, -2.0, 1 / 3], np.float32)
+    store.put(
+        [
+            TaskFeatures(1, "a", "x", seen),
+            TaskFeatures(2, "a", "y", None, "cannot be fetched"),
+        ],
+        NOON,
+    )
+    found = store.of("a")
+    assert found[1].features is not None
+    np.testing.assert_allclose(found[1].features, seen, rtol=1e-3)
+    assert (found[2].features, found[2].reason) == (None, "cannot be fetched")
+    store.put([TaskFeatures(1, "b", "x", seen)], NOON)
+    assert (store.of("a").keys(), store.of("b").keys()) == ({2}, {1})
+
+
+def test_contents_that_are_known_stay(database: Database) -> None:
+    contents = AnnotationContents(database)
+    contents.put({"d1": Contents({"Leaf": 2}, {"small": 2}), "d2": Contents({}, {})})
+    contents.put({"d1": Contents({}, {}), "d3": Contents({"Fruit": 1}, {})})
+    assert contents.get(["d1", "d2", "d9"]) == {
+        "d1": Contents({"Leaf": 2}, {"small": 2}),
+        "d2": Contents({}, {}),
+    }
