@@ -9,8 +9,8 @@ SETTINGS = ("SAM_BACKEND_", "LABEL_STUDIO_", "REDIS_URL")
 for name in [name for name in os.environ if name.startswith(SETTINGS)]:
     del os.environ[name]
 
-# Threads that wait for each other sleep and do not spin: servers, browser and tests share few cores,
-# where spinning takes what others need and made a grid of prompts four times slower.
+# Threads that wait for each other sleep and do not spin: servers, browser and tests share the
+# cores, where spinning takes what others need; a grid of prompts took four times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # A busy machine must not fail a property: time limits belong to benchmarks.

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from sam_backend.labelstudio import controls
 from sam_backend.masks.rle import encode, to_coco
-from tests.e2e.commands import done
+from tests.e2e.commands import inside
 
 Json = dict[str, Any]
 
@@ -157,7 +157,7 @@ def trust(folder: Path, pictures: dict[str, Picture]) -> None:
     (folder / "truth.json").write_text(json.dumps(coco_of(pictures)))
     for change in ("added", "unchanged"):
         told = json.loads(
-            done(folder, "gold", "add", "--data", str(folder / "truth.json"), "--json")
+            inside(folder, "gold", "add", "--data", str(folder / "truth.json"), "--json")
         )
         assert told["images"] == {change: len(pictures)}
     shutil.rmtree(folder / "truth")  # the truth is ours now

@@ -11,7 +11,7 @@ from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import encode
-from tests.e2e.commands import done, settings_of
+from tests.e2e.commands import done, inside, settings_of
 from tests.e2e.known_skill import CONFIG, Picture, Thing, draw_picture, region_of, trust
 from tests.e2e.people import Person
 
@@ -45,7 +45,7 @@ def test_what_people_did_to_prefilled_masks_becomes_probabilities(
         ]
         person.submit(task["id"], *kept, parent_prediction=prediction["id"], lead_time=9.0)
     told = json.loads(
-        done(
+        inside(
             data,
             "quality",
             "calibrate",
@@ -80,7 +80,7 @@ def test_what_people_did_to_prefilled_masks_becomes_probabilities(
     probabilities = told["calibration"]["probabilities"]
     assert min(probabilities) - 1e-9 <= min(scores) <= max(scores) <= max(probabilities) + 1e-9
 
-    page = done(
+    page = inside(
         data,
         "quality",
         "report",
