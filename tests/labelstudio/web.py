@@ -69,7 +69,7 @@ def serve(ssl_context: SSLContext | None = None, **replies: Reply) -> Iterator[W
             web.requests.append(Request(self.command, self.path, dict(self.headers), self.body()))
             web.replies.get(self.path.partition("?")[0], send(404))(self)
 
-        do_POST = do_PATCH = do_GET  # noqa: N815  http.server finds them by name
+        do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815  http.server finds them by name
 
         def handle(self) -> None:
             with suppress(OSError):  # the client may go away, as some tests want
