@@ -74,7 +74,10 @@ def _opened(project: int, model: str | None = None) -> Iterator[_Opened]:
     with client_of_project(settings, project) as client:
         database = open_database(settings)
         own = (database, client.host.url, project)
-        yield _Opened(settings, client, Revisions(*own), Versions(*own))
+        try:
+            yield _Opened(settings, client, Revisions(*own), Versions(*own))
+        finally:
+            database.close()
 
 
 @app.callback()

@@ -50,4 +50,3 @@ def people_names(client: LabelStudioClient) -> dict[str, str]:
         LabelStudioError: The call fails.
     """
     return {user.number: user.email for user in users(client)}
-

@@ -254,7 +254,7 @@ class Service:
             host = named or self._connections.host_of_number(event.project_id)
             revisions = Revisions(database, host.url, event.project_id)
             revisions.add(message.sightings(event.key), WEBHOOK, utc_now())
-        except SamBackendError as error:
+        except (SamBackendError, OverflowError) as error:  # a number that no database holds
             self.journal.warn(f"project {event.project_id}: {event.action}", str(error))
 
     def _tell_refused(self, refused: Refused) -> None:

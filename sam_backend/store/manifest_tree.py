@@ -38,6 +38,25 @@ def entries_of(root: str, get: Get) -> dict[str, str]:
     return compare(None, root, get)[1]
 
 
+def entries_of_tasks(root: str, tasks: Iterable[str], get: Get) -> dict[str, str]:
+    """The entries below a root that are of these tasks; only the nodes above them are read."""
+    found: dict[str, str] = {}
+    asked = [(root, [_path(task) for task in tasks])]
+    depth = 0
+    while asked := [(digest, paths) for digest, paths in asked if paths]:
+        bodies = get({digest for digest, _ in asked})
+        below: list[tuple[str, list[str]]] = []
+        for digest, paths in asked:
+            node = json.loads(bodies[digest])
+            wanted = set(paths)
+            found.update(entry for entry in _leaf(node).items() if _path(entry[0]) in wanted)
+            for digit, child in _children(node).items():
+                below.append((child, [path for path in paths if path[depth] == digit]))
+        asked = below
+        depth += 1
+    return found
+
+
 def compare(
     before: str | None, after: str | None, get: Get
 ) -> tuple[dict[str, str], dict[str, str]]:

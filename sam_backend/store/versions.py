@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -199,6 +199,11 @@ class Versions:
     def entries(self, version: Version) -> dict[str, str]:
         """The manifest: digests of states by key, "12" of a task and "12/34" of an annotation."""
         return manifest_tree.entries_of(version.tree, self._objects.get)
+
+    def entries_of_tasks(self, version: Version, tasks: Iterable[int]) -> dict[str, str]:
+        """The manifest's part of these tasks and their annotations; only that part is read."""
+        numbers = [str(task) for task in tasks]
+        return manifest_tree.entries_of_tasks(version.tree, numbers, self._objects.get)
 
     def compare(self, before: Version, after: Version) -> tuple[dict[str, str], dict[str, str]]:
         """Entries of the one that the other lacks or has otherwise, and the other way round."""

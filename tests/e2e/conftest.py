@@ -50,9 +50,14 @@ def label_studio_tables(
 ) -> Path:
     """Label Studio's database with nobody and nothing in it, to be copied into a data folder.
 
-    Making its tables is half a minute of a first start. The demo has to begin without.
+    Making its tables is half a minute of a first start, so they are kept beside Label Studio
+    between runs. The demo has to begin without.
     """
     folder = tmp_path_factory.mktemp("tables")
+    tables = folder / "label_studio.sqlite3"
+    kept = label_studio_program.parents[1] / f"tables-{LABEL_STUDIO_VERSION}.sqlite3"
+    if kept.exists():
+        return shutil.copy(kept, tables)
     (manage,) = label_studio_program.parents[1].glob("lib/*/site-packages/label_studio/manage.py")
     quiet = {"COLLECT_ANALYTICS": "false", "SENTRY_DSN": "", "FRONTEND_SENTRY_DSN": ""}
     subprocess.run(
@@ -60,7 +65,8 @@ def label_studio_tables(
         env=bare_environment() | {"LABEL_STUDIO_BASE_DATA_DIR": str(folder)} | quiet,
         check=True,
     )
-    return folder / "label_studio.sqlite3"
+    shutil.copy(tables, kept.with_suffix(".partial")).replace(kept)
+    return tables
 
 
 @pytest.fixture(scope="session")

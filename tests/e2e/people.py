@@ -1,6 +1,6 @@
 """People who work in Label Studio through its API, as its page would on their behalf."""
 
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import numpy as np
@@ -20,12 +20,12 @@ class Person:
         self.number = str(self.call("GET", "/api/current-user/whoami")["id"])
 
     @classmethod
-    def administrator(cls, server: LocalLabelStudio) -> "Person":
+    def administrator(cls, server: LocalLabelStudio) -> Self:
         """The one who was there from the start."""
         return cls(httpx.Client(base_url=server.url, timeout=60), server.auth_headers)
 
     @classmethod
-    def new(cls, server: LocalLabelStudio, email: str) -> "Person":
+    def new(cls, server: LocalLabelStudio, email: str) -> Self:
         """Signs up through the form, so that what they save is theirs."""
         http = httpx.Client(base_url=server.url, timeout=30, follow_redirects=True)
         http.get("/user/signup/")
@@ -34,11 +34,17 @@ class Person:
         http.post("/user/signup/", data=form, headers=headers).raise_for_status()
         return cls(http, headers | {"X-CSRFToken": http.cookies["csrftoken"]})
 
-    def call(self, method: str, path: str, body: Json | None = None) -> Any:
+    def call(self, method: str, path: str, body: Json | list[Json] | None = None) -> Any:
         """A call that must succeed; None where the answer has no content."""
-        answer = self._http.request(method, path, json=body, headers=self._headers)
+        answer = self.answer(method, path, body)
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
+
+    def answer(
+        self, method: str, path: str, body: Json | list[Json] | None = None
+    ) -> httpx.Response:
+        """A call that may fail."""
+        return self._http.request(method, path, json=body, headers=self._headers)
 
     def tasks(self, project: int) -> list[Json]:
         """The tasks of a project, up to 500, with their annotations and predictions."""

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.templates import template
 from tests.canned_server import CannedServer, canned_server
-from tests.e2e.commands import eventually
+from tests.e2e.commands import command_inside, eventually
 from tests.e2e.people import Person, brush_region
 from tests.e2e.scene import Scene
 
@@ -68,13 +66,11 @@ class Page:
 def check(url: str, project: int, backend: str, token: str, *options: str) -> dict[str, list[Json]]:
     """Run the command; findings by name. Its exit code tells whether one failed."""
     where = ["--url", url, "--project", str(project), "--backend-url", backend]
-    done = subprocess.run(
-        [sys.executable, "-m", "sam_backend.cli.main", "check", "--json", *where, *options],
-        env=os.environ | {"LABEL_STUDIO_API_KEY": token},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    settings = {name: value for name, value in os.environ.items() if name.startswith("SAM_BACKEND")}
+    done = command_inside(
+        Path.cwd(), "check", "--json", *where, *options,
+        settings=settings | {"LABEL_STUDIO_API_KEY": token},
+    )  # fmt: skip
     assert token not in done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert done.returncode == (0 if report["ok"] else 1), done.stderr

@@ -63,6 +63,11 @@ class Noting:
         history = Revisions(self._database, HOST, project).history()
         return [f"{one.subject} {one.number} {one.change}" for one in reversed(history)]
 
+    def close(self) -> None:
+        """Ends the service, once its model is there: a load outlives what has asked for it."""
+        self.service.wait_until_loaded()
+        self.service.close()
+
     def _on_event(self, event: WebhookEvent) -> None:
         noted = 0 if self._database is None or self._is_away else len(self.log())
         self.events.append((event.action, noted))
@@ -79,7 +84,7 @@ def noting(tmp_path: Path) -> Iterator[Noting]:
     database = open_database(Settings(data_dir=tmp_path))
     running = Noting(tmp_path, database)
     yield running
-    running.service.close()
+    running.close()
     database.close()
 
 
@@ -131,6 +136,14 @@ def test_what_belongs_to_no_known_project_is_answered(noting: Noting, project: J
     assert all("is unknown" in reason for reason in told)
 
 
+@pytest.mark.parametrize("odd", [{"task": 2**70}, {"updated_at": "0001-01-01T00:00:00+14:00"}])
+def test_what_no_database_holds_costs_a_warning(noting: Noting, odd: Json) -> None:
+    noting.tell(submitted(**odd))
+    assert noting.events == [("ANNOTATION_CREATED", 0)]
+    (entry,) = noting.service.journal.entries()
+    assert entry.level == "warning"
+
+
 def test_a_database_that_is_away_costs_a_warning_not_the_answer(tmp_path: Path) -> None:
     with running_postgresql() as server:
         database = open_database(Settings(data_dir=tmp_path, database_url=server.new_schema()))
@@ -149,13 +162,13 @@ def test_a_database_that_is_away_costs_a_warning_not_the_answer(tmp_path: Path) 
             noting.tell(submitted(2))
             assert noting.log() == [*STATES, "annotation 5 saved"]
         finally:
-            noting.service.close()
+            noting.close()
             database.close()
 
 
 def test_no_database_yet(tmp_path: Path) -> None:
     noting = Noting(tmp_path, None)
-    with noting.service:
-        noting.tell(submitted())
-        assert reasons(noting.service) == []
-        assert noting.events == [("ANNOTATION_CREATED", 0)]
+    noting.tell(submitted())
+    assert reasons(noting.service) == []
+    assert noting.events == [("ANNOTATION_CREATED", 0)]
+    noting.close()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam_backend.store.manifest_tree import MAX_LEAF, build, compare, entries_of
+from sam_backend.store.manifest_tree import MAX_LEAF, build, compare, entries_of, entries_of_tasks
 
 KEYS = st.builds(
     lambda task, annotation: f"{task}/{annotation}" if annotation else str(task),
@@ -37,6 +37,21 @@ def test_a_comparison_is_that_of_the_sets(before: dict[str, str], after: dict[st
         dict(after.items() - before.items()),
     )
     assert (old == new) == (before == after)
+
+
+@given(ENTRIES, st.sets(st.integers(1, 300).map(str)))
+def test_some_tasks_entries_are_those_of_all(entries: dict[str, str], tasks: set[str]) -> None:
+    root, nodes = build(entries)
+    assert entries_of_tasks(root, tasks, Nodes(nodes).get_all) == {
+        key: digest for key, digest in entries.items() if key.partition("/")[0] in tasks
+    }
+
+
+def test_a_tasks_entries_among_many_cost_few_nodes() -> None:
+    root, nodes = build({f"{task}/{task + 7}": "a" * 64 for task in range(20_000)})
+    kept = Nodes(nodes)
+    assert entries_of_tasks(root, ["77"], kept.get_all) == {"77/84": "a" * 64}
+    assert kept.read <= 5
 
 
 def test_a_change_among_many_adds_and_reads_few_nodes() -> None:

@@ -281,8 +281,12 @@ class _Decision:
         for given in plan.given:
             self._give(given, held_by_task)
         now_held = [one for some in held_by_task.values() for one in some]
+        counts = self._book.counts()
         return Balance(
-            people=tuple(self._told(one, now_held, present, violations) for one in people),
+            people=tuple(
+                self._told(one, now_held, present, violations, counts.get(one.person, (0, 0))[1])
+                for one in people
+            ),
             tasks=len(self._tasks),
             labelled=sum(self._wanted(number) <= self._n_done(number) for number in self._tasks),
             given=len(plan.given),
@@ -472,6 +476,7 @@ class _Decision:
         held: Sequence[Lease],
         present: Mapping[str, bool],
         violations: Sequence[Violation],
+        n_gold: int,
     ) -> PersonReport:
         own = [lease for lease in held if lease.person == one.person]
         masks = sum(self._paces.masks_of(self._shown.get(lease.task)) for lease in own)
@@ -485,7 +490,7 @@ class _Decision:
             expected_minutes=masks * one.seconds_a_mask / 60,
             seconds_a_mask=one.seconds_a_mask,
             done=sum(one.person in done for done in self._done.values()),
-            gold=one.n_gold,
+            gold=n_gold,
             violations=sum(found.person == one.person for found in violations),
         )
 

@@ -188,11 +188,9 @@ def _geometry(items: Iterable[Region]) -> list[tuple[object, object]]:
 def _data(
     versions: Versions, before: Version, after: Version, found: Iterable[RegionChange]
 ) -> dict[int, Mapping[str, Any]]:
-    wanted = {str(one.task) for one in found}
-    if not wanted:
-        return {}
+    wanted = {one.task for one in found}
     digests: dict[str, str] = {}
     for version in (before, after):
-        entries = versions.entries(version)
-        digests |= {key: entries[key] for key in wanted & entries.keys()}
+        entries = versions.entries_of_tasks(version, wanted)
+        digests |= {key: digest for key, digest in entries.items() if "/" not in key}
     return {int(key): state["data"] for key, state in versions.states(digests).items()}

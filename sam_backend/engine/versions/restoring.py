@@ -42,10 +42,10 @@ def states_of_version(versions: Versions, version: Version, task: int) -> dict[i
     Raises:
         InvalidInputError: The version has no such task.
     """
-    entries = versions.entries(version)
+    entries = versions.entries_of_tasks(version, [task])
     if str(task) not in entries:
         raise InvalidInputError(f"version {version.digest[:12]} has no task {task}")
-    own = {key: digest for key, digest in entries.items() if key.startswith(f"{task}/")}
+    own = {key: digest for key, digest in entries.items() if "/" in key}
     return {int(key.partition("/")[2]): one for key, one in versions.states(own).items()}
 
 
