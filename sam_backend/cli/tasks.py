@@ -143,7 +143,7 @@ def back(project: Project, who: Who) -> None:
     """People who were away are here again."""
     with _opened(project) as at:
         for person in at.numbers(who):
-            at.annotators.away(person, None)
+            at.annotators.back(person, datetime.now(UTC))
 
 
 @app.command()

@@ -24,7 +24,7 @@ class Annotator:
         skills: Tasks that ask for others are not theirs.
         languages: Likewise.
         away_until: They get nothing before; None: they are here.
-        joined_at: When they got a queue.
+        joined_at: When they got a queue, or were said to be back.
         left_at: When it was taken away; None: they have one.
     """
 
@@ -92,13 +92,21 @@ class Annotators:
         """
         self._change(person, left_at=at)
 
-    def away(self, person: str, until: datetime | None) -> None:
-        """Says until when a person gets nothing; None: they are back.
+    def away(self, person: str, until: datetime) -> None:
+        """Says until when a person gets nothing.
 
         Raises:
             InvalidInputError: The person has no queue.
         """
         self._change(person, away_until=until)
+
+    def back(self, person: str, at: datetime) -> None:
+        """Says that a person is here again.
+
+        Raises:
+            InvalidInputError: The person has no queue.
+        """
+        self._change(person, away_until=None, joined_at=at)
 
     def _change(self, person: str, **values: Any) -> None:
         changed = (

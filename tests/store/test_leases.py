@@ -106,12 +106,13 @@ def test_people_join_are_away_and_leave(database: Database) -> None:
     seven, eight = people.list()
     assert (seven.skills, seven.languages) == ({"x-ray", "ct"}, {"de"})
     assert (seven.away_until, seven.left_at, eight.left_at) == (FOR_GOOD, None, NOON + HOUR)
-    people.away("7", None)
-    assert people.list()[0].away_until is None
+    people.back("7", NOON + HOUR)
+    seven = people.list()[0]
+    assert (seven.away_until, seven.joined_at) == (None, NOON + HOUR)
     people.join("8", {"ct"}, (), NOON + 2 * HOUR)
     assert (people.list()[1].skills, people.list()[1].left_at) == ({"ct"}, None)
     people.leave("8", NOON)
-    for change in (lambda: people.leave("8", NOON), lambda: people.away("9", None)):
+    for change in (lambda: people.leave("8", NOON), lambda: people.back("9", NOON)):
         with pytest.raises(InvalidInputError, match="has no queue in project 3"):
             change()
     assert Annotators(database, HOST, 4).list() == []

@@ -302,11 +302,15 @@ class _Decision:
         present: dict[str, bool] = {}
         for one in self._roster:
             last_return = returned.get(one.person)
-            seen = self._seen[one.person]
             is_away = one.away_until is not None and one.away_until > self._now
-            is_back = last_return is None or (seen is not None and seen > last_return)
+            is_back = last_return is None or self._heard_of(one) > last_return
             present[one.person] = not is_away and is_back
         return present
+
+    def _heard_of(self, one: Annotator) -> datetime:
+        """When a person was last seen, or said to be here from then on."""
+        told = (one.joined_at, one.away_until, self._seen[one.person])
+        return max(at for at in told if at is not None)
 
     def _last_seen(self, person: str) -> datetime | None:
         account = self._accounts.get(person)
@@ -390,9 +394,9 @@ class _Decision:
         counts: Mapping[str, tuple[int, int]],
     ) -> Labeller:
         n_given, n_gold = counts.get(one.person, (0, 0))
-        seen, last_given = self._seen[one.person], self._last_given.get(one.person)
+        last_given = self._last_given.get(one.person)
         # a queue is filled once for whoever may come; then people must be seen
-        is_due = last_given is None or (seen is not None and last_given <= seen)
+        is_due = last_given is None or last_given <= self._heard_of(one)
         return Labeller(
             one.person,
             self._paces.seconds_of(one.person),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -117,12 +118,27 @@ def test_nothing_left_to_give_means_that_others_take_over(project: QueuedProject
     project.annotators.away(str(BEN), project.now.replace(year=2100))
     project.balance()
     assert (len(project.queues()[ANNA]), BEN in project.queues()) == (10, False)
-    project.annotators.away(str(BEN), None)
+    project.annotators.back(str(BEN), project.now)
     told = project.balance()
     assert told.moved > 0
     queues = project.queues()
     assert abs(len(queues[ANNA]) - len(queues[BEN])) <= 6, "moving must bring a minute"
     assert sorted(queues[ANNA] + queues[BEN]) == list(range(1, 11))
+
+
+def test_who_is_said_to_be_back_gets_tasks_before_they_are_seen(project: QueuedProject) -> None:
+    project.join(ANNA)
+    project.add(1, 2, 3)
+    project.balance()
+    for hours in (1, 9999):
+        project.annotators.away(str(ANNA), project.now + timedelta(hours=hours))
+        project.balance()
+        assert project.queues() == {}
+        project.wait(90)
+        if hours == 9999:
+            project.annotators.back(str(ANNA), project.now)
+        project.balance()
+        assert len(project.queues()[ANNA]) == 1
 
 
 def test_labelling_outside_the_queue_is_seen_once_and_counts(project: QueuedProject) -> None:
