@@ -10,12 +10,13 @@ from fastapi.testclient import TestClient
 
 from sam_backend.engine.events import WebhookEvent
 from sam_backend.server.app import create_app
+from sam_backend.server.journal import Journal
 from sam_backend.server.service import Service
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.revisions import Revisions
 from tests.postgresql_server import running_postgresql
-from tests.server.playing import PROJECT, reasons, set_up
+from tests.server.playing import PROJECT, reasons, running_service, set_up
 
 Json = dict[str, Any]
 HOST = "http://label.example"
@@ -42,15 +43,21 @@ def submitted(minute: int = 0, **fields: Any) -> Json:
 
 
 class Noting:
-    """A service on a database, and what it hands on."""
+    """A service on a database of the test's, and what it hands on."""
 
-    def __init__(self, folder: Path, database: Database | None) -> None:
-        self.settings = Settings(data_dir=folder)
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self.service = service
+        self._client = TestClient(create_app(service, settings))
+        service._on_event = self._on_event
+        service._database = lambda: self.database
+        self.use(None)
+
+    def use(self, database: Database | None) -> None:
+        """Another database, and nothing told yet."""
+        self.database = database
         self.events: list[tuple[str, int]] = []
-        self._database = database
-        self.service = Service.start(self.settings, self._on_event, database=lambda: database)
-        self._client = TestClient(create_app(self.service, self.settings))
-        set_up(self.service, HOST)
+        self.service.journal = Journal()
+        self._is_away = False
 
     def tell(self, body: Json) -> None:
         """Tells an event; it must be taken well."""
@@ -59,32 +66,35 @@ class Noting:
 
     def log(self, project: int = int(NUMBER)) -> list[str]:
         """What was noted of a project, oldest first."""
-        assert self._database is not None
-        history = Revisions(self._database, HOST, project).history()
+        assert self.database is not None
+        history = Revisions(self.database, HOST, project).history()
         return [f"{one.subject} {one.number} {one.change}" for one in reversed(history)]
 
-    def close(self) -> None:
-        """Ends the service, once its model is there: a load outlives what has asked for it."""
-        self.service.wait_until_loaded()
-        self.service.close()
-
     def _on_event(self, event: WebhookEvent) -> None:
-        noted = 0 if self._database is None or self._is_away else len(self.log())
+        noted = 0 if self.database is None or self._is_away else len(self.log())
         self.events.append((event.action, noted))
-
-    _is_away = False
 
     def go_away(self) -> None:
         """Its database is not asked by the test itself any more."""
         self._is_away = True
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Noting]:
+    """One service for all tests: its model takes seconds to load."""
+    folder = tmp_path_factory.mktemp("served")
+    with running_service(folder) as service:
+        set_up(service, HOST)
+        service.wait_until_loaded()
+        yield Noting(service, Settings(data_dir=folder))
+
+
 @pytest.fixture
-def noting(tmp_path: Path) -> Iterator[Noting]:
+def noting(served: Noting, tmp_path: Path) -> Iterator[Noting]:
+    """On an empty database."""
     database = open_database(Settings(data_dir=tmp_path))
-    running = Noting(tmp_path, database)
-    yield running
-    running.close()
+    served.use(database)
+    yield served
     database.close()
 
 
@@ -144,10 +154,13 @@ def test_what_no_database_holds_costs_a_warning(noting: Noting, odd: Json) -> No
     assert entry.level == "warning"
 
 
-def test_a_database_that_is_away_costs_a_warning_not_the_answer(tmp_path: Path) -> None:
+def test_a_database_that_is_away_costs_a_warning_not_the_answer(
+    served: Noting, tmp_path: Path
+) -> None:
     with running_postgresql() as server:
         database = open_database(Settings(data_dir=tmp_path, database_url=server.new_schema()))
-        noting = Noting(tmp_path, database)
+        noting = served
+        noting.use(database)
         try:
             noting.tell(submitted())
             assert noting.log() == STATES
@@ -162,13 +175,11 @@ def test_a_database_that_is_away_costs_a_warning_not_the_answer(tmp_path: Path) 
             noting.tell(submitted(2))
             assert noting.log() == [*STATES, "annotation 5 saved"]
         finally:
-            noting.close()
             database.close()
 
 
-def test_no_database_yet(tmp_path: Path) -> None:
-    noting = Noting(tmp_path, None)
-    noting.tell(submitted())
-    assert reasons(noting.service) == []
-    assert noting.events == [("ANNOTATION_CREATED", 0)]
-    noting.close()
+def test_no_database_yet(served: Noting) -> None:
+    served.use(None)
+    served.tell(submitted())
+    assert reasons(served.service) == []
+    assert served.events == [("ANNOTATION_CREATED", 0)]
