@@ -7,6 +7,6 @@ def moment(told: object) -> datetime | None:
     """In UTC; None for what is no moment. One without a time zone is in UTC."""
     try:
         found = datetime.fromisoformat(str(told))
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

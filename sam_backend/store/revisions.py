@@ -122,6 +122,8 @@ class Revisions:
         same stamp, whoever tells of it, and a task or project in the state it was last seen in.
         """
         with self._database.writing() as connection:
+            # else two writers of the same states in other orders would wait for each other
+            self._database.lock(connection, f"revisions of {self._host} {self._project}")
             bodies = {id(one): canonical(one.state) for one in sightings if one.state is not None}
             digests = {known: digest_of(body) for known, body in bodies.items()}
             self._objects.put(connection, {digests[known]: body for known, body in bodies.items()})
@@ -139,7 +141,7 @@ class Revisions:
                     project=self._project,
                     subject=one.subject.value,
                     number=one.number,
-                    task=one.task,
+                    task=one.task or self._task_of(connection, one),
                     change=one.change,
                     person=one.person,
                     stamp=one.stamp or at,
@@ -232,6 +234,19 @@ class Revisions:
         with self._database.reading() as connection:
             row = connection.execute(asked.order_by(REVISIONS.c.id.desc()).limit(1)).first()
         return None if row is None else _revision(row)
+
+    def _task_of(self, connection: Connection, one: Sighting) -> int | None:
+        """Of an annotation whose end names no task: as the log knows it."""
+        if one.subject is not Subject.ANNOTATION:
+            return None
+        asked = select(REVISIONS.c.task).where(
+            *self._own(),
+            REVISIONS.c.subject == one.subject,
+            REVISIONS.c.number == one.number,
+            REVISIONS.c.task.is_not(None),
+        )
+        found: int | None = connection.execute(asked.limit(1)).scalar()
+        return found
 
     def _own(self) -> tuple[Any, ...]:
         return REVISIONS.c.host == self._host, REVISIONS.c.project == self._project

@@ -95,6 +95,28 @@ def test_writers_at_once_neither_lose_nor_double(database: Database) -> None:
     assert len([one for one in history if one.subject is Subject.TASK]) == 40
 
 
+def test_writers_of_the_same_in_other_orders_do_not_wait_for_each_other(
+    database: Database,
+) -> None:
+    def tell(worker: int) -> int:
+        mine = [saved(number, x=number) for number in range(60)]
+        return log(database).add(mine[:: -1 if worker % 2 else 1], "webhook", NOON)
+
+    for _ in range(3):
+        with ThreadPoolExecutor(4) as pool:
+            added = list(pool.map(tell, range(4)))
+    assert sum(added) == 0
+    assert len(log(database).history()) == 60
+
+
+def test_an_end_that_names_no_task_is_of_the_task_that_is_known(database: Database) -> None:
+    log(database).add([saved(5, x=1, task=9)], "webhook", NOON)
+    end = Sighting(Subject.ANNOTATION, 5, DELETED)
+    log(database).add([end, Sighting(Subject.ANNOTATION, 6, DELETED)], "webhook", NOON)
+    assert [one.task for one in log(database).history()] == [None, 9, 9]
+    assert len(log(database).history(task=9)) == 2
+
+
 def test_versions_are_a_line_of_what_was(database: Database) -> None:
     revisions, versions = log(database), Versions(database, HOST, 3)
     with pytest.raises(InvalidInputError, match="no version yet"):
