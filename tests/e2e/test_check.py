@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -67,10 +68,9 @@ def check(url: str, project: int, backend: str, token: str, *options: str) -> di
     """Run the command; findings by name. Its exit code tells whether one failed."""
     where = ["--url", url, "--project", str(project), "--backend-url", backend]
     settings = {name: value for name, value in os.environ.items() if name.startswith("SAM_BACKEND")}
-    done = command_inside(
-        Path.cwd(), "check", "--json", *where, *options,
-        settings=settings | {"LABEL_STUDIO_API_KEY": token},
-    )  # fmt: skip
+    settings["LABEL_STUDIO_API_KEY"] = token
+    with TemporaryDirectory() as folder:
+        done = command_inside(Path(folder), "check", "--json", *where, *options, settings=settings)
     assert token not in done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert done.returncode == (0 if report["ok"] else 1), done.stderr
