@@ -1,0 +1,88 @@
+"""What should be labelled next, in the real Label Studio: the rare pictures come first."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from sam_backend.labelstudio.local_server import LocalLabelStudio
+from sam_backend.labelstudio.projects import Projects
+from sam_backend.training.leaves import leaves_scene
+from tests.e2e.commands import inside, settings_of
+from tests.e2e.known_skill import CONFIG, draw_picture, region_of
+from tests.e2e.people import Person
+
+pytestmark = pytest.mark.e2e
+
+N_COMMON = 12
+RARE = (4, 9)
+
+
+def rare_picture(seed: int) -> bytes:
+    """Something else than the orchard that the others show."""
+    scene = leaves_scene(np.random.default_rng(seed), 256).image
+    return cv2.imencode(".png", cv2.cvtColor(scene, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def test_rare_pictures_come_first_with_their_reason(
+    label_studio: LocalLabelStudio, projects: Projects, tmp_path: Path
+) -> None:
+    settings = settings_of(label_studio)
+    project = projects.create("order of work", CONFIG)
+    files = {
+        f"{n:02}.png": rare_picture(n) if n in RARE else draw_picture(n)[0]
+        for n in range(N_COMMON + len(RARE))
+    }
+    tasks = projects.upload(project, files)
+    rare = {tasks[place] for place in RARE}
+    common = [task for task in tasks if task not in rare]
+    anna = Person.new(label_studio, "anna-o@example.com")
+
+    def run(*arguments: str) -> str:
+        group, what, *rest = arguments
+        return inside(tmp_path, group, what, "--project", str(project), *rest, settings=settings)
+
+    for number, task in enumerate(common[:6]):
+        things = draw_picture(number)[1]
+        leaves = [region_of(one, n) for n, one in enumerate(things) if one.label == "Leaf"]
+        anna.submit(task, *leaves, lead_time=20.0)
+    run("dataset", "commit", "-m", "only the orchard")
+    run("dataset", "tag", "orchard")
+    told = json.loads(run("tasks", "order", "--stage", "1", "--kinds", "2", "--json"))
+    assert told["unseen"] == {}
+    order = [one["task"] for one in told["tasks"]]
+    assert set(order) == set(tasks) - set(common[:6])
+    assert set(order[:2]) & rare, order
+    first = told["tasks"][0]
+    assert "rare among what is labelled" in first["reason"] or "typical" in first["reason"]
+
+    run("tasks", "join", "anna-o@example.com")
+    run("tasks", "balance", "--horizon-minutes", "600")
+    written = {task["id"]: task["data"] for task in anna.tasks(project)}
+    assert [written[number]["sam_reason"] for number in order] == [
+        one["reason"] for one in told["tasks"]
+    ]
+    by_tab = sorted(order, key=lambda number: written[number]["sam_priority"], reverse=True)
+    assert by_tab == order
+
+    gaps = {(one["what"], one["name"]): one for one in json.loads(_gaps(run))}
+    fruit = gaps["label", "Fruit"]
+    assert (fruit["count"], fruit["under-represented"]) == (0, True)
+    assert not gaps["label", "Leaf"]["under-represented"]
+    (lacking,) = (
+        one for (what, _), one in gaps.items() if what == "image kind" and not one["count"]
+    )
+    assert lacking["under-represented"]
+    for task in rare:
+        anna.submit(task, region_of(draw_picture(0)[1][1]), lead_time=20.0)
+    after = {(one["what"], one["name"]): one for one in json.loads(_gaps(run))}
+    mended = after["image kind", lacking["name"]]
+    assert mended["under-represented before"]
+    assert (mended["count before"], mended["count"]) == (0, 2)
+    assert mended["share before"] == 0 < 0.2 < mended["share"]
+
+
+def _gaps(run) -> str:
+    return run("tasks", "gaps", "--before", "orchard", "--kinds", "2", "--json")
