@@ -33,7 +33,7 @@ from tests.e2e.scene import HEIGHT, WIDTH, Scene
 pytestmark = pytest.mark.e2e
 
 N_TASKS = 60
-PREFILL = {"parameters": {"points_per_side": 10}}
+PREFILL = {"parameters": {"points_per_side": 6}}
 
 
 @pytest.fixture
@@ -103,6 +103,7 @@ def test_retrieve_predictions_prefills_all_but_broken_images(
         reasons = {
             entry["subject"].rpartition(" ")[2]: entry["reason"]
             for entry in httpx.get(f"{backend}/status").json()["journal"]
+            if "go on in the background" not in entry["reason"]
         }
         assert set(reasons) == {str(task) for task in broken}
         # what is no image will not become one; what is not there may come

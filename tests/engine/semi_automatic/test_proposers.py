@@ -69,14 +69,20 @@ def test_clicks_go_before_a_grid(champion: Champion) -> None:
             proposer.propose(model, scene_subject())
         order.append("grid")
 
-    thread = threading.Thread(target=propose)
-    thread.start()
-    while champion.device.busy_s == 0 or champion.device.queue_length == 0:
-        if not thread.is_alive():
+    for _ in range(5):  # on a busy machine a grid may have ended before anybody looked
+        order.clear()
+        busy_s = champion.device.busy_s
+        thread = threading.Thread(target=propose)
+        thread.start()
+        while thread.is_alive() and (
+            champion.device.busy_s == busy_s or champion.device.queue_length == 0
+        ):
+            time.sleep(0.001)  # looking without a pause would take the grid's own core
+        if thread.is_alive():
+            champion.device.submit(lambda: order.append("click"), Priority.CLICK).result()
+        thread.join()
+        if "click" in order:
             break
-        time.sleep(0.001)  # looking without a pause would take the grid's own core
-    champion.device.submit(lambda: order.append("click"), Priority.CLICK).result()
-    thread.join()
     assert order == ["click", "grid"]
 
 
