@@ -17,6 +17,17 @@ QUEUE_FIELDS = (ASSIGNEE, PRIORITY, REASON)
 """Fields of a task's data that say whose turn it is; they are no part of the data set."""
 
 _VIEWS = "/api/dm/views/"
+_HIDDEN = [
+    *(f"tasks:{name}" for name in ("inner_id", "cancelled_annotations", "completed_at")),
+    *(f"tasks:annotations_{name}" for name in ("results", "ids")),
+    *(f"tasks:predictions_{name}" for name in ("score", "results", "model_versions")),
+    *(f"tasks:{name}" for name in ("file_upload", "storage_filename", "draft_exists")),
+    *(f"tasks:{name}" for name in ("created_at", "updated_at", "updated_by", "avg_lead_time")),
+    *(f"tasks:{name}" for name in ("annotators", "comment_count", "comment_authors")),
+    *(f"tasks:{name}" for name in ("unresolved_comment_count", "last_comment_updated_at")),
+    f"tasks:data.{ASSIGNEE}",
+]
+"""Of a new tab: columns that tell an annotator nothing, so that the picture and the reason show."""
 
 
 def assignee_text(people: Iterable[str], names: Mapping[str, str]) -> str:
@@ -51,6 +62,7 @@ def keep_tabs(
         own = next((view for view in views if _is_of(view, person)), None)
         if own is None:
             data = {"title": f"Queue of {name}", "type": "list", "target": "tasks", **wanted}
+            data["hiddenColumns"] = {"explore": _HIDDEN, "labeling": _HIDDEN}
             client.answer("POST", _VIEWS, json={"project": project_id, "data": data})
         elif {key: own["data"].get(key) for key in wanted} != wanted:
             body = {"project": project_id, "data": {**own["data"], **wanted}}

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from playwright.sync_api import Browser
 
 from sam_backend.cli.launching import backend_process
 from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.server_process import bare_environment
-from tests.e2e.browser import LabellingPage
 from tests.e2e.commands import eventually, inside, settings_of
 from tests.e2e.known_skill import CONFIG, draw_picture, region_of
 from tests.e2e.people import Person
@@ -128,9 +126,6 @@ def test_queues_fill_and_rebalance_and_nothing_is_lost_or_done_twice(
     label_studio: LocalLabelStudio,
     projects: Projects,
     tmp_path: Path,
-    browser: Browser,
-    cookies: list[dict],
-    artifacts: Path,
 ) -> None:
     settings = settings_of(label_studio)
     administrator = Person.administrator(label_studio)
@@ -160,7 +155,6 @@ def test_queues_fill_and_rebalance_and_nothing_is_lost_or_done_twice(
         servers[1].stop()  # the last edits come without a webhook
         missing = [task["id"] for task in administrator.tasks(project) if not task["annotations"]]
         assert missing == []
-    look_at_a_queue(browser, cookies, label_studio, project, people["dora"], artifacts)
 
     tasks = administrator.tasks(project)
     by_task = {task["id"]: task["annotations"] for task in tasks}
@@ -261,24 +255,3 @@ def not_of(person: Annotator, project: int, victim: Annotator | None) -> int:
         if is_wanted and not task["annotations"]:
             return int(task["id"])
     raise AssertionError("no such task")
-
-
-def look_at_a_queue(
-    browser: Browser,
-    cookies: list[dict],
-    label_studio: LocalLabelStudio,
-    project: int,
-    person: Annotator,
-    artifacts: Path,
-) -> None:
-    tab = next(
-        view
-        for view in person.call("GET", f"/api/dm/views/?project={project}")
-        if view["data"]["title"].startswith("Queue of dora")
-    )
-    page = LabellingPage(browser, label_studio.url)
-    page.context.add_cookies(cookies)
-    page.page.goto(f"{label_studio.url}/projects/{project}/data?tab={tab['id']}")
-    page.page.wait_for_timeout(3000)
-    page.screenshot(artifacts / "dispatch-queue.png")
-    page.close()

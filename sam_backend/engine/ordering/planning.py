@@ -16,6 +16,7 @@ from sam_backend.engine.ordering.scores import Sides, Weights, diversity_order, 
 from sam_backend.store.annotation_contents import Contents
 from sam_backend.store.task_orders import TaskOrder
 
+_DAY_S = 86400.0
 SIDES = ("uncertainty", "gap", "diversity", "freshness")
 
 
@@ -145,7 +146,8 @@ def _sides(found: Survey, waiting: npt.NDArray[np.int64]) -> tuple[Sides, npt.ND
     unknown = float("nan")
     made = np.array([unknown if t.made_at is None else t.made_at.timestamp() for t in tasks])
     span = np.nanmax(made) - np.nanmin(made) if np.isfinite(made).any() else 0.0
-    freshness = (made - np.nanmin(made)) / span if span else np.full(len(tasks), unknown)
+    is_told = span >= _DAY_S  # tasks of one import are equally new
+    freshness = (made - np.nanmin(made)) / span if is_told else np.full(len(tasks), unknown)
     diversity = np.full(len(found.tasks), unknown)
     is_typical = np.zeros(len(found.tasks), bool)
     known = np.flatnonzero(found.kinds >= 0)
