@@ -1,11 +1,11 @@
 """Does the order of work find a rare kind of images? Against tasks drawn at random.
 
-    python -m benchmarks.ordering [--images 1000] [--rare 0.02] [--budget 100] [--seeds 5]
+    python -m benchmarks.ordering [--planted night] [--images 400] [--rare 0.03] [--budget 40]
 
-Images are drawn: two common kinds, and a rare one that looks unlike both; the starter's encoder
-sees them. A share of the rare kind is labelled after each round of twenty tasks, and the next ones
-are ordered by what is labelled by then. The second table tells what is under-represented before and
-after, with tasks drawn at random and with injected ones.
+Images are drawn: two common kinds, and a planted rare one, either alike (`night`: scenes in the
+dark) or each different (`leaves`); the starter's encoder sees them. After each round of twenty
+tasks the next ones are ordered by what is labelled by then. The second table tells what is
+under-represented in what was labelled, with tasks drawn at random and with ordered ones.
 """
 
 import argparse
@@ -31,7 +31,8 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 ROUND = 20
 N_KINDS = 10
 SIDE = 256
-COMMON, OTHER, RARE = "boxes", "clutter", "leaves"
+DARK = np.array([0.1, 0.12, 0.25])
+COMMON, OTHER, RARE = "boxes", "clutter", "rare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,11 @@ def groups_after(pool: Pool, chosen: Sequence[int]) -> tuple[Group, ...]:
 
 
 def drawn_pool(
-    see: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]], n: int, rare: float, seed: int
+    see: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]],
+    planted: str,
+    n: int,
+    rare: float,
+    seed: int,
 ) -> Pool:
     """A pool of drawn images."""
     rng = np.random.default_rng(seed)
@@ -85,7 +90,10 @@ def drawn_pool(
     is_rare = rng.permutation(is_rare)
     tasks, truth = [], []
     for place in range(n):
-        if is_rare[place]:
+        if is_rare[place] and planted == "night":
+            label, scene = RARE, hard_scene(rng, SIDE)
+            scene = replace(scene, image=(scene.image * DARK).astype(np.uint8))
+        elif is_rare[place]:
             label, scene = RARE, leaves_scene(rng, SIDE)
         elif rng.random() < 0.6:
             label, scene = COMMON, simple_scene(rng, SIDE)
@@ -102,16 +110,18 @@ def drawn_pool(
 def main() -> None:
     """Prints tables in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--rare", type=float, default=0.02)
-    parser.add_argument("--budget", type=int, default=100)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--planted", choices=("night", "leaves"), default="night")
+    parser.add_argument("--images", type=int, default=400)
+    parser.add_argument("--rare", type=float, default=0.03)
+    parser.add_argument("--budget", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     settings = Settings()
     with serving_champion(settings) as champion, champion.lease() as model:
         pools = [
             drawn_pool(
                 lambda image: mean_features(model.encode(image)),
+                options.planted,
                 options.images,
                 options.rare,
                 seed,

@@ -5,7 +5,7 @@ from typing import Final, Self
 import torch
 from torch import nn
 
-from sam_backend.sam.precision import Precision
+from sam_backend.sam.precision import Precision, can_bfloat16
 
 PART_TOKENS: Final = 1024
 """Tokens that a CPU takes through a layer at a time, where windows allow it: buffers of 12 MB with
@@ -19,7 +19,7 @@ def linear(layer: nn.Linear, precision: Precision, gelu: bool = False) -> nn.Mod
     """
     if precision is Precision.INT8:
         return _then(Int8Linear.of(layer), gelu)
-    if layer.weight.device.type == "cpu" and torch._C._has_mkldnn:
+    if layer.weight.device.type == "cpu" and _can_pack(precision):
         return PackedLinear.of(layer, precision.dtype, gelu)
     if precision is Precision.FLOAT32:
         return _then(layer, gelu)
@@ -28,6 +28,13 @@ def linear(layer: nn.Linear, precision: Precision, gelu: bool = False) -> nn.Mod
     weights = {name: weight.to(precision.dtype) for name, weight in layer.state_dict().items()}
     copy.load_state_dict(weights, assign=True)
     return _then(copy.requires_grad_(requires_grad=False), gelu)
+
+
+def _can_pack(precision: Precision) -> bool:
+    if not torch._C._has_mkldnn:
+        return False
+    # torch itself computes in bfloat16 anywhere, if slowly
+    return precision is Precision.FLOAT32 or can_bfloat16(torch.device("cpu"))
 
 
 def _then(layer: nn.Module, gelu: bool) -> nn.Module:

@@ -45,7 +45,7 @@ def choose_precision(name: str, device: torch.device) -> Precision:
     precision = Precision(name)
     if precision is Precision.INT8 and device.type != "cpu":
         raise InvalidInputError(f"precision int8 runs on the CPU only, not on {str(device)!r}")
-    if precision is Precision.BFLOAT16 and not _can_bfloat16(device):
+    if precision is Precision.BFLOAT16 and not can_bfloat16(device):
         raise InvalidInputError(f"this machine's {str(device)!r} cannot compute in bfloat16")
     return precision
 
@@ -60,7 +60,8 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
-def _can_bfloat16(device: torch.device) -> bool:
+def can_bfloat16(device: torch.device) -> bool:
+    """True with instructions, or on a CPU kernels of oneDNN's, that make bfloat16 worth while."""
     if device.type == "cuda":
         return has_fast_bfloat16(device)
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
