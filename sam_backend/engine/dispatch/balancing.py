@@ -145,6 +145,8 @@ class Dispatcher:
             for number, row in states.items()
             if row.state == "done"
         }
+        gold = self._gold_tasks(listing)
+        orders = {n: (row.priority, row.reason) for n, row in self._orders.all().items()}
         with self._leases.deciding() as book:
             decision = _Decision(
                 book,
@@ -154,8 +156,8 @@ class Dispatcher:
                 accounts,
                 listing,
                 self._revisions.newest_within(book.connection),
-                self._gold_tasks(listing),
-                {number: (row.priority, row.reason) for number, row in self._orders.all().items()},
+                gold,
+                orders,
                 shown,
                 project.get("skip_queue") == _IGNORED,
             )
@@ -243,7 +245,7 @@ class _Decision:
                 self._done[one.task][str(one.author)] = one
         self._paces = paces_of(self._annotations, shown)
         self._skipped_is_done = skipped_is_done
-        self._seen = {one.person: self._last_seen(one.person) for one in self._roster}
+        self._seen = self._last_seen()
         self._ended: Counter[Outcome] = Counter()
 
     def decide(self) -> Balance:
@@ -312,12 +314,13 @@ class _Decision:
         told = (one.joined_at, one.away_until, self._seen[one.person])
         return max(at for at in told if at is not None)
 
-    def _last_seen(self, person: str) -> datetime | None:
-        account = self._accounts.get(person)
-        moments = [one.stamp for one in self._annotations if one.author == person]
-        if account is not None and account.seen_at is not None:
-            moments.append(account.seen_at)
-        return max(moments, default=None)
+    def _last_seen(self) -> dict[str, datetime | None]:
+        """When each person last did something, in the page or to an annotation of theirs."""
+        seen = {number: user.seen_at for number, user in self._accounts.items()}
+        for one in self._annotations:
+            person = str(one.author)
+            seen[person] = max(one.stamp, seen.get(person) or one.stamp)
+        return {one.person: seen.get(one.person) for one in self._roster}
 
     def _is_idle(self, person: str) -> bool:
         seen = self._seen[person]

@@ -84,7 +84,7 @@ def read_project(
     added = revisions.add([project_sighting(client.project(project_id))], READING, _now())
     newest = last_change(client, project_id)  # before the list: what changes meanwhile is later
     tasks = list(every_task(client, project_id))
-    fetched, told = 0, list[Sighting]()
+    fetched, told, read = 0, list[Sighting](), dict[int, datetime]()
     for done, task in enumerate(tasks, 1):
         number = int(task["id"])
         take(task)
@@ -96,16 +96,18 @@ def read_project(
             told += _read_task(client, number, known[number])
         stamp = changed_at(task)
         if stamp is not None:
-            stamps[number] = stamp
+            read[number] = stamp
         if done % _TASKS_AT_ONCE == 0:
             added += revisions.add(told, READING, _now())
             told.clear()
+            stamps.update(read)  # not before: what fails is read again
         observe(done, len(tasks))
     listed = {int(task["id"]) for task in tasks}
     for number in sorted({one.task for one in before if one.task is not None} - listed):
         if stored_annotations(client, number) is None:
             told.append(gone(Subject.TASK, number, number))
     added += revisions.add(told, READING, _now())
+    stamps.update(read)
     if newest is not None:
         mark = Sighting(
             Subject.PROJECT, project_id, READ, stamp=newest, event=f"{READ} {newest.isoformat()}"

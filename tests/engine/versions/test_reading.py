@@ -1,6 +1,7 @@
 """A reading finds whatever happened while no webhook came, and nothing twice."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
@@ -19,13 +20,13 @@ class Reader:
     """Reads a played project into a log."""
 
     def __init__(self, project: EditedProject, client: LabelStudioClient, log: Log) -> None:
-        self.project, self.log, self._client = project, log, client
+        self.project, self.log, self.client = project, log, client
 
     def __call__(self, everything: bool = False) -> Read:
-        return read_project(self._client, PROJECT, self.log.revisions, everything)
+        return read_project(self.client, PROJECT, self.log.revisions, everything)
 
     def task(self, number: int) -> int:
-        return read_task(self._client, number, self.log.revisions)
+        return read_task(self.client, number, self.log.revisions)
 
     @property
     def last(self) -> list[tuple[str, int, str, str | None]]:
@@ -187,3 +188,26 @@ def test_an_empty_project(log: Log) -> None:
         for revisions in (1, 0):
             read = read_project(client, PROJECT, log.revisions)
             assert read == Read(tasks=0, fetched=0, revisions=revisions)
+
+
+def test_a_process_that_reads_again_and_again_asks_only_for_what_has_changed(read: Reader) -> None:
+    project, stamps = read.project, dict[int, datetime]()
+
+    def again() -> list[int]:
+        project.asked_for_annotations()
+        read_project(read.client, PROJECT, read.log.revisions, stamps=stamps)
+        return project.asked_for_annotations()
+
+    project.edit(101, brush("a", width=5))
+    assert 1 in again()
+    assert again() == []
+    project.edit(102, brush("a", width=6))
+    path = "/api/tasks/2/annotations/"
+    whole, project.web.replies[path] = project.web.replies[path], send(503)
+    with pytest.raises(LabelStudioError, match="503"):
+        again()
+    project.web.replies[path] = whole
+    assert again() == [2], "what could not be read is not taken as read"
+    assert read.log.known["2/102"]["result"] == [brush("a", width=6)]
+    project.delete(102)
+    assert again() == [2], "a deletion changes the number only"
