@@ -18,7 +18,6 @@ from sam_backend.engine.dispatch.planning import (
     FreeTask,
     HeldTask,
     Labeller,
-    aged,
     plan_queues,
 )
 
@@ -26,7 +25,6 @@ TICK_S = 60.0
 HORIZON_S = 1800.0
 ABSENT_AFTER_S = 1800.0
 LEASE_S = 4 * 3600.0
-PATIENCE_S = 4 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +224,7 @@ class _Balanced(_Simulation):
             self._free[self._arriving.popleft()] = None
         self._return(now)
         people = [self._labeller(person, now) for person in self.people]
-        plan = plan_queues(people, list(self._tasks(now)), HORIZON_S, 0.0)
+        plan = plan_queues(people, list(self._tasks()), HORIZON_S, 0.0)
         for move in plan.moved:
             for person in self.people:
                 if move.given.task in person.queue:
@@ -262,21 +260,21 @@ class _Balanced(_Simulation):
             str(person.number),
             person.pace,
             is_present=is_back and (is_due or not self._is_idle(person, now)),
-            held=tuple(HeldTask(task, self._task(task, now, str(person.number))) for task in tasks),
+            n_given=person.n_done + len(tasks),
+            held=tuple(HeldTask(task, self._task(task, str(person.number))) for task in tasks),
         )
 
-    def _tasks(self, now: float) -> Iterator[FreeTask]:
+    def _tasks(self) -> Iterator[FreeTask]:
         for task in self._free:
-            yield self._task(task, now)
+            yield self._task(task)
 
-    def _task(self, task: int, now: float, holder: str | None = None) -> FreeTask:
-        waited_s = now - float(self.team.arrives_s[task])
+    def _task(self, task: int, holder: str | None = None) -> FreeTask:
         return FreeTask(
             task,
             1,
             self._mean_masks,  # what a task will take is not known before
             frozenset() if holder is None else frozenset({holder}),
-            priority=aged(float(self.team.priority[task]), waited_s, PATIENCE_S),
+            priority=float(self.team.priority[task]),
         )
 
 

@@ -54,7 +54,7 @@ def labelled(pool: Pool, chosen: Sequence[int]) -> list[KnownTask]:
     """The tasks, of which some are labelled."""
     tasks = list(pool.tasks)
     for place in chosen:
-        tasks[place] = replace(tasks[place], contents=(pool.truth[place],))
+        tasks[place] = replace(tasks[place], contents=(pool.truth[place],), waits=False)
     return tasks
 
 
@@ -103,7 +103,7 @@ def drawn_pool(
         for mask in scene.masks:
             sizes[next(name for name, below in SIZES.items() if mask.sum() < below)] += 1
         truth.append(Contents({label: len(scene.masks)}, sizes))
-        tasks.append(KnownTask(place + 1, None, (), see(scene.image), None, None))
+        tasks.append(KnownTask(place + 1, None, (), True, see(scene.image), None, None))
     return Pool(tasks, truth, is_rare)
 
 

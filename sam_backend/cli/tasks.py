@@ -62,9 +62,11 @@ class _Opened:
 
         names = people_names(self.client)
         by_name = {name.lower(): number for number, name in names.items()}
+        # somebody whose account is gone can still leave
+        known = names.keys() | {one.person for one in self.annotators.list()}
         found = []
         for one in who:
-            number = one if one in names else by_name.get(one.lower())
+            number = one if one in known else by_name.get(one.lower())
             if number is None:
                 raise InvalidInputError(f"Label Studio knows nobody called {one!r}")
             found.append(number)
@@ -237,7 +239,6 @@ def balance(
             lease_s=60 * lease_minutes,
             absent_after_s=60 * absent_minutes,
             gold_per_hundred=gold,
-            patience_s=86400 * patience_days,
             keep=keep,
             skills_field=skills_field,
             language_field=language_field,

@@ -15,7 +15,8 @@ class User:
     Attributes:
         number: User id, as a text.
         email: The address, or the number where there is none.
-        seen_at: When the person last saved or asked for something in the page; None if never.
+        seen_at: When the person last saved something in the page, or got the account; reading
+            does not count. None: not told.
     """
 
     number: str
@@ -41,6 +42,19 @@ def users(client: LabelStudioClient) -> list[User]:
         )
         for one in answer
     ]
+
+
+def own_number(client: LabelStudioClient) -> str:
+    """GET /api/current-user/whoami: user id of whose token we have.
+
+    Raises:
+        LabelStudioError: The call fails.
+    """
+    path = "/api/current-user/whoami"
+    answer = client.answer("GET", path)
+    if not isinstance(answer, dict):
+        raise LabelStudioError(f"GET {path} answers no object")
+    return str(answer.get("id"))
 
 
 def people_names(client: LabelStudioClient) -> dict[str, str]:

@@ -37,7 +37,7 @@ def assignee_text(people: Iterable[str], names: Mapping[str, str]) -> str:
 
 def priority_text(priority: float) -> str:
     """A priority of 0 to 1 so that text sorts as numbers do."""
-    return f"{min(max(priority, 0.0), 1.0):.6f}"
+    return f"{min(max(priority, 0.0), 1.0):.9f}"
 
 
 def keep_tabs(
@@ -59,20 +59,19 @@ def keep_tabs(
     views = _views(client, project_id)
     for person, name in people.items():
         wanted = {"filters": _filter(person), "ordering": [f"-tasks:data.{PRIORITY}"]}
-        own = next((view for view in views if _is_of(view, person)), None)
-        if own is None:
+        own = [view for view in views if _is_of(view, person)]
+        for view in own[1:]:  # two balancings began at once
+            _delete(client, project_id, view)
+        if not own:
             data = {"title": f"Queue of {name}", "type": "list", "target": "tasks", **wanted}
             data["hiddenColumns"] = {"explore": _HIDDEN, "labeling": _HIDDEN}
             client.answer("POST", _VIEWS, json={"project": project_id, "data": data})
-        elif {key: own["data"].get(key) for key in wanted} != wanted:
-            body = {"project": project_id, "data": {**own["data"], **wanted}}
-            client.answer("PATCH", f"{_VIEWS}{own['id']}/", json=body)
+        elif {key: own[0]["data"].get(key) for key in wanted} != wanted:
+            body = {"project": project_id, "data": {**own[0]["data"], **wanted}}
+            client.answer("PATCH", f"{_VIEWS}{own[0]['id']}/", json=body)
     for view in views:
         if any(_is_of(view, person) for person in gone):
-            path = f"{_VIEWS}{view['id']}/"
-            response = client.call("DELETE", path, {"project": str(project_id)})
-            if response.status_code != 404:
-                client.json_of(response, "DELETE", path)
+            _delete(client, project_id, view)
 
 
 def _mark(person: str) -> str:
@@ -95,7 +94,15 @@ def _is_of(view: Mapping[str, Any], person: str) -> bool:
     filters = data.get("filters") if isinstance(data, Mapping) else None
     items = (filters or {}).get("items") or []
     own = _filter(person)["items"][0]
-    return any({key: item.get(key) for key in own} == own for item in items)
+    # a tab of somebody's own with this filter and others is not ours
+    return [{key: item.get(key) for key in own} for item in items] == [own]
+
+
+def _delete(client: LabelStudioClient, project_id: int, view: Mapping[str, Any]) -> None:
+    path = f"{_VIEWS}{view['id']}/"
+    response = client.call("DELETE", path, {"project": str(project_id)})
+    if response.status_code != 404:
+        client.json_of(response, "DELETE", path)
 
 
 def _views(client: LabelStudioClient, project_id: int) -> list[Json]:

@@ -67,7 +67,7 @@ class Violation:
         annotation: Its number.
         task: Number of its task.
         person: User id of its author.
-        kind: `outside`, or `late` for one whose lease had been returned or moved.
+        kind: `outside`, or `late` for one whose lease had ended otherwise than done.
         made_at: When it was submitted.
         seen_at: When we noticed.
     """
@@ -227,6 +227,10 @@ class LeaseBook:
     def renew(self, leases: Sequence[Lease], until: datetime) -> None:
         """Lets people hold leases for longer."""
         self._update([one.id for one in leases], until=until)
+
+    def rank(self, lease: Lease, priority: float, reason: str) -> None:
+        """Gives a lease that is held another place in its queue."""
+        self._update([lease.id], priority=priority, reason=reason)
 
     def known_violations(self) -> set[int]:
         """Annotations that are written down already."""

@@ -15,7 +15,6 @@ def test_a_balanced_team_is_done_within_a_tenth_of_the_bound(seed: int) -> None:
         assert (told.done_by == 1).all()
         assert told.makespan_s >= bound_s
     assert balanced.makespan_s < 1.1 * bound_s < in_turn.makespan_s
-    assert balanced.waited_s.max() < in_turn.waited_s.max()
     # at no time does somebody sit idle for long while others have queues
     assert balanced.idle_s < 0.03 * 12 * balanced.makespan_s
 

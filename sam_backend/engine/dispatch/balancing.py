@@ -7,27 +7,26 @@ are decided by one process at a time, so that any number may try.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sam_backend.engine.dispatch.pace import paces_of
 from sam_backend.engine.dispatch.planning import (
+    WAITED,
     FreeTask,
     Given,
     HeldTask,
     Labeller,
     Needs,
-    aged,
     plan_queues,
 )
 from sam_backend.engine.dispatch.report import Balance, PersonReport
 from sam_backend.engine.versions.reading import read_project
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.moments import moment
-from sam_backend.labelstudio.people import User, users
+from sam_backend.labelstudio.people import User, own_number, users
 from sam_backend.labelstudio.predictions import write_task_data
 from sam_backend.labelstudio.project_tasks import tasks_numbered
 from sam_backend.labelstudio.queues import (
@@ -65,7 +64,6 @@ class DispatchSettings:
         lease_s: What somebody holds goes back after so long, if they are not there.
         absent_after_s: Somebody who was not seen for so long is not there.
         gold_per_hundred: Gold tasks for a hundred others, in each queue.
-        patience_s: A task that has waited for so long is as urgent as any.
         keep: Tasks at the head of a queue that do not move: they may be open in the page.
         skills_field: Field of a task's data with the skills that it asks for: a list, or a text
             with commas.
@@ -76,7 +74,6 @@ class DispatchSettings:
     lease_s: float = 4 * 3600.0
     absent_after_s: float = 1800.0
     gold_per_hundred: float = 5.0
-    patience_s: float = 14 * 86400.0
     keep: int = 1
     skills_field: str = "skills"
     language_field: str = "language"
@@ -129,6 +126,9 @@ class Dispatcher:
                 f"sam-backend tasks join --project {self._project_id} EMAIL …"
             )
         accounts = {user.number: user for user in users(self._client)}
+        me = own_number(self._client)
+        if me in accounts:  # our own calls are no sign of them
+            accounts[me] = replace(accounts[me], seen_at=None)
         project = self._client.project(self._project_id)
         listing: list[Json] = []
         read_project(
@@ -162,56 +162,50 @@ class Dispatcher:
                 project.get("skip_queue") == _IGNORED,
             )
             report = decision.decide()
-            held = book.held()
         names = {number: user.email for number, user in accounts.items()}
+        written = self._write(listing, names)
         keep_tabs(
             self._client,
             self._project_id,
             {one.person: names.get(one.person, "?") for one in roster if one.left_at is None},
             [one.person for one in roster if one.left_at is not None],
         )
-        written = self._write(listing, held, names)
         return replace(report, written=written)
 
-    def _gold_tasks(self, listing: Sequence[Json]) -> set[int]:
-        tokens = {copy.token for copy in self._gold.copies(self._origin, self._project_id)}
-        if not tokens:
-            return set()
-        return {
+    def _gold_tasks(self, listing: Sequence[Json]) -> dict[int, frozenset[str]]:
+        """Tasks that show a trusted image, each with those who have made its truth."""
+        copies = {
+            copy.token: copy.image for copy in self._gold.copies(self._origin, self._project_id)
+        }
+        if not copies:
+            return {}
+        makers = {image.digest: image.makers for image in self._gold.images()}
+        found = {}
+        for task in listing:
+            for value in _data(task).values():
+                for token in copies.keys() & set(_TOKEN.findall(str(value))):
+                    found[int(task["id"])] = makers.get(copies[token], frozenset())
+        return found
+
+    def _write(self, listing: Sequence[Json], names: Mapping[str, str]) -> int:
+        """Bring the tasks' fields in line with the leases; returns how many tasks changed."""
+        held = self._held_by_task()
+        numbers = [
             int(task["id"])
             for task in listing
-            if any(not tokens.isdisjoint(_TOKEN.findall(str(v))) for v in _data(task).values())
-        }
-
-    def _write(
-        self, listing: Sequence[Json], held: Sequence[Lease], names: Mapping[str, str]
-    ) -> int:
-        """Bring the tasks' fields in line with the leases; returns how many tasks changed."""
-        by_task: dict[int, list[Lease]] = defaultdict(list)
-        for one in held:
-            by_task[one.task].append(one)
-        changed: dict[int, dict[str, object]] = {}
-        for task in listing:
-            number, data = int(task["id"]), _data(task)
-            leases = by_task.get(number, [])
-            if not leases and not data.get(ASSIGNEE):
-                continue
-            wanted: dict[str, object] = {
-                ASSIGNEE: assignee_text([one.person for one in leases], names)
-            }
-            if leases:
-                wanted[PRIORITY] = priority_text(max(one.priority for one in leases))
-                wanted[REASON] = leases[0].reason
-            if any(data.get(name) != value for name, value in wanted.items()):
-                changed[number] = wanted
-        numbers = list(changed)
+            if _wanted(_data(task), held[int(task["id"])], names)
+        ]
         for start in range(0, len(numbers), _WRITTEN_AT_ONCE):
             some = numbers[start : start + _WRITTEN_AT_ONCE]
-            # as they are now: somebody else may write other fields, or these
+            if start:  # writing takes a while, in which others may have decided
+                held = self._held_by_task()
             for task in tasks_numbered(self._client, self._project_id, some):
-                number = int(task["id"])
-                write_task_data(self._client, number, _data(task), changed[number])
-        return len(changed)
+                number, data = int(task["id"]), _data(task)
+                write_task_data(self._client, number, data, _wanted(data, held[number], names))
+        return len(numbers)
+
+    def _held_by_task(self) -> defaultdict[int, list[Lease]]:
+        return _by_task(self._leases.held())
 
 
 class _Decision:
@@ -226,34 +220,34 @@ class _Decision:
         accounts: Mapping[str, User],
         listing: Sequence[Json],
         newest: Sequence[Revision],
-        gold: set[int],
+        gold: Mapping[int, frozenset[str]],
         orders: Mapping[int, tuple[float, str]],
         shown: Mapping[int, int],
         skipped_is_done: bool,
     ) -> None:
         self._book, self._settings, self._now = book, settings, now
         self._roster = [one for one in roster if one.left_at is None]
+        self._ever = {one.person for one in roster}
         self._accounts, self._gold, self._orders, self._shown = accounts, gold, orders, shown
-        self._annotations = [
-            one for one in newest if one.subject is Subject.ANNOTATION and one.author is not None
-        ]
+        self._annotations = [one for one in newest if one.subject is Subject.ANNOTATION]
         known = {one.number for one in newest if one.subject is Subject.TASK}
         self._tasks = {int(task["id"]): task for task in listing if int(task["id"]) in known}
         self._done: dict[int, dict[str, Revision]] = defaultdict(dict)
         for one in self._annotations:
-            if one.task is not None:
-                self._done[one.task][str(one.author)] = one
+            if one.task is not None:  # an account may be gone, its work is not
+                self._done[one.task][one.author or f"annotation {one.number}"] = one
         self._paces = paces_of(self._annotations, shown)
         self._skipped_is_done = skipped_is_done
         self._seen = self._last_seen()
+        self._expected = {one.person for one in self._roster if self._is_expected(one)}
         self._ended: Counter[Outcome] = Counter()
 
     def decide(self) -> Balance:
         violations = self._violations()
         present = self._present()
         self._last_given = self._book.last_given_at()
-        held = self._end(self._book.held(), present)
-        self._renew(held, present)
+        held = self._refresh(self._end(self._book.held()))
+        self._renew(held)
         held_by_task: dict[int, list[Lease]] = defaultdict(list)
         for one in held:
             held_by_task[one.task].append(one)
@@ -304,10 +298,14 @@ class _Decision:
         present: dict[str, bool] = {}
         for one in self._roster:
             last_return = returned.get(one.person)
-            is_away = one.away_until is not None and one.away_until > self._now
             is_back = last_return is None or self._heard_of(one) > last_return
-            present[one.person] = not is_away and is_back
+            present[one.person] = one.person in self._expected and is_back
         return present
+
+    def _is_expected(self, one: Annotator) -> bool:
+        """Not away, and with an account."""
+        is_away = one.away_until is not None and one.away_until > self._now
+        return not is_away and one.person in self._accounts
 
     def _heard_of(self, one: Annotator) -> datetime:
         """When a person was last seen, or said to be here from then on."""
@@ -318,7 +316,7 @@ class _Decision:
         """When each person last did something, in the page or to an annotation of theirs."""
         seen = {number: user.seen_at for number, user in self._accounts.items()}
         for one in self._annotations:
-            person = str(one.author)
+            person = one.author or ""
             seen[person] = max(one.stamp, seen.get(person) or one.stamp)
         return {one.person: seen.get(one.person) for one in self._roster}
 
@@ -327,7 +325,7 @@ class _Decision:
         patience = timedelta(seconds=self._settings.absent_after_s)
         return seen is None or seen + patience < self._now
 
-    def _end(self, held: Sequence[Lease], present: Mapping[str, bool]) -> list[Lease]:
+    def _end(self, held: Sequence[Lease]) -> list[Lease]:
         """End what is done, gone, superseded or returned; the others."""
         left = []
         for one in held:
@@ -335,7 +333,7 @@ class _Decision:
                 self._end_all([one], Outcome.DONE)
             elif one.task not in self._tasks:
                 self._end_all([one], Outcome.SUPERSEDED)
-            elif self._is_given_back(one, present):
+            elif self._is_given_back(one):
                 self._end_all([one], Outcome.RETURNED)
             else:
                 left.append(one)
@@ -349,13 +347,31 @@ class _Decision:
             kept += leases[:room]
         return kept
 
-    def _is_given_back(self, lease: Lease, present: Mapping[str, bool]) -> bool:
-        person = lease.person
-        if person not in present or not present[person]:  # left, or away
+    def _is_given_back(self, lease: Lease) -> bool:
+        if lease.person not in self._expected:  # left, away, or without an account
             return True
-        return lease.until < self._now and self._is_idle(person)
+        return lease.until < self._now and self._is_idle(lease.person)
 
-    def _renew(self, held: Sequence[Lease], present: Mapping[str, bool]) -> None:
+    def _refresh(self, held: Sequence[Lease]) -> list[Lease]:
+        """Leases with their tasks' present order; what somebody holds for long comes first."""
+        length = timedelta(seconds=self._settings.lease_s)
+        found = []
+        for one in held:
+            priority, reason = one.priority, one.reason
+            if one.given_at + length < self._now:
+                priority = 1.0
+            elif not one.is_gold and one.reason != WAITED:
+                priority, reason = self._order_of(one.task)
+            if (priority, reason) != (one.priority, one.reason):
+                self._book.rank(one, priority, reason)
+            found.append(replace(one, priority=priority, reason=reason))
+        return found
+
+    def _order_of(self, number: int) -> tuple[float, str]:
+        """Without an order, tasks come as they were imported, after all that have one."""
+        return self._orders.get(number, (1e-3 / (1 + number / 1e6), ""))
+
+    def _renew(self, held: Sequence[Lease]) -> None:
         """Whoever is there keeps what they hold."""
         length = timedelta(seconds=self._settings.lease_s)
         due = [
@@ -367,18 +383,15 @@ class _Decision:
 
     def _free(self, number: int, held: Sequence[Lease]) -> FreeTask:
         data = _data(self._tasks[number])
-        # without an order, tasks come as they were imported
-        priority, reason = self._orders.get(number, (0.0, ""))
-        made_at = moment(self._tasks[number].get("created_at"))
-        if made_at is not None:
-            waited_s = (self._now - made_at).total_seconds()
-            priority = aged(priority, waited_s, self._settings.patience_s)
+        priority, reason = self._order_of(number)
         places = self._wanted(number) - self._n_done(number) - len(held)
         return FreeTask(
             number,
             max(0, places),
             self._paces.masks_of(self._shown.get(number)),
-            frozenset(self._done[number]) | {one.person for one in held},
+            frozenset(self._done[number])
+            | {one.person for one in held}
+            | self._gold.get(number, frozenset()),
             Needs(
                 frozenset(_words(data.get(self._settings.skills_field))),
                 next(iter(_words(data.get(self._settings.language_field))), None),
@@ -400,12 +413,16 @@ class _Decision:
         last_given = self._last_given.get(one.person)
         # a queue is filled once for whoever may come; then people must be seen
         is_due = last_given is None or last_given <= self._heard_of(one)
+        is_expected, is_back = one.person in self._expected, present[one.person]
         return Labeller(
             one.person,
             self._paces.seconds_of(one.person),
             one.skills,
             one.languages,
-            present[one.person] and (is_due or not self._is_idle(one.person)),
+            # somebody who let a queue expire finds one task when they come, and then more
+            is_expected and (not is_back or is_due or not self._is_idle(one.person)),
+            is_expected,
+            None if is_back else 1,
             tuple(
                 HeldTask(
                     lease.id,
@@ -441,23 +458,23 @@ class _Decision:
             self._book.end(leases, outcome, self._now)
 
     def _violations(self) -> list[Violation]:
-        """Annotations by people with a queue who had no lease on the task: new ones."""
+        """Annotations by people who have or had a queue, but no lease on the task: new ones."""
         began = self._book.began_at()
         if began is None:
             return []
-        known, own = self._book.known_violations(), {one.person for one in self._roster}
+        known = self._book.known_violations()
         new = [
             one
             for one in self._annotations
-            if one.author in own
+            if one.author in self._ever
             and one.task is not None
             and one.number not in known
             and (one.made_at or one.stamp) >= began
         ]
         leases: dict[tuple[int, str], list[Lease]] = defaultdict(list)
         for lease in (
-            *self._book.held(),
             *self._book.ended_of({one.task for one in new if one.task is not None}),
+            *self._book.held(),
         ):
             leases[lease.task, lease.person].append(lease)
         found = []
@@ -469,6 +486,8 @@ class _Decision:
             ]
             if any(x.ended_at is None or x.ended_at >= made_at for x in own_leases):
                 continue
+            if own_leases and own_leases[-1].outcome is Outcome.DONE:
+                continue  # once more, by whoever has done it
             kind = LATE if own_leases else OUTSIDE
             violation = Violation(
                 one.number, one.task or 0, str(one.author), kind, made_at, self._now
@@ -509,6 +528,27 @@ class _Decision:
     def _n_done(self, number: int) -> int:
         found = self._done[number].values()
         return sum(self._skipped_is_done or not one.is_skipped for one in found)
+
+
+def _by_task(leases: Iterable[Lease]) -> defaultdict[int, list[Lease]]:
+    found: defaultdict[int, list[Lease]] = defaultdict(list)
+    for one in leases:
+        found[one.task].append(one)
+    return found
+
+
+def _wanted(
+    data: Mapping[str, Any], leases: Sequence[Lease], names: Mapping[str, str]
+) -> dict[str, object]:
+    """Fields of a task that are not yet as its leases want them."""
+    if not leases:
+        return {ASSIGNEE: ""} if data.get(ASSIGNEE) else {}
+    wanted: dict[str, object] = {
+        ASSIGNEE: assignee_text([one.person for one in leases], names),
+        PRIORITY: priority_text(max(one.priority for one in leases)),
+        REASON: leases[0].reason,
+    }
+    return {name: value for name, value in wanted.items() if data.get(name) != value}
 
 
 def _data(task: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,14 @@ the ends of long queues move to people whose queues are short.
 
 import hashlib
 import heapq
-from collections import defaultdict, deque
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
+OLDEST_EVERY = 5
+"""Of so many tasks given, one is the oldest that waits: none waits for ever, however urgent others
+are."""
+WAITED = "has waited longest"
 MARGIN_S = 60.0
 """A task moves only if that brings its end forward by more: else it would go back and forth."""
 
@@ -71,6 +75,8 @@ class Labeller:
         skills: Of the person.
         languages: Of the person.
         is_present: False: gets no more, and what they hold may move.
+        is_expected: Not away and not gone: may do tasks one day.
+        limit: Tasks in the queue at the most.
         held: Their queue, most urgent first.
         n_given: Tasks they ever had and did not give back.
         n_gold: How many of them were gold.
@@ -81,9 +87,16 @@ class Labeller:
     skills: frozenset[str] = frozenset()
     languages: frozenset[str] = frozenset()
     is_present: bool = True
+    is_expected: bool = True
+    limit: int | None = None
     held: tuple[HeldTask, ...] = ()
     n_given: int = 0
     n_gold: int = 0
+
+    @property
+    def is_working(self) -> bool:
+        """Present, and not only expected to come."""
+        return self.is_present and self.limit is None
 
     def can_do(self, needs: Needs) -> bool:
         """Whether a task that asks for this may be theirs."""
@@ -122,17 +135,12 @@ class Plan:
     Attributes:
         given: New entries of queues.
         moved: Entries that change queues.
-        unservable: Tasks that nobody can do, by what they ask for.
+        unservable: Annotations that nobody who is expected can make, by what they ask for.
     """
 
     given: list[Given] = field(default_factory=list)
     moved: list[Move] = field(default_factory=list)
     unservable: dict[Needs, int] = field(default_factory=dict)
-
-
-def aged(priority: float, waited_s: float, patience_s: float) -> float:
-    """A priority that grows to 1 while a task waits, so that none waits for ever."""
-    return priority + (1 - priority) * min(1.0, max(0.0, waited_s) / patience_s)
 
 
 def plan_queues(
@@ -165,32 +173,56 @@ class _Queue:
         self.held = list(labeller.held)
         self.load_s = sum(labeller.seconds_for(one.task) for one in self.held)
         self.n_given, self.n_gold = labeller.n_given, labeller.n_gold
+        self.n_tasks = len(self.held)
+
+    def has_room(self, horizon_s: float) -> bool:
+        limit = self.labeller.limit
+        return self.load_s < horizon_s and (limit is None or self.n_tasks < limit)
 
 
 class _Pool:
-    """Free tasks that ask for the same, most urgent first."""
+    """Free tasks that ask for the same, most urgent first; and oldest first."""
 
     def __init__(self, needs: Needs) -> None:
         self.needs = needs
-        self.waiting: deque[tuple[FreeTask, list[int]]] = deque()  # with the places left
+        self._urgent: list[FreeTask] = []
+        self._old: list[FreeTask] = []
+        self._left: dict[int, int] = {}  # places by task
 
     def add(self, task: FreeTask) -> None:
-        self.waiting.append((task, [task.places]))
+        """In the order of urgency."""
+        self._urgent.append(task)
+        self._left[task.number] = task.places
 
-    def first_for(self, person: str, taken: Container[tuple[int, str]]) -> int | None:
-        """Where the most urgent one is that this person is not at yet."""
-        for place, (task, _) in enumerate(self.waiting):
-            if person not in task.not_for and (task.number, person) not in taken:
-                return place
+    def sort(self) -> None:
+        """After the last one was added."""
+        self._old = sorted(self._urgent, key=lambda task: task.number)
+
+    def first_for(
+        self, person: str, taken: Container[tuple[int, str]], is_oldest: bool = False
+    ) -> FreeTask | None:
+        """The most urgent task, or the oldest one, that this person is not at yet."""
+        tasks = self._old if is_oldest else self._urgent
+        while tasks and tasks[0].number not in self._left:
+            tasks.pop(0)
+        for task in tasks:
+            if (
+                task.number in self._left
+                and person not in task.not_for
+                and (task.number, person) not in taken
+            ):
+                return task
         return None
 
-    def take(self, place: int) -> FreeTask:
-        """The task there, with one of its places less."""
-        task, left = self.waiting[place]
-        left[0] -= 1
-        if not left[0]:
-            del self.waiting[place]
-        return task
+    def take(self, task: FreeTask) -> None:
+        """One place less."""
+        self._left[task.number] -= 1
+        if not self._left[task.number]:
+            del self._left[task.number]
+
+    def left(self) -> Iterator[tuple[FreeTask, int]]:
+        """Tasks with the places that nobody has taken."""
+        return ((task, self._left[task.number]) for task in self._old if task.number in self._left)
 
 
 class _Planner:
@@ -215,67 +247,92 @@ class _Planner:
         self._pools: dict[bool, list[_Pool]] = defaultdict(list)
         self._masks_a_s: dict[Needs, float] = {}
         for (is_gold, needs), pool in pools.items():
+            pool.sort()
             able = [queue.labeller for queue in self._queues if queue.labeller.can_do(needs)]
             self._masks_a_s[needs] = sum(1 / one.seconds_a_mask for one in able)
-            if able:
-                self._pools[is_gold].append(pool)
-            else:
-                count = sum(left[0] for _, left in pool.waiting)
-                self.plan.unservable[needs] = self.plan.unservable.get(needs, 0) + count
+            self._pools[is_gold].append(pool)
+        for some in self._pools.values():
+            some.sort(key=lambda pool: self._masks_a_s[pool.needs])  # what few can do comes first
 
     def fill(self) -> None:
         """Give tasks to whoever has least to do, until all have enough."""
         heap = [
             (queue.load_s, place)
             for place, queue in enumerate(self._queues)
-            if queue.labeller.is_present and queue.load_s < self._horizon_s
+            if queue.labeller.is_present and queue.has_room(self._horizon_s)
         ]
         heapq.heapify(heap)
         while heap:
             _, place = heapq.heappop(heap)
             queue = self._queues[place]
-            if self._give(queue) and queue.load_s < self._horizon_s:
+            if self._give(queue) and queue.has_room(self._horizon_s):
                 heapq.heappush(heap, (queue.load_s, place))
+        for pool in self._pools[False]:
+            for task, places in pool.left():
+                if not self._can_be_done(task):
+                    self.plan.unservable[task.needs] = (
+                        self.plan.unservable.get(task.needs, 0) + places
+                    )
 
     def level(self, keep: int) -> None:
         """Move the ends of long queues to people who will have nothing to do sooner."""
-        takers = [queue for queue in self._queues if queue.labeller.is_present]
+        takers = [queue for queue in self._queues if queue.labeller.is_working]
         while takers:
             taker = min(takers, key=lambda queue: queue.load_s)
             if taker.load_s >= self._horizon_s or not self._move_to(taker, keep):
                 takers.remove(taker)
 
     def _give(self, queue: _Queue) -> bool:
-        ordinary = self._first_for(queue, is_gold=False)
-        gold = self._first_for(queue, is_gold=True)
-        if ordinary is None or (gold is not None and self._is_gold_due(queue)):
-            found = gold
-        else:
-            found = ordinary
-        if found is None:
-            return False
-        pool, place = ordinary or found
-        looks, _ = pool.waiting[place]  # gold looks like what would have come
-        pool, place = found
-        task = pool.take(place)
         person = queue.labeller.person
+        usual = self._first_for(queue, is_gold=False)
+        found, looks = usual, None if usual is None else usual[1]
+        if self._is_gold_due(queue) and (gold := self._first_for(queue, is_gold=True)):
+            found = gold
+            looks = looks or gold[1]
+        elif usual is not None and (queue.n_given + 1) % OLDEST_EVERY == 0:
+            found = self._oldest_for(queue) or usual
+            if found[1] is not usual[1]:
+                looks = replace(usual[1], reason=WAITED)
+        if found is None or looks is None:
+            return False
+        pool, task = found
+        pool.take(task)
         self._taken.add((task.number, person))
+        # gold looks like what would have come, and what is old comes in its place
         self.plan.given.append(
             Given(task.number, person, task.is_gold, looks.priority, looks.reason)
         )
         queue.load_s += queue.labeller.seconds_for(task)
         queue.n_given += 1
+        queue.n_tasks += 1
         queue.n_gold += task.is_gold
         return True
 
-    def _first_for(self, queue: _Queue, is_gold: bool) -> tuple[_Pool, int] | None:
-        """What few can do comes first, but for tasks that have waited too long."""
-        pools = [pool for pool in self._pools[is_gold] if queue.labeller.can_do(pool.needs)]
-        for pool in sorted(pools, key=self._place_of):
-            place = pool.first_for(queue.labeller.person, self._taken)
-            if place is not None:
-                return pool, place
+    def _first_for(self, queue: _Queue, is_gold: bool) -> tuple[_Pool, FreeTask] | None:
+        for pool in self._pools[is_gold]:
+            if queue.labeller.can_do(pool.needs):
+                task = pool.first_for(queue.labeller.person, self._taken)
+                if task is not None:
+                    return pool, task
         return None
+
+    def _oldest_for(self, queue: _Queue) -> tuple[_Pool, FreeTask] | None:
+        """Of all that the person can do."""
+        found = [
+            (pool, task)
+            for pool in self._pools[False]
+            if queue.labeller.can_do(pool.needs)
+            and (task := pool.first_for(queue.labeller.person, self._taken, is_oldest=True))
+        ]
+        return min(found, key=lambda one: one[1].number, default=None)
+
+    def _can_be_done(self, task: FreeTask) -> bool:
+        return any(
+            queue.labeller.is_expected
+            and queue.labeller.can_do(task.needs)
+            and queue.labeller.person not in task.not_for
+            for queue in self._queues
+        )
 
     def _is_gold_due(self, queue: _Queue) -> bool:
         """Once in so many tasks, but not at a place that a person could foretell."""
@@ -283,19 +340,17 @@ class _Planner:
         phase = int.from_bytes(hashlib.sha256(text).digest()[:4]) / 2**32
         return queue.n_gold + phase <= self._gold_share * (queue.n_given + 1)
 
-    def _place_of(self, pool: _Pool) -> tuple[bool, float]:
-        is_late = bool(pool.waiting) and pool.waiting[0][0].priority >= 1
-        return not is_late, self._masks_a_s[pool.needs]
-
     def _move_to(self, taker: _Queue, keep: int) -> bool:
         """One task from whoever would come to it last; False: there is none."""
         for giver in sorted(self._queues, key=_ends_at_s, reverse=True):
             if giver is taker:
                 continue
-            first = keep if giver.labeller.is_present else 0
+            first = keep if giver.labeller.is_working else 0
             for place in range(len(giver.held) - 1, first - 1, -1):
                 held = giver.held[place]
                 seconds = taker.labeller.seconds_for(held.task)
+                if held.task.is_gold and giver.labeller.is_working:
+                    continue  # it tests this person, at a rate
                 if (
                     taker.load_s + seconds + MARGIN_S < _ends_at_s(giver)
                     and taker.labeller.person not in held.task.not_for
@@ -321,4 +376,4 @@ class _Planner:
 
 def _ends_at_s(queue: _Queue) -> float:
     """When a person is done; somebody who is not there: never."""
-    return queue.load_s if queue.labeller.is_present else float("inf")
+    return queue.load_s if queue.labeller.is_working else float("inf")

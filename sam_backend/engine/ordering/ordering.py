@@ -107,10 +107,11 @@ class Ordering:
         tasks, config, seen = self._look(observe)
         then = None
         if before is not None:
+            skipped = {one.digest for one in self._revisions.history() if one.is_skipped}
             was = [
                 (int(key.partition("/")[0]), digest)
                 for key, digest in self._versions.entries(before).items()
-                if "/" in key
+                if "/" in key and digest not in skipped
             ]
             then = self._survey(tasks, config, seen, was)
         return then, self._survey(tasks, config, seen, self._labelled())
@@ -161,11 +162,14 @@ class Ordering:
             number = int(task["id"])
             row = rows.get(number)
             is_known = row is not None and row.state == "done" and row.reason is None
+            own = tuple(contents.get(number, ()))
+            overlap = task.get("overlap")
             known.append(
                 KnownTask(
                     number,
                     moment(task.get("created_at")),
-                    tuple(contents.get(number, ())),
+                    own,
+                    len(own) < (overlap if isinstance(overlap, int) else 1),
                     seen[number].features,
                     row.score if row is not None and is_known else None,
                     row.coverage if row is not None and is_known else None,

@@ -27,7 +27,8 @@ class KnownTask:
     Attributes:
         number: Of the task.
         made_at: When it came; None if unknown.
-        contents: Of each annotation; empty: it waits.
+        contents: Of each annotation; empty: it is not labelled.
+        waits: It wants more annotations than it has.
         features: Of its image, shape (C,); None: unknown.
         score: Of its prediction, 0 to 1; None without.
         coverage: Share of the picture under sure and drawn masks; None: unknown.
@@ -36,6 +37,7 @@ class KnownTask:
     number: int
     made_at: datetime | None
     contents: tuple[Contents, ...]
+    waits: bool
     features: npt.NDArray[np.float32] | None
     score: float | None
     coverage: float | None
@@ -96,7 +98,7 @@ def plan_order(
         at: Now.
     """
     tasks = found.tasks
-    waiting = np.array([place for place, task in enumerate(tasks) if not task.contents], np.int64)
+    waiting = np.array([place for place, task in enumerate(tasks) if task.waits], np.int64)
     if not len(waiting):
         return []
     sides, is_typical = _sides(found, waiting)
@@ -178,6 +180,8 @@ def _members(found: Survey) -> npt.NDArray[np.float64]:
     labelled = [found.tasks[place] for place in known if found.tasks[place].contents]
     for what in (LABEL, SIZE):
         columns = [place for place, group in enumerate(found.groups) if group.what == what]
+        if not columns:  # a config without labels
+            continue
         names = [found.groups[place].name for place in columns]
         held = [_held(task, what) for task in labelled]
         members[np.ix_(known, np.array(columns))] = expected_shares(
@@ -217,6 +221,8 @@ def _lacking(group: Group) -> str:
 
 def _reason(found: Survey, place: int, parts: npt.NDArray[np.float64], is_typical: bool) -> str:
     task = found.tasks[place]
+    if parts.max() <= 1e-9:  # on no side more than the average task
+        return "next in order"
     side = SIDES[int(parts.argmax())]
     if side == "uncertainty" and task.score is not None:
         return f"the model is unsure: score {task.score:.2f}"

@@ -16,7 +16,7 @@ from sam_backend.settings import Settings
 from sam_backend.store.annotators import Annotators
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.leases import Leases
-from tests.engine.versions.edited_project import EditedProject, edited_project
+from tests.engine.versions.edited_project import ADMINISTRATOR, EditedProject, edited_project
 from tests.engine.versions.making import NOON, stamp
 from tests.labelstudio.played_project import PROJECT, answer
 
@@ -150,6 +150,7 @@ def queued_project(folder: Path, settings: DispatchSettings = SETTINGS) -> Itera
         project = QueuedProject(edited, database, dispatcher, Annotators(*place), Leases(*place))
         clock.append(project)
         edited.web.replies["/api/users/"] = project._users
+        edited.web.replies["/api/current-user/whoami"] = answer({"id": ADMINISTRATOR})
         edited.web.replies["/api/dm/views/"] = project._views
         edited.web.replies["/api/tasks/"] = project._list
         edited.web.replies[f"/api/projects/{PROJECT}/"] = project._project

@@ -69,6 +69,51 @@ def test_queues_fill_are_worked_through_and_fill_again(project: QueuedProject) -
     assert outcomes(project, first) == [(str(ANNA), "done")]
 
 
+def test_who_came_first_is_served_first_also_in_a_queue_that_fills_again(
+    project: QueuedProject,
+) -> None:
+    quick(project, ANNA)
+    project.add(*range(1, 41))
+    project.join(ANNA)
+    order = []
+    while queue := (project.balance(), project.queues().get(ANNA, []))[1]:
+        order.append(queue[0])
+        project.edited.submit(queue[0], brush("a"), person=ANNA, lead_time=10.0)
+    assert order == list(range(1, 41))
+
+
+def test_a_new_order_reaches_queues_and_what_is_held_for_long_comes_first(
+    project: QueuedProject,
+) -> None:
+    quick(project, ANNA)
+    project.add(1, 2, 3)
+    project.join(ANNA)
+    project.balance()
+    orders = TaskOrders(project.database, project.dispatcher._client.host.url, PROJECT)
+    orders.replace([TaskOrder(2, 0.9, "rare", {}, project.now)])
+    project.balance()
+    assert project.queues()[ANNA] == [2, 1, 3]
+    assert project.edited.tasks[2]["data"]["sam_reason"] == "rare"
+    project.add(4)
+    project.wait(5 * 60)
+    project.join(ANNA)
+    orders.replace([TaskOrder(4, 0.95, "new", {}, project.now)])
+    project.balance()
+    assert project.queues()[ANNA] == [1, 2, 3, 4]
+
+
+def test_work_of_an_account_that_is_gone_counts(project: QueuedProject) -> None:
+    quick(project, ANNA)
+    project.join(BEN)
+    project.add(1, 2)
+    number = project.edited.submit(1, brush("a"), person=BEN)
+    project.edited.annotations[number]["completed_by"] = None
+    del project.seen[BEN]
+    told = project.balance()
+    assert project.queues() == {ANNA: [2]}
+    assert [one.is_present for one in told.people] == [True, False]
+
+
 def test_tabs_are_made_once_mended_and_removed(project: QueuedProject) -> None:
     project.join(ANNA, BEN)
     project.add(1)
@@ -84,9 +129,14 @@ def test_tabs_are_made_once_mended_and_removed(project: QueuedProject) -> None:
     project.balance()
     assert project.views[1]["data"]["ordering"] == ["-tasks:data.sam_priority"]
     assert (own["title"], own["columnsWidth"]) == ("mine", {"id": 70})
+    mine = {"title": "mine", "filters": {"conjunction": "or", "items": []}}
+    mine["filters"]["items"] = [*own["filters"]["items"], {"filter": "filter:tasks:id"}]
+    twice = {"id": 9, "data": project.views[2]["data"]}
+    project.views |= {8: {"id": 8, "data": mine}, 9: twice}
+    project.edited.web.replies["/api/dm/views/9/"] = lambda handler: project._view(9, handler)
     project.annotators.leave(str(ANNA), project.now)
     project.balance()
-    assert list(project.views) == [2]
+    assert list(project.views) == [2, 8], "a tab of somebody's own stays"
 
 
 def test_what_absent_people_hold_goes_back_and_comes_again_when_they_do(
@@ -104,6 +154,7 @@ def test_what_absent_people_hold_goes_back_and_comes_again_when_they_do(
     assert {outcomes(project, task)[0] for task in held} == {(str(BEN), "returned")}
     assert len(project.queues()[ANNA]) == 20, "what anna holds is renewed"
     assert [one.is_present for one in project.balance().people] == [True, False]
+    assert len(project.queues()[BEN]) == 1, "one is there for when ben comes"
     project.wait(1)
     project.seen[BEN] = project.now
     told = project.balance()

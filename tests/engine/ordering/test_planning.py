@@ -1,5 +1,6 @@
 """The order of a project's tasks: nothing is left out, and rare kinds are found."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -16,6 +17,7 @@ NOTHING = Contents({}, {})
 
 def task(number: int, **told: object) -> KnownTask:
     known = {"made_at": None, "contents": (), "features": None, "score": None, "coverage": None}
+    known |= {"waits": not told.get("contents")}
     return KnownTask(number, **(known | told))
 
 
@@ -110,3 +112,22 @@ def test_without_anything_known_tasks_stay_in_their_order() -> None:
         (5, "next in order"),
         (9, "next in order"),
     ]
+
+
+def test_a_task_that_wants_a_second_annotation_keeps_its_place_and_reason() -> None:
+    tasks = pool(30)
+    some = labelled(tasks, range(15))
+    some[0] = replace(some[0], waits=True)
+    orders = plan_order(survey(some, [], 5), STAGE_WEIGHTS["1"], 0.0, NOON)
+    (own,) = (one for one in orders if one.task == some[0].number)
+    assert own.reason
+    assert len(orders) == 16
+
+
+def test_a_config_without_labels_and_a_task_that_is_like_any_other() -> None:
+    features = np.ones(4, np.float32)
+    tasks = [task(n, features=features, score=0.99, coverage=0.98) for n in (1, 2)]
+    orders = plan_order(survey(tasks, [], 5), STAGE_WEIGHTS["3"], 0.3, NOON)
+    assert len(orders) == 2
+    (alone,) = plan_order(survey(tasks[:1], [], 5), STAGE_WEIGHTS["3"], 0.0, NOON)
+    assert alone.reason == "next in order", "nothing about it is special"
