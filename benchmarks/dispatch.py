@@ -8,23 +8,23 @@ come back hours later, some never.
 """
 
 import argparse
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from sam_backend.engine.dispatch.planning import (
-    FreeTask,
-    HeldTask,
-    Labeller,
-    plan_queues,
-)
+from sam_backend.engine.dispatch.pace import moved
+from sam_backend.engine.dispatch.planning import plan_queues
+from sam_backend.engine.dispatch.presence import Presence
+from sam_backend.engine.dispatch.settings import DispatchSettings
+from sam_backend.engine.dispatch.types import FreeTask, HeldTask, Labeller
 
 TICK_S = 60.0
-HORIZON_S = 1800.0
-ABSENT_AFTER_S = 1800.0
-LEASE_S = 4 * 3600.0
+SETTINGS = DispatchSettings()
+START = datetime(2026, 1, 2, 8, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class _Person:
     n_done: int = 0
 
 
-class _Simulation:
+class _Simulation(ABC):
     """People work through their queues; what fills them is a subclass's."""
 
     def __init__(self, team: Team) -> None:
@@ -145,8 +145,9 @@ class _Simulation:
     def is_here(self, person: _Person, now: float) -> bool:
         return any(a <= now < b for a, b in self.team.here[person.number])
 
+    @abstractmethod
     def fill(self, now: float) -> None:
-        raise NotImplementedError
+        """Bring the queues up to date."""
 
     def run(self) -> Outcome:
         now = 0.0
@@ -189,8 +190,7 @@ class _Simulation:
         self.done[task] += 1
         self.ended_s[task] = at
         person.n_done += 1
-        weight = max(2 / 21, 1 / (person.n_done + 3))
-        person.pace += weight * (person.seconds_a_mask - person.pace)
+        person.pace = moved(person.pace, person.seconds_a_mask, person.n_done)
         person.working_on, person.seen_at = None, at
 
 
@@ -224,7 +224,7 @@ class _Balanced(_Simulation):
             self._free[self._arriving.popleft()] = None
         self._return(now)
         people = [self._labeller(person, now) for person in self.people]
-        plan = plan_queues(people, list(self._tasks()), HORIZON_S, 0.0)
+        plan = plan_queues(people, list(self._tasks()), SETTINGS.horizon_s, 0.0)
         for move in plan.moved:
             for person in self.people:
                 if move.given.task in person.queue:
@@ -240,26 +240,36 @@ class _Balanced(_Simulation):
 
     def _return(self, now: float) -> None:
         for person in self.people:
-            is_idle = self._is_idle(person, now)
-            is_expired = person.last_given is not None and person.last_given + LEASE_S < now
-            if is_idle and is_expired and (person.queue or person.working_on is not None):
-                held = [*person.queue, *([person.working_on] if person.working_on else [])]
+            given = person.last_given
+            is_expired = given is not None and given + SETTINGS.lease_s < now
+            held = self._held(person)
+            if held and is_expired and self._presence(person, now).is_idle:
                 self._free.update(dict.fromkeys(held))
                 person.queue.clear()
                 person.working_on, person.returned_at = None, now
 
-    def _is_idle(self, person: _Person, now: float) -> bool:
-        return person.seen_at is None or person.seen_at + ABSENT_AFTER_S < now
+    def _held(self, person: _Person) -> list[int]:
+        open_ = [] if person.working_on is None else [person.working_on]
+        return [*open_, *person.queue]
+
+    def _presence(self, person: _Person, now: float) -> Presence:
+        return Presence(
+            _moment(now),
+            timedelta(seconds=SETTINGS.absent_after_s),
+            is_expected=True,
+            seen_at=None if person.seen_at is None else _moment(person.seen_at),
+            told_at=START,
+            given_at=None if person.last_given is None else _moment(person.last_given),
+            returned_at=None if person.returned_at is None else _moment(person.returned_at),
+        )
 
     def _labeller(self, person: _Person, now: float) -> Labeller:
-        tasks = [*([person.working_on] if person.working_on is not None else []), *person.queue]
-        seen, given, returned = person.seen_at, person.last_given, person.returned_at
-        is_back = returned is None or (seen is not None and seen > returned)
-        is_due = given is None or (seen is not None and given <= seen)
+        tasks, presence = self._held(person), self._presence(person, now)
         return Labeller(
             str(person.number),
             person.pace,
-            is_present=is_back and (is_due or not self._is_idle(person, now)),
+            is_present=presence.gets_tasks,
+            limit=presence.limit,
             n_given=person.n_done + len(tasks),
             held=tuple(HeldTask(task, self._task(task, str(person.number))) for task in tasks),
         )
@@ -276,6 +286,10 @@ class _Balanced(_Simulation):
             frozenset() if holder is None else frozenset({holder}),
             priority=float(self.team.priority[task]),
         )
+
+
+def _moment(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from sam_backend.engine.image_features import mean_features
 from sam_backend.engine.ordering.contents import SIZES
 from sam_backend.engine.ordering.groups import Group
-from sam_backend.engine.ordering.planning import KnownTask, plan_order, survey
+from sam_backend.engine.ordering.planning import KnownTask, kinds_of, plan_order, survey
 from sam_backend.engine.ordering.scores import STAGE_WEIGHTS
 from sam_backend.engine.serving import serving_champion
 from sam_backend.settings import Settings
@@ -35,7 +36,7 @@ DARK = np.array([0.1, 0.12, 0.25])
 COMMON, OTHER, RARE = "boxes", "clutter", "rare"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pool:
     """Tasks with what a person would draw on each.
 
@@ -48,6 +49,11 @@ class Pool:
     tasks: Sequence[KnownTask]
     truth: Sequence[Contents]
     is_rare: npt.NDArray[np.bool_]
+
+    @cached_property
+    def kinds(self) -> npt.NDArray[np.int64]:
+        """Of the images, shape (N,)."""
+        return kinds_of([task.features for task in self.tasks], N_KINDS)
 
 
 def labelled(pool: Pool, chosen: Sequence[int]) -> list[KnownTask]:
@@ -66,7 +72,7 @@ def choose(pool: Pool, budget: int, seed: int, inject: float | None) -> list[int
     places = {task.number: place for place, task in enumerate(pool.tasks)}
     chosen: list[int] = []
     while len(chosen) < budget:
-        found = survey(labelled(pool, chosen), [COMMON, OTHER, RARE], N_KINDS)
+        found = survey(labelled(pool, chosen), [COMMON, OTHER, RARE], pool.kinds)
         orders = plan_order(found, STAGE_WEIGHTS["1"], inject, NOON)
         chosen += [places[one.task] for one in orders[: min(ROUND, budget - len(chosen))]]
     return chosen
@@ -74,7 +80,7 @@ def choose(pool: Pool, budget: int, seed: int, inject: float | None) -> list[int
 
 def groups_after(pool: Pool, chosen: Sequence[int]) -> tuple[Group, ...]:
     """What is labelled of each group."""
-    return survey(labelled(pool, chosen), [COMMON, OTHER, RARE], N_KINDS).groups
+    return survey(labelled(pool, chosen), [COMMON, OTHER, RARE], pool.kinds).groups
 
 
 def drawn_pool(

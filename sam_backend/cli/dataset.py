@@ -1,35 +1,25 @@
 """`sam-backend dataset`: versions of a project's annotations."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from sam_backend.cli.launching import log_to_stderr, settings_with
+from sam_backend.cli.launching import settings_with
+from sam_backend.cli.open_project import AsJson, Project, open_project
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_table
 from sam_backend.errors import InvalidInputError
-from sam_backend.settings import Settings
-
-if TYPE_CHECKING:
-    from sam_backend.engine.project_images import ProjectImages
-    from sam_backend.labelstudio.client import LabelStudioClient
-    from sam_backend.store.revisions import Revisions
-    from sam_backend.store.versions import Versions
 
 HELP = "Versions of a project's annotations: commit, compare, take out, put back."
 
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
-Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
 Name = Annotated[str, typer.Argument(help="A tag, the first digits of a digest, or head.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 _DIGITS = 12
 
@@ -40,44 +30,6 @@ class Format(StrEnum):
     COCO = "coco"
     SA1B = "sa1b"
     LABELSTUDIO = "labelstudio"
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    settings: Settings
-    client: "LabelStudioClient"
-    revisions: "Revisions"
-    versions: "Versions"
-
-    def images(self, folder: Path) -> "ProjectImages":
-        """Fetches images into a folder."""
-        from sam_backend.engine.project_images import ProjectImages
-        from sam_backend.labelstudio.images import image_resolver
-
-        return ProjectImages(folder / "images", image_resolver(self.settings), self.max_pixels)
-
-    @property
-    def max_pixels(self) -> int:
-        """Of an image."""
-        return self.settings.max_image_megapixels * 1_000_000
-
-
-@contextmanager
-def _opened(project: int, model: str | None = None) -> Iterator[_Opened]:
-    settings = settings_with(model, None)
-    log_to_stderr(settings)
-    from sam_backend.engine.project_dataset import client_of_project
-    from sam_backend.store.database import open_database
-    from sam_backend.store.revisions import Revisions
-    from sam_backend.store.versions import Versions
-
-    with client_of_project(settings, project) as client:
-        database = open_database(settings)
-        own = (database, client.host.url, project)
-        try:
-            yield _Opened(settings, client, Revisions(*own), Versions(*own))
-        finally:
-            database.close()
 
 
 @app.callback()
@@ -99,7 +51,7 @@ def commit(
     as_json: AsJson = False,
 ) -> None:
     """Read what the project has now, and keep it as a version."""
-    with _opened(project, model) as at, progress_bar() as show:
+    with open_project(project, settings_with(model, None)) as at, progress_bar() as show:
         from sam_backend.engine.model_choice import ModelChoice
         from sam_backend.engine.versions.reading import read_project
         from sam_backend.store.models import open_store
@@ -107,12 +59,13 @@ def commit(
 
         served = ModelChoice(at.settings, open_store(at.settings)).checkpoint().model_version
         read = read_project(at.client, project, at.revisions, everything, counting(show, "reading"))
-        config = str(at.client.project(project)["label_config"])
+        config = str(read.project["label_config"])
         told = Circumstances(message, config, served, stage)
         version = at.versions.commit(told, datetime.now(UTC))
     if as_json:
         shown = None if version is None else {"digest": version.digest, **asdict(version)}
-        typer.echo(json.dumps({"version": shown, "read": asdict(read)}, indent=2))
+        counts = {"tasks": read.tasks, "fetched": read.fetched, "revisions": read.revisions}
+        typer.echo(json.dumps({"version": shown, "read": counts}, indent=2))
     elif version is None:
         typer.echo("nothing has changed since the last version")
     else:
@@ -133,7 +86,7 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """List versions, or every edit that was seen; newest first."""
-    with _opened(project) as at:
+    with open_project(project) as at:
         if edits or task is not None:
             revisions = at.revisions.history(task, limit=limit)
             lines = [asdict(one) | {"stamp": one.stamp, "at": one.at} for one in revisions]
@@ -184,7 +137,7 @@ def log(
 @app.command()
 def show(project: Project, version: Name) -> None:
     """Everything that a version says of itself, as JSON."""
-    with _opened(project) as at:
+    with open_project(project) as at:
         found = at.versions.find(version)
         tags = at.versions.tags().get(found.digest, [])
     typer.echo(json.dumps({"digest": found.digest, "tags": tags, **asdict(found)}, indent=2))
@@ -202,7 +155,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """What differs between two versions, in regions: added, removed, relabelled, changed."""
-    with _opened(project) as at, progress_bar() as bar:
+    with open_project(project) as at, progress_bar() as bar:
         from sam_backend.engine.versions.changes import differences
 
         first, second = at.versions.find(before), at.versions.find(after)
@@ -244,7 +197,7 @@ def tag(
     project: Project, name: Annotated[str, typer.Argument(help="The tag.")], version: Name = "head"
 ) -> None:
     """Name a version for good: tags do not move."""
-    with _opened(project) as at:
+    with open_project(project) as at:
         found = at.versions.find(version)
         at.versions.tag(name, found, datetime.now(UTC))
     typer.echo(f"{name} is {found.digest[:_DIGITS]}")
@@ -257,7 +210,7 @@ def checkout(
     out: Annotated[Path, typer.Option(help="Folder for manifest.jsonl, its images, version.json.")],
 ) -> None:
     """Write a version as a data set that `train`, `evaluate` and `gold add` read."""
-    with _opened(project) as at, progress_bar() as bar:
+    with open_project(project) as at, progress_bar() as bar:
         from sam_backend.engine.versions.checkout import MANIFEST, check_out
 
         found = at.versions.find(version)
@@ -283,7 +236,7 @@ def export(
     format_: Annotated[Format, typer.Option("--format", help="Of the files.")] = Format.COCO,
 ) -> None:
     """Write a version as COCO's instances, SA-1B's files, or tasks for Label Studio's import."""
-    with _opened(project) as at, progress_bar() as bar:
+    with open_project(project) as at, progress_bar() as bar:
         from sam_backend.datasets.exporting import export_coco, export_sa1b
         from sam_backend.engine.versions.checkout import check_out, write_tasks
 
@@ -314,7 +267,7 @@ def restore(
     """Put earlier annotations of a task back into Label Studio; what is there stays in the log."""
     if (version is None) == (revision is None):
         raise InvalidInputError("restore takes either --version or --revision")
-    with _opened(project) as at:
+    with open_project(project) as at:
         from sam_backend.engine.versions import restoring
 
         if revision is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.store.database import Database
+from sam_backend.store.project_store import ProjectStore
 from sam_backend.store.tables import ANNOTATORS
 
 FOR_GOOD = datetime(9999, 1, 1, tzinfo=UTC)
@@ -36,19 +36,10 @@ class Annotator:
     left_at: datetime | None
 
 
-class Annotators:
-    """The people of one project. Safe for any number of threads and processes.
+class Annotators(ProjectStore):
+    """The people of one project."""
 
-    Args:
-        database: Where they are kept.
-        host: Address of the project's Label Studio.
-        project: Its number.
-    """
-
-    def __init__(self, database: Database, host: str, project: int) -> None:
-        self._database = database
-        self._host = host
-        self._project = project
+    table = ANNOTATORS
 
     def list(self) -> list[Annotator]:
         """Everybody who has, or had, a queue."""
@@ -74,8 +65,7 @@ class Annotators:
             self._database.put(
                 connection,
                 ANNOTATORS,
-                host=self._host,
-                project=self._project,
+                **self._place,
                 person=person,
                 skills=sorted(skills),
                 languages=sorted(languages),
@@ -117,6 +107,3 @@ class Annotators:
         with self._database.writing() as connection:
             if not connection.execute(changed).rowcount:
                 raise InvalidInputError(f"{person} has no queue in project {self._project}")
-
-    def _own(self) -> tuple[Any, ...]:
-        return ANNOTATORS.c.host == self._host, ANNOTATORS.c.project == self._project

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Row, func, select, update
 
 from sam_backend.store.database import Database
+from sam_backend.store.project_store import ProjectStore
 from sam_backend.store.tables import LEASES, VIOLATIONS
 
 _AT_ONCE = 500
@@ -80,19 +81,10 @@ class Violation:
     seen_at: datetime
 
 
-class Leases:
-    """The leases of one project. Safe for any number of threads and processes.
+class Leases(ProjectStore):
+    """The leases of one project."""
 
-    Args:
-        database: Where they are kept.
-        host: Address of the project's Label Studio.
-        project: Its number.
-    """
-
-    def __init__(self, database: Database, host: str, project: int) -> None:
-        self._database = database
-        self._host = host
-        self._project = project
+    table = LEASES
 
     @contextmanager
     def deciding(self) -> Iterator["LeaseBook"]:
@@ -112,7 +104,7 @@ class Leases:
 
     def history(self, task: int | None = None) -> list[Lease]:
         """All leases, or all of a task, in the order they were given."""
-        asked = select(LEASES).where(*_own(self._host, self._project))
+        asked = select(LEASES).where(*self._own())
         if task is not None:
             asked = asked.where(LEASES.c.task == task)
         with self._database.reading() as connection:
@@ -121,26 +113,24 @@ class Leases:
     def violations(self) -> list[Violation]:
         """What was labelled without a lease, the newest first."""
         columns = [column for column in VIOLATIONS.c if column.name not in {"host", "project"}]
-        asked = select(*columns).where(
-            VIOLATIONS.c.host == self._host, VIOLATIONS.c.project == self._project
-        )
+        asked = select(*columns).where(*self._own(VIOLATIONS))
         with self._database.reading() as connection:
             rows = connection.execute(asked.order_by(VIOLATIONS.c.made_at.desc())).all()
         return [Violation(**row._mapping) for row in rows]
 
 
-class LeaseBook:
+class LeaseBook(ProjectStore):
     """Leases within one transaction, see `Leases.deciding`.
 
     Attributes:
         connection: Of the transaction.
     """
 
+    table = LEASES
+
     def __init__(self, database: Database, connection: Connection, host: str, project: int) -> None:
+        super().__init__(database, host, project)
         self.connection = connection
-        self._database = database
-        self._host = host
-        self._project = project
 
     def held(self) -> list[Lease]:
         """Those that have not ended, in the order they were given."""
@@ -206,8 +196,7 @@ class LeaseBook:
         row = self.connection.execute(
             statement,
             {
-                "host": self._host,
-                "project": self._project,
+                **self._place,
                 "task": task,
                 "place": place,
                 "person": person,
@@ -234,9 +223,7 @@ class LeaseBook:
 
     def known_violations(self) -> set[int]:
         """Annotations that are written down already."""
-        asked = select(VIOLATIONS.c.annotation).where(
-            VIOLATIONS.c.host == self._host, VIOLATIONS.c.project == self._project
-        )
+        asked = select(VIOLATIONS.c.annotation).where(*self._own(VIOLATIONS))
         return set(self.connection.execute(asked).scalars())
 
     def add_violation(self, violation: Violation) -> None:
@@ -244,14 +231,8 @@ class LeaseBook:
         self._database.insert_new(
             self.connection,
             VIOLATIONS,
-            host=self._host,
-            project=self._project,
-            annotation=violation.annotation,
-            task=violation.task,
-            person=violation.person,
-            kind=violation.kind,
-            made_at=violation.made_at,
-            seen_at=violation.seen_at,
+            **self._place,
+            **asdict(violation),
         )
 
     def _latest(self, column: Column[datetime], *only: Any) -> dict[str, datetime]:
@@ -267,13 +248,6 @@ class LeaseBook:
                 .where(LEASES.c.id.in_(some), LEASES.c.ended_at.is_(None))
                 .values(**values)
             )
-
-    def _own(self) -> tuple[Any, ...]:
-        return _own(self._host, self._project)
-
-
-def _own(host: str, project: int) -> tuple[Any, ...]:
-    return LEASES.c.host == host, LEASES.c.project == project
 
 
 def _lease(row: Row[Any]) -> Lease:

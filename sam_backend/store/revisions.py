@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, case, func, select
 from sam_backend.errors import InvalidInputError
 from sam_backend.store.database import Database
 from sam_backend.store.objects import Objects, canonical, digest_of
+from sam_backend.store.project_store import ProjectStore
 from sam_backend.store.tables import REVISIONS
 
 SAVED, DELETED = "saved", "deleted"
@@ -100,20 +101,14 @@ class Revision:
     at: datetime
 
 
-class Revisions:
-    """The log of one project. Safe for any number of threads and processes.
+class Revisions(ProjectStore):
+    """The log of one project."""
 
-    Args:
-        database: Where it is kept.
-        host: Address of the project's Label Studio.
-        project: Its number.
-    """
+    table = REVISIONS
 
     def __init__(self, database: Database, host: str, project: int) -> None:
-        self._database = database
+        super().__init__(database, host, project)
         self._objects = Objects(database)
-        self._host = host
-        self._project = project
 
     def add(self, sightings: Sequence[Sighting], source: str, at: datetime) -> int:
         """Notes what was seen, all or nothing; returns how many revisions are new.
@@ -137,8 +132,7 @@ class Revisions:
                     connection,
                     REVISIONS,
                     key=key,
-                    host=self._host,
-                    project=self._project,
+                    **self._place,
                     subject=one.subject.value,
                     number=one.number,
                     task=one.task or self._task_of(connection, one),
@@ -210,6 +204,14 @@ class Revisions:
             rows = connection.execute(asked.order_by(REVISIONS.c.id.desc()).limit(limit)).all()
         return [_revision(row) for row in rows]
 
+    def skipped_digests(self) -> set[str]:
+        """Of annotations by which their authors have passed tasks over."""
+        asked = select(REVISIONS.c.digest).where(
+            *self._own(), REVISIONS.c.is_skipped, REVISIONS.c.digest.is_not(None)
+        )
+        with self._database.reading() as connection:
+            return set(connection.execute(asked).scalars())
+
     def revision(self, number: int) -> Revision:
         """One revision by its number.
 
@@ -247,9 +249,6 @@ class Revisions:
         )
         found: int | None = connection.execute(asked.limit(1)).scalar()
         return found
-
-    def _own(self) -> tuple[Any, ...]:
-        return REVISIONS.c.host == self._host, REVISIONS.c.project == self._project
 
     def _key(self, connection: Connection, one: Sighting, digest: str | None) -> str | None:
         """Equal for one revision told twice; None for one that says nothing new."""

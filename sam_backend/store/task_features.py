@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import select
 
-from sam_backend.store.database import Database
+from sam_backend.store.project_store import ProjectStore
 from sam_backend.store.tables import TASK_FEATURES
 
 
@@ -32,19 +31,10 @@ class TaskFeatures:
     reason: str | None = None
 
 
-class TaskFeaturesStore:
-    """The features of one project's tasks. Safe for any number of threads and processes.
+class TaskFeaturesStore(ProjectStore):
+    """The features of one project's tasks."""
 
-    Args:
-        database: Where they are kept.
-        host: Address of the project's Label Studio.
-        project: Its number.
-    """
-
-    def __init__(self, database: Database, host: str, project: int) -> None:
-        self._database = database
-        self._host = host
-        self._project = project
+    table = TASK_FEATURES
 
     def put(self, found: Sequence[TaskFeatures], at: datetime) -> None:
         """Keeps the features of some tasks, instead of what was known of them."""
@@ -54,8 +44,7 @@ class TaskFeaturesStore:
                 self._database.put(
                     connection,
                     TASK_FEATURES,
-                    host=self._host,
-                    project=self._project,
+                    **self._place,
                     task=one.task,
                     model_version=one.model_version,
                     image=one.image,
@@ -66,7 +55,9 @@ class TaskFeaturesStore:
 
     def of(self, model_version: str) -> dict[int, TaskFeatures]:
         """What this encoder has seen, by task."""
-        asked = select(TASK_FEATURES).where(*self._own(), _of_version(model_version))
+        asked = select(TASK_FEATURES).where(
+            *self._own(), TASK_FEATURES.c.model_version == model_version
+        )
         with self._database.reading() as connection:
             return {
                 row.task: TaskFeatures(
@@ -74,13 +65,6 @@ class TaskFeaturesStore:
                 )
                 for row in connection.execute(asked)
             }
-
-    def _own(self) -> tuple[Any, ...]:
-        return TASK_FEATURES.c.host == self._host, TASK_FEATURES.c.project == self._project
-
-
-def _of_version(model_version: str) -> Any:
-    return TASK_FEATURES.c.model_version == model_version
 
 
 def _read(body: bytes | None) -> npt.NDArray[np.float32] | None:

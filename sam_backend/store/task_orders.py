@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import delete, select
 
-from sam_backend.store.database import Database
+from sam_backend.store.project_store import ProjectStore
 from sam_backend.store.tables import TASK_ORDERS
 
 _AT_ONCE = 500
@@ -32,26 +31,16 @@ class TaskOrder:
     at: datetime
 
 
-class TaskOrders:
-    """The order of one project's tasks. Safe for any number of threads and processes.
+class TaskOrders(ProjectStore):
+    """The order of one project's tasks."""
 
-    Args:
-        database: Where it is kept.
-        host: Address of the project's Label Studio.
-        project: Its number.
-    """
-
-    def __init__(self, database: Database, host: str, project: int) -> None:
-        self._database = database
-        self._host = host
-        self._project = project
+    table = TASK_ORDERS
 
     def replace(self, orders: Sequence[TaskOrder]) -> None:
         """A new order of the project, instead of what was known."""
-        place = {"host": self._host, "project": self._project}
         rows = [
             {
-                **place,
+                **self._place,
                 "task": one.task,
                 "priority": one.priority,
                 "reason": one.reason,
@@ -74,6 +63,3 @@ class TaskOrders:
                 row.task: TaskOrder(row.task, row.priority, row.reason, row.scores, row.at)
                 for row in connection.execute(asked)
             }
-
-    def _own(self) -> tuple[Any, ...]:
-        return TASK_ORDERS.c.host == self._host, TASK_ORDERS.c.project == self._project

@@ -13,6 +13,7 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.store import manifest_tree
 from sam_backend.store.database import Database
 from sam_backend.store.objects import Objects, canonical, digest_of
+from sam_backend.store.project_store import ProjectStore
 from sam_backend.store.revisions import Revision, Revisions, Subject
 from sam_backend.store.tables import VERSION_TAGS, VERSIONS
 
@@ -75,21 +76,15 @@ class Circumstances:
     stage: str | None = None
 
 
-class Versions:
-    """The versions of one project, in a line. Safe for any number of threads and processes.
+class Versions(ProjectStore):
+    """The versions of one project, in a line."""
 
-    Args:
-        database: Where they are kept.
-        host: Address of the project's Label Studio.
-        project: Its number.
-    """
+    table = VERSIONS
 
     def __init__(self, database: Database, host: str, project: int) -> None:
-        self._database = database
+        super().__init__(database, host, project)
         self._objects = Objects(database)
         self._revisions = Revisions(database, host, project)
-        self._host = host
-        self._project = project
 
     def commit(self, told: Circumstances, at: datetime) -> Version | None:
         """Keeps the data as the log knows it now.
@@ -110,8 +105,7 @@ class Versions:
                     connection,
                     VERSIONS,
                     digest=version.digest,
-                    host=self._host,
-                    project=self._project,
+                    **self._place,
                     parent=version.parent,
                     at=at,
                 )
@@ -140,8 +134,7 @@ class Versions:
                 return self._read(digest)
             tagged = connection.execute(
                 select(VERSION_TAGS.c.digest).where(
-                    VERSION_TAGS.c.host == self._host,
-                    VERSION_TAGS.c.project == self._project,
+                    *self._own(VERSION_TAGS),
                     VERSION_TAGS.c.name == name,
                 )
             ).scalar()
@@ -176,8 +169,7 @@ class Versions:
             row = self._database.insert_new(
                 connection,
                 VERSION_TAGS,
-                host=self._host,
-                project=self._project,
+                **self._place,
                 name=name,
                 digest=version.digest,
                 at=at,
@@ -187,9 +179,7 @@ class Versions:
 
     def tags(self) -> dict[str, list[str]]:
         """Names by digest."""
-        asked = select(VERSION_TAGS.c.name, VERSION_TAGS.c.digest).where(
-            VERSION_TAGS.c.host == self._host, VERSION_TAGS.c.project == self._project
-        )
+        asked = select(VERSION_TAGS.c.name, VERSION_TAGS.c.digest).where(*self._own(VERSION_TAGS))
         found: dict[str, list[str]] = {}
         with self._database.reading() as connection:
             for name, digest in connection.execute(asked.order_by(VERSION_TAGS.c.name)):
@@ -217,9 +207,6 @@ class Versions:
         """States by key, from digests by key."""
         bodies = self._objects.get(digests.values())
         return {key: json.loads(bodies[digest]) for key, digest in digests.items()}
-
-    def _own(self) -> tuple[Any, ...]:
-        return VERSIONS.c.host == self._host, VERSIONS.c.project == self._project
 
     def _head(self, connection: Connection) -> str | None:
         asked = select(VERSIONS.c.digest).where(*self._own()).order_by(VERSIONS.c.id.desc())

@@ -75,6 +75,11 @@ def _average(observed: Sequence[float], usual: float) -> float:
     """Exponential moving average that begins with what others need."""
     average = usual
     for count, seconds in enumerate(observed, 1):
-        weight = max(2 / (_SPAN + 1), 1 / (count + _PRIOR_WEIGHT))
-        average += weight * (min(seconds, _MOST_TIMES * average) - average)
+        average = moved(average, seconds, count)
     return average
+
+
+def moved(average: float, seconds: float, count: int) -> float:
+    """The average after the next observation, the `count`th one."""
+    weight = max(2 / (_SPAN + 1), 1 / (count + _PRIOR_WEIGHT))
+    return average + weight * (min(seconds, _MOST_TIMES * average) - average)

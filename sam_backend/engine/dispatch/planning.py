@@ -8,8 +8,11 @@ the ends of long queues move to people whose queues are short.
 import hashlib
 import heapq
 from collections import defaultdict
-from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sam_backend.engine.dispatch.pools import Pool
+from sam_backend.engine.dispatch.types import FreeTask, Given, Labeller, Move, Needs, Plan
 
 OLDEST_EVERY = 5
 """Of so many tasks given, one is the oldest that waits: none waits for ever, however urgent others
@@ -17,130 +20,6 @@ are."""
 WAITED = "has waited longest"
 MARGIN_S = 60.0
 """A task moves only if that brings its end forward by more: else it would go back and forth."""
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a task asks of a person: all of the skills, and the language if it has one."""
-
-    skills: frozenset[str] = frozenset()
-    language: str | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FreeTask:
-    """A task that wants more annotations than people hold or have done.
-
-    Attributes:
-        number: Of the task.
-        places: Annotations that nobody is at yet, at least one.
-        masks: Expected.
-        not_for: People who hold it, or have labelled it or passed it over.
-        needs: Of a person.
-        is_gold: It tests people, who must not notice.
-        priority: 0 to 1.
-        reason: Why it is worth labelling now.
-    """
-
-    number: int
-    places: int
-    masks: float
-    not_for: frozenset[str] = frozenset()
-    needs: Needs = Needs()
-    is_gold: bool = False
-    priority: float = 0.0
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HeldTask:
-    """A task in somebody's queue.
-
-    Attributes:
-        lease: Number of the lease.
-        task: All of it, whose `not_for` has everybody who is at it.
-    """
-
-    lease: int
-    task: FreeTask
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Labeller:
-    """A person with a queue.
-
-    Attributes:
-        person: User id.
-        seconds_a_mask: Moving average.
-        skills: Of the person.
-        languages: Of the person.
-        is_present: False: gets no more, and what they hold may move.
-        is_expected: Not away and not gone: may do tasks one day.
-        limit: Tasks in the queue at the most.
-        held: Their queue, most urgent first.
-        n_given: Tasks they ever had and did not give back.
-        n_gold: How many of them were gold.
-    """
-
-    person: str
-    seconds_a_mask: float
-    skills: frozenset[str] = frozenset()
-    languages: frozenset[str] = frozenset()
-    is_present: bool = True
-    is_expected: bool = True
-    limit: int | None = None
-    held: tuple[HeldTask, ...] = ()
-    n_given: int = 0
-    n_gold: int = 0
-
-    @property
-    def is_working(self) -> bool:
-        """Present, and not only expected to come."""
-        return self.is_present and self.limit is None
-
-    def can_do(self, needs: Needs) -> bool:
-        """Whether a task that asks for this may be theirs."""
-        return needs.skills <= self.skills and (
-            needs.language is None or needs.language in self.languages
-        )
-
-    def seconds_for(self, task: FreeTask) -> float:
-        """Expected of this person."""
-        return task.masks * self.seconds_a_mask
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """A task for a person's queue; attributes as of a lease."""
-
-    task: int
-    person: str
-    is_gold: bool
-    priority: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A task from one queue to another."""
-
-    lease: int
-    given: Given
-
-
-@dataclass(slots=True)
-class Plan:
-    """What should change.
-
-    Attributes:
-        given: New entries of queues.
-        moved: Entries that change queues.
-        unservable: Annotations that nobody who is expected can make, by what they ask for.
-    """
-
-    given: list[Given] = field(default_factory=list)
-    moved: list[Move] = field(default_factory=list)
-    unservable: dict[Needs, int] = field(default_factory=dict)
 
 
 def plan_queues(
@@ -180,51 +59,6 @@ class _Queue:
         return self.load_s < horizon_s and (limit is None or self.n_tasks < limit)
 
 
-class _Pool:
-    """Free tasks that ask for the same, most urgent first; and oldest first."""
-
-    def __init__(self, needs: Needs) -> None:
-        self.needs = needs
-        self._urgent: list[FreeTask] = []
-        self._old: list[FreeTask] = []
-        self._left: dict[int, int] = {}  # places by task
-
-    def add(self, task: FreeTask) -> None:
-        """In the order of urgency."""
-        self._urgent.append(task)
-        self._left[task.number] = task.places
-
-    def sort(self) -> None:
-        """After the last one was added."""
-        self._old = sorted(self._urgent, key=lambda task: task.number)
-
-    def first_for(
-        self, person: str, taken: Container[tuple[int, str]], is_oldest: bool = False
-    ) -> FreeTask | None:
-        """The most urgent task, or the oldest one, that this person is not at yet."""
-        tasks = self._old if is_oldest else self._urgent
-        while tasks and tasks[0].number not in self._left:
-            tasks.pop(0)
-        for task in tasks:
-            if (
-                task.number in self._left
-                and person not in task.not_for
-                and (task.number, person) not in taken
-            ):
-                return task
-        return None
-
-    def take(self, task: FreeTask) -> None:
-        """One place less."""
-        self._left[task.number] -= 1
-        if not self._left[task.number]:
-            del self._left[task.number]
-
-    def left(self) -> Iterator[tuple[FreeTask, int]]:
-        """Tasks with the places that nobody has taken."""
-        return ((task, self._left[task.number]) for task in self._old if task.number in self._left)
-
-
 class _Planner:
     def __init__(
         self,
@@ -238,21 +72,18 @@ class _Planner:
         self._gold_share = gold_share
         self._queues = [_Queue(one) for one in people]
         self._taken: set[tuple[int, str]] = set()
-        pools: dict[tuple[bool, Needs], _Pool] = {}
+        pools: dict[tuple[bool, Needs], Pool] = {}
         for task in sorted(tasks, key=lambda one: (-one.priority, one.number)):
             key = (task.is_gold, task.needs)
             if key not in pools:
-                pools[key] = _Pool(task.needs)
+                pools[key] = Pool(task.needs)
             pools[key].add(task)
-        self._pools: dict[bool, list[_Pool]] = defaultdict(list)
-        self._masks_a_s: dict[Needs, float] = {}
-        for (is_gold, needs), pool in pools.items():
+        self._pools: dict[bool, list[Pool]] = defaultdict(list)
+        for (is_gold, _), pool in pools.items():
             pool.sort()
-            able = [queue.labeller for queue in self._queues if queue.labeller.can_do(needs)]
-            self._masks_a_s[needs] = sum(1 / one.seconds_a_mask for one in able)
             self._pools[is_gold].append(pool)
         for some in self._pools.values():
-            some.sort(key=lambda pool: self._masks_a_s[pool.needs])  # what few can do comes first
+            some.sort(key=self._masks_a_s)  # what few can do comes first
 
     def fill(self) -> None:
         """Give tasks to whoever has least to do, until all have enough."""
@@ -282,6 +113,11 @@ class _Planner:
             if taker.load_s >= self._horizon_s or not self._move_to(taker, keep):
                 takers.remove(taker)
 
+    def _masks_a_s(self, pool: Pool) -> float:
+        """By everybody who can do its tasks."""
+        able = (queue.labeller for queue in self._queues)
+        return sum(1 / one.seconds_a_mask for one in able if one.can_do(pool.needs))
+
     def _give(self, queue: _Queue) -> bool:
         person = queue.labeller.person
         usual = self._first_for(queue, is_gold=False)
@@ -308,7 +144,7 @@ class _Planner:
         queue.n_gold += task.is_gold
         return True
 
-    def _first_for(self, queue: _Queue, is_gold: bool) -> tuple[_Pool, FreeTask] | None:
+    def _first_for(self, queue: _Queue, is_gold: bool) -> tuple[Pool, FreeTask] | None:
         for pool in self._pools[is_gold]:
             if queue.labeller.can_do(pool.needs):
                 task = pool.first_for(queue.labeller.person, self._taken)
@@ -316,7 +152,7 @@ class _Planner:
                     return pool, task
         return None
 
-    def _oldest_for(self, queue: _Queue) -> tuple[_Pool, FreeTask] | None:
+    def _oldest_for(self, queue: _Queue) -> tuple[Pool, FreeTask] | None:
         """Of all that the person can do."""
         found = [
             (pool, task)

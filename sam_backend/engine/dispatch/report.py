@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sam_backend.engine.dispatch.planning import Needs
+from sam_backend.engine.dispatch.types import Needs
 from sam_backend.store.leases import Violation
 
 

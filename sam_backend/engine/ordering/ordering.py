@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from sam_backend.engine.champion import Champion
 from sam_backend.engine.ordering.contents import contents_by_digest
-from sam_backend.engine.ordering.planning import KnownTask, Survey, plan_order, survey
+from sam_backend.engine.ordering.planning import KnownTask, Survey, kinds_of, plan_order, survey
 from sam_backend.engine.ordering.scores import Weights
 from sam_backend.engine.ordering.seeing import see_tasks
 from sam_backend.engine.versions.reading import read_project
@@ -19,7 +22,7 @@ from sam_backend.settings import Settings
 from sam_backend.store.annotation_contents import AnnotationContents, Contents
 from sam_backend.store.database import Database
 from sam_backend.store.objects import Objects
-from sam_backend.store.prefills import Prefills
+from sam_backend.store.prefills import PrefillRow, Prefills
 from sam_backend.store.revisions import Revisions, Subject
 from sam_backend.store.task_features import TaskFeatures, TaskFeaturesStore
 from sam_backend.store.task_orders import TaskOrder, TaskOrders
@@ -89,11 +92,11 @@ class Ordering:
         Raises:
             SamBackendError: Label Studio, model or database is out of reach.
         """
-        tasks, config, seen = self._look(observe)
-        found = self._survey(tasks, config, seen, self._labelled())
+        look = self._look(observe)
+        found = self._survey(look, self._labelled())
         orders = plan_order(found, weights, injected_share, datetime.now(UTC))
         self._orders.replace(orders)
-        unseen = {number: one.reason for number, one in seen.items() if one.reason is not None}
+        unseen = {number: one.reason for number, one in look.seen.items() if one.reason is not None}
         return Ordered(tuple(orders), found, unseen)
 
     def surveys(
@@ -104,23 +107,23 @@ class Ordering:
         Raises:
             SamBackendError: Label Studio, model or database is out of reach.
         """
-        tasks, config, seen = self._look(observe)
+        look = self._look(observe)
         then = None
         if before is not None:
-            skipped = {one.digest for one in self._revisions.history() if one.is_skipped}
+            skipped = self._revisions.skipped_digests()
             was = [
                 (int(key.partition("/")[0]), digest)
                 for key, digest in self._versions.entries(before).items()
                 if "/" in key and digest not in skipped
             ]
-            then = self._survey(tasks, config, seen, was)
-        return then, self._survey(tasks, config, seen, self._labelled())
+            then = self._survey(look, was)
+        return then, self._survey(look, self._labelled())
 
-    def _look(self, observe: Observe) -> tuple[list[Json], LabelConfig, Mapping[int, TaskFeatures]]:
+    def _look(self, observe: Observe) -> "_Look":
+        """All but what is labelled."""
         tasks: list[Json] = []
-        read_project(self._client, self._project_id, self._revisions, take=tasks.append)
-        project = self._client.project(self._project_id)
-        config = LabelConfig.parse(str(project.get("label_config", "")))
+        read = read_project(self._client, self._project_id, self._revisions, take=tasks.append)
+        config = LabelConfig.parse(str(read.project.get("label_config", "")))
         with self._champion.lease() as model:
             seen = see_tasks(
                 tasks,
@@ -132,7 +135,13 @@ class Ordering:
                 self._settings.max_image_megapixels * 1_000_000,
                 observe,
             )
-        return tasks, config, seen
+        numbers = [int(task["id"]) for task in tasks]
+        rows = self._prefills.states(str(self._client.host.origin), self._project_id, numbers)
+        prefills = {
+            number: row for number, row in rows.items() if row.state == "done" and not row.reason
+        }
+        kinds = kinds_of([seen[number].features for number in numbers], self._n_kinds)
+        return _Look(tasks, config, seen, prefills, kinds)
 
     def _labelled(self) -> list[tuple[int, str]]:
         """Each submitted annotation: its task, and the digest of its state."""
@@ -142,38 +151,45 @@ class Ordering:
             if one.subject is Subject.ANNOTATION and one.task is not None and not one.is_skipped
         ]
 
-    def _survey(
-        self,
-        tasks: list[Json],
-        config: LabelConfig,
-        seen: Mapping[int, TaskFeatures],
-        labelled: Sequence[tuple[int, str]],
-    ) -> Survey:
+    def _survey(self, look: "_Look", labelled: Sequence[tuple[int, str]]) -> Survey:
         digests = {digest for _, digest in labelled}
         read = contents_by_digest(self._contents, self._objects, digests)
         contents: dict[int, list[Contents]] = {}
         for number, digest in labelled:
             contents.setdefault(number, []).append(read[digest])
-        numbers = [int(task["id"]) for task in tasks]
-        host = str(self._client.host.origin)
-        rows = self._prefills.states(host, self._project_id, numbers)
         known = []
-        for task in tasks:
-            number = int(task["id"])
-            row = rows.get(number)
-            is_known = row is not None and row.state == "done" and row.reason is None
-            own = tuple(contents.get(number, ()))
-            overlap = task.get("overlap")
+        for task in look.tasks:
+            number, overlap = int(task["id"]), task.get("overlap")
+            row, own = look.prefills.get(number), tuple(contents.get(number, ()))
             known.append(
                 KnownTask(
                     number,
                     moment(task.get("created_at")),
                     own,
                     len(own) < (overlap if isinstance(overlap, int) else 1),
-                    seen[number].features,
-                    row.score if row is not None and is_known else None,
-                    row.coverage if row is not None and is_known else None,
+                    look.seen[number].features,
+                    None if row is None else row.score,
+                    None if row is None else row.coverage,
                 )
             )
-        labels = dict.fromkeys(label.stored for tag in config.controls for label in tag.labels)
-        return survey(known, list(labels), self._n_kinds)
+        labels = dict.fromkeys(label.stored for tag in look.config.controls for label in tag.labels)
+        return survey(known, list(labels), look.kinds)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Look:
+    """A project but for what is labelled.
+
+    Attributes:
+        tasks: All of them.
+        config: Of the project.
+        seen: What their images look like, by task.
+        prefills: Of tasks that were prefilled, by task.
+        kinds: Of their images, shape (N,).
+    """
+
+    tasks: Sequence[Json]
+    config: LabelConfig
+    seen: Mapping[int, TaskFeatures]
+    prefills: Mapping[int, PrefillRow]
+    kinds: npt.NDArray[np.int64]

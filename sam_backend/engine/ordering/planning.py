@@ -58,15 +58,36 @@ class Survey:
     groups: tuple[Group, ...]
 
 
-def survey(tasks: Sequence[KnownTask], labels: Sequence[str], n_kinds: int) -> Survey:
-    """Find kinds of images, and count what is labelled.
+def kinds_of(
+    features: Sequence[npt.NDArray[np.float32] | None], n_kinds: int
+) -> npt.NDArray[np.int64]:
+    """Clusters of what images look like, shape (N,); -1: unknown.
+
+    Not by k-center, which makes kinds of single oddities.
+
+    Args:
+        features: Of each task's image, shape (C,); None: unknown.
+        n_kinds: At the most.
+    """
+    kinds = np.full(len(features), -1, np.int64)
+    known = [place for place, one in enumerate(features) if one is not None]
+    if known:
+        points = unit(np.stack([one for one in features if one is not None]))
+        n_kinds = min(n_kinds, len(np.unique(points, axis=0)))
+        kinds[known] = KMeans(n_kinds, n_init=4, random_state=0).fit_predict(points)
+    return kinds
+
+
+def survey(
+    tasks: Sequence[KnownTask], labels: Sequence[str], kinds: npt.NDArray[np.int64]
+) -> Survey:
+    """Count what is labelled.
 
     Args:
         tasks: All of the project.
         labels: Of its label config; others that were drawn are added.
-        n_kinds: Kinds of images at the most.
+        kinds: Of their images (`kinds_of`), shape (N,).
     """
-    kinds = _kinds(tasks, n_kinds)
     drawn, sizes = Counter[str](dict.fromkeys(labels, 0)), Counter[str](dict.fromkeys(SIZES, 0))
     for task in tasks:
         for one in task.contents:
@@ -124,17 +145,6 @@ def plan_order(
         }
         orders.append(TaskOrder(task.number, 1 - position / len(order), reason, scores, at))
     return orders
-
-
-def _kinds(tasks: Sequence[KnownTask], n_kinds: int) -> npt.NDArray[np.int64]:
-    """Clusters of what images look like; not by k-center, which makes kinds of single oddities."""
-    kinds = np.full(len(tasks), -1, np.int64)
-    known = [place for place, task in enumerate(tasks) if task.features is not None]
-    if known:
-        features = unit(_features(tasks, known))
-        n_kinds = min(n_kinds, len(np.unique(features, axis=0)))
-        kinds[known] = KMeans(n_kinds, n_init=4, random_state=0).fit_predict(features)
-    return kinds
 
 
 def _features(tasks: Sequence[KnownTask], places: Iterable[int]) -> Features:

@@ -1,8 +1,8 @@
 """Reconciliation: what Label Studio has now becomes revisions, whatever webhooks were lost."""
 
 from collections import defaultdict
-from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,11 +35,13 @@ class Read:
         tasks: That the project has.
         fetched: Tasks whose annotations were asked for.
         revisions: New ones.
+        project: As Label Studio has it.
     """
 
     tasks: int
     fetched: int
     revisions: int
+    project: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def read_project(
@@ -81,7 +83,8 @@ def read_project(
     stamps = {} if stamps is None else stamps
     last = revisions.last_of(Subject.PROJECT, project_id, READ)
     since = None if everything or last is None else last.stamp - _IMPORT
-    added = revisions.add([project_sighting(client.project(project_id))], READING, _now())
+    project = client.project(project_id)
+    added = revisions.add([project_sighting(project)], READING, _now())
     newest = last_change(client, project_id)  # before the list: what changes meanwhile is later
     tasks = list(every_task(client, project_id))
     fetched, told, read = 0, list[Sighting](), dict[int, datetime]()
@@ -113,7 +116,7 @@ def read_project(
             Subject.PROJECT, project_id, READ, stamp=newest, event=f"{READ} {newest.isoformat()}"
         )
         revisions.add([mark], READING, _now())
-    return Read(len(tasks), fetched, added)
+    return Read(len(tasks), fetched, added, project)
 
 
 def read_task(

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from sam_backend.engine.dispatch.balancing import Dispatcher, DispatchSettings
+from sam_backend.engine.dispatch.balancing import Dispatcher
 from sam_backend.engine.dispatch.report import Balance
+from sam_backend.engine.dispatch.settings import DispatchSettings
 from sam_backend.settings import Settings
 from sam_backend.store.annotators import Annotators
 from sam_backend.store.database import Database, open_database

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sam_backend.engine.dispatch.planning import Needs
+from sam_backend.engine.dispatch.types import Needs
 from sam_backend.errors import InvalidInputError
 from sam_backend.store.gold import Gold, GoldCopy
 from sam_backend.store.leases import Outcome

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sam_backend.engine.dispatch.planning import (
-    FreeTask,
-    HeldTask,
-    Labeller,
-    Needs,
-    Plan,
-    plan_queues,
-)
+from sam_backend.engine.dispatch.planning import plan_queues
+from sam_backend.engine.dispatch.types import FreeTask, HeldTask, Labeller, Needs, Plan
 
 XRAY = Needs(frozenset({"x-ray"}))
 

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from benchmarks.ordering import Pool, choose, groups_after, labelled
-from sam_backend.engine.ordering.planning import KnownTask, change_table, plan_order, survey
+from sam_backend.engine.ordering.planning import (
+    KnownTask,
+    Survey,
+    change_table,
+    kinds_of,
+    plan_order,
+    survey,
+)
 from sam_backend.engine.ordering.scores import STAGE_WEIGHTS, Weights
 from sam_backend.store.annotation_contents import Contents
 
@@ -19,6 +26,10 @@ def task(number: int, **told: object) -> KnownTask:
     known = {"made_at": None, "contents": (), "features": None, "score": None, "coverage": None}
     known |= {"waits": not told.get("contents")}
     return KnownTask(number, **(known | told))
+
+
+def surveyed(tasks: list[KnownTask], labels: list[str], n_kinds: int) -> Survey:
+    return survey(tasks, labels, kinds_of([one.features for one in tasks], n_kinds))
 
 
 def pool(n: int = 400, rare: float = 0.02, seed: int = 0) -> Pool:
@@ -52,7 +63,7 @@ def test_what_was_under_represented_is_less_so_afterwards() -> None:
     chosen = np.flatnonzero(~tasks.is_rare)[:60].tolist()
     before = groups_after(tasks, chosen)
     places = {one.number: place for place, one in enumerate(tasks.tasks)}
-    found = survey(labelled(tasks, chosen), ["boxes", "clutter", "leaves"], 10)
+    found = surveyed(labelled(tasks, chosen), ["boxes", "clutter", "leaves"], 10)
     orders = plan_order(found, STAGE_WEIGHTS["2"], 0.5, NOON)
     after = groups_after(tasks, [*chosen, *(places[one.task] for one in orders[:20])])
     rows = {(row["what"], row["name"]): row for row in change_table(before, after)}
@@ -70,7 +81,7 @@ def test_what_was_under_represented_is_less_so_afterwards() -> None:
 def test_everything_that_waits_has_one_place_and_a_reason() -> None:
     tasks = pool(60)
     some = labelled(tasks, range(0, 60, 3))
-    orders = plan_order(survey(some, [], 5), STAGE_WEIGHTS["1"], 0.3, NOON)
+    orders = plan_order(surveyed(some, [], 5), STAGE_WEIGHTS["1"], 0.3, NOON)
     waiting = {one.number for one in some if not one.contents}
     assert {one.task for one in orders} == waiting
     assert len(orders) == len(waiting)
@@ -79,9 +90,8 @@ def test_everything_that_waits_has_one_place_and_a_reason() -> None:
     assert len(set(priorities)) == len(priorities)
     assert 0 < min(priorities) <= max(priorities) == 1
     assert all(one.reason for one in orders)
-    assert (
-        plan_order(survey([task(1, contents=(NOTHING,))], [], 5), STAGE_WEIGHTS["1"], 0, NOON) == []
-    )
+    done = surveyed([task(1, contents=(NOTHING,))], [], 5)
+    assert plan_order(done, STAGE_WEIGHTS["1"], 0, NOON) == []
 
 
 @pytest.mark.parametrize(
@@ -100,13 +110,15 @@ def test_the_heaviest_side_leads_and_says_why(weights: Weights, first: int, reas
         task(4, made_at=NOON + timedelta(days=3), score=0.9, coverage=0.9),
         task(5, made_at=NOON),
     ]
-    orders = plan_order(survey(tasks, [], 5), weights, 0.0, NOON)
+    orders = plan_order(surveyed(tasks, [], 5), weights, 0.0, NOON)
     assert (orders[0].task, orders[0].reason) == (first, reason)
     assert orders[0].scores.keys() == {"uncertainty", "gap", "freshness"}
 
 
 def test_without_anything_known_tasks_stay_in_their_order() -> None:
-    orders = plan_order(survey([task(n) for n in (3, 5, 9)], [], 5), STAGE_WEIGHTS["1"], 0.2, NOON)
+    orders = plan_order(
+        surveyed([task(n) for n in (3, 5, 9)], [], 5), STAGE_WEIGHTS["1"], 0.2, NOON
+    )
     assert [(one.task, one.reason) for one in orders] == [
         (3, "next in order"),
         (5, "next in order"),
@@ -118,7 +130,7 @@ def test_a_task_that_wants_a_second_annotation_keeps_its_place_and_reason() -> N
     tasks = pool(30)
     some = labelled(tasks, range(15))
     some[0] = replace(some[0], waits=True)
-    orders = plan_order(survey(some, [], 5), STAGE_WEIGHTS["1"], 0.0, NOON)
+    orders = plan_order(surveyed(some, [], 5), STAGE_WEIGHTS["1"], 0.0, NOON)
     (own,) = (one for one in orders if one.task == some[0].number)
     assert own.reason
     assert len(orders) == 16
@@ -127,7 +139,7 @@ def test_a_task_that_wants_a_second_annotation_keeps_its_place_and_reason() -> N
 def test_a_config_without_labels_and_a_task_that_is_like_any_other() -> None:
     features = np.ones(4, np.float32)
     tasks = [task(n, features=features, score=0.99, coverage=0.98) for n in (1, 2)]
-    orders = plan_order(survey(tasks, [], 5), STAGE_WEIGHTS["3"], 0.3, NOON)
+    orders = plan_order(surveyed(tasks, [], 5), STAGE_WEIGHTS["3"], 0.3, NOON)
     assert len(orders) == 2
-    (alone,) = plan_order(survey(tasks[:1], [], 5), STAGE_WEIGHTS["3"], 0.0, NOON)
+    (alone,) = plan_order(surveyed(tasks[:1], [], 5), STAGE_WEIGHTS["3"], 0.0, NOON)
     assert alone.reason == "next in order", "nothing about it is special"

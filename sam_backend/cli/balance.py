@@ -1,0 +1,121 @@
+"""`sam-backend tasks balance`: queues filled and levelled, once or all the while."""
+
+import json
+import logging
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam_backend.cli.launching import leaving_at_signals
+from sam_backend.cli.open_project import AsJson, Project, open_project
+from sam_backend.cli.tables import echo_table
+from sam_backend.errors import InvalidInputError, SamBackendError
+
+if TYPE_CHECKING:
+    from sam_backend.engine.dispatch.report import Balance
+
+log = logging.getLogger(__name__)
+
+
+def balance(
+    project: Project,
+    every: Annotated[
+        float | None, typer.Option(help="Seconds between two balancings; once without.", min=1)
+    ] = None,
+    horizon_minutes: Annotated[float, typer.Option(help="Work in a queue.", min=1)] = 30,
+    lease_minutes: Annotated[
+        float, typer.Option(help="Tasks of absent people go back after so long.", min=1)
+    ] = 240,
+    absent_minutes: Annotated[
+        float, typer.Option(help="Somebody not seen for so long is absent.", min=1)
+    ] = 30,
+    patience_days: Annotated[
+        float,
+        typer.Option(help="A task that has waited for so long is as urgent as any.", min=0.01),
+    ] = 14,
+    keep: Annotated[
+        int, typer.Option(help="Tasks at the head of a queue that nobody else gets.", min=0)
+    ] = 1,
+    gold_per_hundred: Annotated[
+        float | None,
+        typer.Option(help="Gold tasks in a queue for a hundred others.", min=0, max=100),
+    ] = None,
+    skills_field: Annotated[
+        str, typer.Option(help="Field of the tasks with the skills they ask for.")
+    ] = "skills",
+    language_field: Annotated[
+        str, typer.Option(help="Field of the tasks with their language.")
+    ] = "language",
+    as_json: AsJson = False,
+) -> None:
+    """Fill the queues, level them, and take back what absent people hold.
+
+    Any number of these may run for one project, and each may be killed at any moment. With --every
+    the first SIGINT or SIGTERM ends after the balancing in hand.
+    """
+    stopped = threading.Event()
+    with leaving_at_signals(stopped.set), open_project(project) as at:
+        from sam_backend.engine.dispatch.balancing import Dispatcher
+        from sam_backend.engine.dispatch.settings import DispatchSettings
+
+        gold = at.settings.gold_per_hundred if gold_per_hundred is None else gold_per_hundred
+        settings = DispatchSettings(
+            horizon_s=60 * horizon_minutes,
+            lease_s=60 * lease_minutes,
+            absent_after_s=60 * absent_minutes,
+            gold_per_hundred=gold,
+            keep=keep,
+            skills_field=skills_field,
+            language_field=language_field,
+        )
+        dispatcher = Dispatcher(at.client, project, at.database, settings)
+        while True:
+            try:
+                _tell(dispatcher.balance(), as_json)
+            except InvalidInputError:
+                raise
+            except SamBackendError as error:  # Label Studio or the database comes back
+                if every is None:
+                    raise
+                log.warning("project %d: %s", project, error)
+            if every is None or stopped.wait(every):
+                return
+
+
+def _tell(told: "Balance", as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(told.as_json(), default=str))
+        return
+    echo_table(
+        [
+            ("WHO", "HERE", "TASKS", "MINUTES", "S A MASK", "DONE", "GOLD"),
+            *(
+                (
+                    one.name,
+                    "yes" if one.is_present else "no",
+                    str(one.queue),
+                    f"{one.expected_minutes:.0f}",
+                    f"{one.seconds_a_mask:.1f}",
+                    str(one.done),
+                    str(one.gold),
+                )
+                for one in told.people
+            ),
+        ]
+    )
+    ended = "".join(f", {count} {outcome}" for outcome, count in told.ended.items())
+    typer.echo(
+        f"{told.labelled} of {told.tasks} tasks labelled; {told.given} given, {told.moved} moved"
+        f"{ended}"
+    )
+    for needs, count in told.unservable.items():
+        wants = ", ".join([*sorted(needs.skills), *([needs.language] if needs.language else [])])
+        typer.echo(f"{count} annotations want {wants}, which nobody with a queue has", err=True)
+    names = {one.person: one.name for one in told.people}
+    for found in told.violations:
+        typer.echo(
+            f"{names.get(found.person, found.person)} has labelled task {found.task} "
+            + ("after it went to somebody else" if found.kind == "late" else "outside the queue"),
+            err=True,
+        )

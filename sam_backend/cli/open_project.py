@@ -1,0 +1,118 @@
+"""A project that a command works on: its Label Studio, and what we keep of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam_backend.cli.launching import log_to_stderr
+from sam_backend.errors import InvalidInputError
+from sam_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from sam_backend.engine.project_images import ProjectImages
+    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.store.annotators import Annotators
+    from sam_backend.store.database import Database
+    from sam_backend.store.leases import Leases
+    from sam_backend.store.revisions import Revisions
+    from sam_backend.store.versions import Versions
+
+Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenProject:
+    """One project.
+
+    Attributes:
+        settings: Of this process.
+        client: Of the project's Label Studio.
+        database: What we keep.
+        number: Of the project.
+    """
+
+    settings: Settings
+    client: "LabelStudioClient"
+    database: "Database"
+    number: int
+
+    @property
+    def revisions(self) -> "Revisions":
+        """Its log."""
+        from sam_backend.store.revisions import Revisions
+
+        return Revisions(self.database, self.client.host.url, self.number)
+
+    @property
+    def versions(self) -> "Versions":
+        """Of its annotations."""
+        from sam_backend.store.versions import Versions
+
+        return Versions(self.database, self.client.host.url, self.number)
+
+    @property
+    def annotators(self) -> "Annotators":
+        """Who has a queue."""
+        from sam_backend.store.annotators import Annotators
+
+        return Annotators(self.database, self.client.host.url, self.number)
+
+    @property
+    def leases(self) -> "Leases":
+        """Who holds what."""
+        from sam_backend.store.leases import Leases
+
+        return Leases(self.database, self.client.host.url, self.number)
+
+    @property
+    def max_pixels(self) -> int:
+        """Of an image."""
+        return self.settings.max_image_megapixels * 1_000_000
+
+    def images(self, folder: Path) -> "ProjectImages":
+        """Fetches images into a folder."""
+        from sam_backend.engine.project_images import ProjectImages
+        from sam_backend.labelstudio.images import image_resolver
+
+        return ProjectImages(folder / "images", image_resolver(self.settings), self.max_pixels)
+
+    def people(self, who: list[str]) -> list[str]:
+        """User ids of people by email address or user id.
+
+        Raises:
+            InvalidInputError: Nobody is called so.
+        """
+        from sam_backend.labelstudio.people import people_names
+
+        names = people_names(self.client)
+        by_name = {name.lower(): number for number, name in names.items()}
+        # somebody whose account is gone can still leave
+        known = names.keys() | {one.person for one in self.annotators.list()}
+        found = []
+        for one in who:
+            number = one if one in known else by_name.get(one.lower())
+            if number is None:
+                raise InvalidInputError(f"Label Studio knows nobody called {one!r}")
+            found.append(number)
+        return found
+
+
+@contextmanager
+def open_project(number: int, settings: Settings | None = None) -> Iterator[OpenProject]:
+    """Open a project for the length of a command."""
+    settings = settings or Settings()
+    log_to_stderr(settings)
+    from sam_backend.engine.project_dataset import client_of_project
+    from sam_backend.store.database import open_database
+
+    with client_of_project(settings, number) as client:
+        database = open_database(settings)
+        try:
+            yield OpenProject(settings, client, database, number)
+        finally:
+            database.close()

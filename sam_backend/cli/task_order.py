@@ -1,0 +1,132 @@
+"""`sam-backend tasks order` and `gaps`: what comes next, and what is under-represented."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam_backend.cli.launching import keep_compiled, settings_with, tune_allocator
+from sam_backend.cli.open_project import AsJson, Project, open_project
+from sam_backend.cli.progress_bar import counting, progress_bar
+from sam_backend.cli.tables import echo_table
+from sam_backend.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sam_backend.engine.ordering.ordering import Ordering
+    from sam_backend.store.versions import Versions
+
+Kinds = Annotated[int, typer.Option(help="Kinds of images at the most.", min=1)]
+Model = Annotated[str | None, typer.Option(help="Version, see `sam-backend models list`.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def order(
+    project: Project,
+    stage: Annotated[str, typer.Option(help="1, 2 or 3: what counts how much.")] = "1",
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(help="uncertainty=, gap=, diversity= or freshness=, instead of the stage's."),
+    ] = None,
+    inject: Annotated[
+        float,
+        typer.Option(help="Share of the order for under-represented groups.", min=0, max=1),
+    ] = 0.3,
+    kinds: Kinds = 10,
+    model: Model = None,
+    device: Device = None,
+    limit: Annotated[int, typer.Option(help="Tasks shown at the most.", min=0)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Find the order in which tasks should be labelled, and why; the next balancing follows it."""
+    from sam_backend.engine.ordering.scores import STAGE_WEIGHTS
+
+    if stage not in STAGE_WEIGHTS:
+        raise InvalidInputError(f"the stage is {', '.join(STAGE_WEIGHTS)}, not {stage!r}")
+    weights = replace(STAGE_WEIGHTS[stage], **_numbers(weight or []))
+    with _ordering(project, kinds, model, device) as (ordering, _), progress_bar() as show:
+        found = ordering.order(weights, inject, counting(show, "seeing images"))
+    if as_json:
+        lines = [asdict(one) for one in found.orders]
+        typer.echo(json.dumps({"tasks": lines, "unseen": dict(found.unseen)}, default=str))
+        return
+    rows = [(str(one.task), f"{one.priority:.4f}", one.reason) for one in found.orders[:limit]]
+    echo_table([("TASK", "PRIORITY", "WHY"), *rows])
+    for number, reason in list(found.unseen.items())[:limit]:
+        typer.echo(f"task {number} is not seen: {reason}", err=True)
+
+
+def gaps(
+    project: Project,
+    before: Annotated[
+        str | None, typer.Option(help="A version of `sam-backend dataset`, to compare with.")
+    ] = None,
+    kinds: Kinds = 10,
+    model: Model = None,
+    device: Device = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which labels, sizes and kinds of images are under-represented in what is labelled."""
+    from sam_backend.engine.ordering.planning import change_table
+
+    with _ordering(project, kinds, model, device) as (ordering, versions), progress_bar() as show:
+        version = None if before is None else versions.find(before)
+        then, now = ordering.surveys(version, counting(show, "seeing images"))
+    table = change_table(() if then is None else then.groups, now.groups)
+    if as_json:
+        typer.echo(json.dumps([dict(row) for row in table], indent=2))
+        return
+    rows = [("WHAT", "NAME", "WANTED", "BEFORE", "NOW", "")]
+    for row in table:
+        was = "" if then is None else f"{row['share before']:.1%}"
+        is_under = "under-represented" if row["under-represented"] else ""
+        rows.append(
+            (
+                *(str(row["what"]), str(row["name"]), f"{row['wanted']:.1%}"),
+                *(was, f"{row['share']:.1%}", is_under),
+            )
+        )
+    echo_table(rows)
+
+
+@contextmanager
+def _ordering(
+    project: int, kinds: int, model: str | None, device: str | None
+) -> Iterator[tuple["Ordering", "Versions"]]:
+    settings = settings_with(model, device)
+    tune_allocator(settings)
+    keep_compiled(settings)
+    with open_project(project, settings) as at:
+        from sam_backend.engine.ordering.ordering import Ordering
+        from sam_backend.engine.serving import serving_champion
+
+        with serving_champion(settings) as champion:
+            yield (
+                Ordering(settings, at.client, project, at.database, champion, kinds),
+                at.versions,
+            )
+
+
+def _numbers(told: list[str]) -> dict[str, float]:
+    """`name=value` of weights.
+
+    Raises:
+        InvalidInputError: A name is unknown, or a value no number.
+    """
+    from sam_backend.engine.ordering.scores import Weights
+
+    known = [field.name for field in fields(Weights)]
+    found = {}
+    for one in told:
+        name, _, value = one.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if name not in known or not isfinite(number):
+            raise InvalidInputError(f"a weight is {'=, '.join(known)}= a number, not {one!r}")
+        found[name] = number
+    return found

@@ -1,0 +1,32 @@
+"""Which tasks of a project show a trusted image, of which only we know."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sam_backend.store.gold import Gold
+
+_TOKEN = re.compile(r"[0-9a-f]{32}")  # of a copy, in its file's name
+
+
+def gold_tasks(
+    gold: Gold, host: str, project: int, listing: Sequence[Mapping[str, Any]]
+) -> dict[int, frozenset[str]]:
+    """Tasks by number, each with those who have made its truth: it cannot test them.
+
+    Args:
+        gold: The store.
+        host: Origin of the project's Label Studio.
+        project: The project.
+        listing: Its tasks.
+    """
+    copies = {copy.token: copy.image for copy in gold.copies(host, project)}
+    if not copies:
+        return {}
+    makers = {image.digest: image.makers for image in gold.images()}
+    return {
+        int(task["id"]): makers.get(copies[token], frozenset())
+        for task in listing
+        for value in (task.get("data") or {}).values()
+        for token in copies.keys() & set(_TOKEN.findall(str(value)))
+    }
