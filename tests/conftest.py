@@ -1,8 +1,12 @@
 """What holds for all tests: own settings and tokens stay outside, no test depends on speed."""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from tests.postgresql_server import PostgresqlServer, running_postgresql
 
 SETTINGS = ("SAM_BACKEND_", "LABEL_STUDIO_", "REDIS_URL")
 
@@ -16,3 +20,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # A busy machine must not fail a property: time limits belong to benchmarks.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """One server for all; each test makes a schema of its own."""
+    with running_postgresql() as server:
+        yield server

@@ -1,34 +1,5 @@
 """Every test of the database runs on SQLite and on PostgreSQL."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from tests.databases import database, settings
 
-import pytest
-
-from sam_backend.settings import Settings
-from sam_backend.store.database import Database, open_database
-from tests.postgresql_server import PostgresqlServer, running_postgresql
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgresqlServer]:
-    """One server for all; each test makes a schema of its own."""
-    with running_postgresql() as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings that name an empty database."""
-    if request.param == "sqlite":
-        return Settings(data_dir=tmp_path)
-    server: PostgresqlServer = request.getfixturevalue("postgresql")
-    return Settings(data_dir=tmp_path, database_url=server.new_schema())
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    """An open one."""
-    opened = open_database(settings)
-    yield opened
-    opened.close()
+__all__ = ["database", "settings"]

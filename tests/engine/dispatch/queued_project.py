@@ -6,16 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from sam_backend.engine.dispatch.balancing import Dispatcher
 from sam_backend.engine.dispatch.report import Balance
 from sam_backend.engine.dispatch.settings import DispatchSettings
-from sam_backend.settings import Settings
 from sam_backend.store.annotators import Annotators
-from sam_backend.store.database import Database, open_database
+from sam_backend.store.database import Database
 from sam_backend.store.leases import Leases
 from tests.engine.versions.edited_project import ADMINISTRATOR, EditedProject, edited_project
 from tests.engine.versions.making import NOON, stamp
@@ -141,9 +139,10 @@ class QueuedProject:
 
 
 @contextmanager
-def queued_project(folder: Path, settings: DispatchSettings = SETTINGS) -> Iterator[QueuedProject]:
+def queued_project(
+    database: Database, settings: DispatchSettings = SETTINGS
+) -> Iterator[QueuedProject]:
     """An empty one."""
-    database = open_database(Settings(data_dir=folder))
     with edited_project() as (edited, client):
         place = (database, client.host.url, PROJECT)
         clock: list[QueuedProject] = []
@@ -156,4 +155,3 @@ def queued_project(folder: Path, settings: DispatchSettings = SETTINGS) -> Itera
         edited.web.replies["/api/tasks/"] = project._list
         edited.web.replies[f"/api/projects/{PROJECT}/"] = project._project
         yield project
-    database.close()

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from sam_backend.engine.dispatch.types import Needs
 from sam_backend.errors import InvalidInputError
+from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold, GoldCopy
 from sam_backend.store.leases import Outcome
 from sam_backend.store.task_orders import TaskOrder, TaskOrders
@@ -21,8 +21,8 @@ ANNA, BEN, CARL = 7, 8, 9
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[QueuedProject]:
-    with queued_project(tmp_path) as opened:
+def project(database: Database) -> Iterator[QueuedProject]:
+    with queued_project(database) as opened:
         yield opened
 
 
@@ -289,8 +289,8 @@ def test_whatever_was_written_by_somebody_else_is_brought_in_line(project: Queue
     assert project.balance().written == 0
 
 
-def test_gold_is_known_by_its_file_and_comes_at_its_rate(tmp_path: Path) -> None:
-    with queued_project(tmp_path, replace(SETTINGS, gold_per_hundred=25.0)) as project:
+def test_gold_is_known_by_its_file_and_comes_at_its_rate(database: Database) -> None:
+    with queued_project(database, replace(SETTINGS, gold_per_hundred=25.0)) as project:
         quick(project, ANNA)
         gold, origin = Gold(project.database), str(project.dispatcher._client.host.origin)
         project.add(*range(1, 40))
