@@ -146,9 +146,14 @@ def test_what_belongs_to_no_known_project_is_answered(noting: Noting, project: J
     assert all("is unknown" in reason for reason in told)
 
 
-@pytest.mark.parametrize("odd", [{"task": 2**70}, {"updated_at": "0001-01-01T00:00:00+14:00"}])
-def test_what_no_database_holds_costs_a_warning(noting: Noting, odd: Json) -> None:
-    noting.tell(submitted(**odd))
+def test_a_moment_that_no_calendar_has_is_as_good_as_none(noting: Noting) -> None:
+    noting.tell(submitted(updated_at="0001-01-01T00:00:00+14:00"))
+    assert noting.log() == STATES
+    assert noting.service.journal.entries() == []
+
+
+def test_what_no_database_holds_costs_a_warning(noting: Noting) -> None:
+    noting.tell(submitted(task=2**70))
     assert noting.events == [("ANNOTATION_CREATED", 0)]
     (entry,) = noting.service.journal.entries()
     assert entry.level == "warning"
