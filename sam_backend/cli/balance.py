@@ -30,10 +30,6 @@ def balance(
     absent_minutes: Annotated[
         float, typer.Option(help="Somebody not seen for so long is absent.", min=1)
     ] = 30,
-    patience_days: Annotated[
-        float,
-        typer.Option(help="A task that has waited for so long is as urgent as any.", min=0.01),
-    ] = 14,
     keep: Annotated[
         int, typer.Option(help="Tasks at the head of a queue that nobody else gets.", min=0)
     ] = 1,
