@@ -107,7 +107,8 @@ def _tell(told: "Balance", as_json: bool) -> None:
     )
     for needs, count in told.unservable.items():
         wants = ", ".join([*sorted(needs.skills), *([needs.language] if needs.language else [])])
-        typer.echo(f"{count} annotations want {wants}, which nobody with a queue has", err=True)
+        who = f"somebody with {wants}" if wants else "somebody else"
+        typer.echo(f"{count} annotations wait for {who} who has a queue and is here", err=True)
     names = {one.person: one.name for one in told.people}
     for found in told.violations:
         typer.echo(
