@@ -7,6 +7,7 @@ maximum intercluster distance", 1985), so that what is unlike everything else is
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.decomposition import PCA
 
 from sam_backend.errors import InvalidInputError
 
@@ -71,6 +72,32 @@ def unit(features: Features) -> Features:
     """Rows of length 1; zeros stay zeros."""
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     found: Features = features / np.maximum(norms, np.finfo(np.float32).tiny)
+    return found
+
+
+def standardised(features: Features) -> Features:
+    """Columns of mean 0 and standard deviation 1; constant ones are 0."""
+    centred = features - features.mean(axis=0)
+    spread = centred.std(axis=0)
+    found: Features = centred / np.where(spread > 0, spread, 1.0)
+    return found
+
+
+def whitened(features: Features, n_components: int) -> Features:
+    """The directions in which images differ most, each of variance 1.
+
+    Args:
+        features: Of all images, shape (N, C).
+        n_components: Directions at the most.
+
+    Returns:
+        Shape (N, n), n from 1 on.
+    """
+    points = standardised(features)
+    n = min(n_components, int(np.linalg.matrix_rank(points)))
+    if not n:  # images that do not differ
+        return np.zeros((len(points), 1), np.float32)
+    found: Features = PCA(n, whiten=True, random_state=0).fit_transform(points)
     return found
 
 

@@ -78,7 +78,7 @@ def groups_of(
 def injections(
     groups: Sequence[Group], members: Floats, ranking: Floats, n: int
 ) -> list[tuple[int, int]]:
-    """Tasks that bring what is lacking, most lacking first.
+    """Tasks that bring what is lacking: labels, sizes and kinds in turn, the most lacking first.
 
     What a task is expected to bring counts at once, so that no group is filled twice.
 
@@ -94,15 +94,16 @@ def injections(
     counts = np.array([group.count for group in groups], np.float64)
     wanted = np.array([group.wanted for group in groups], np.float64)
     what = np.array([group.what for group in groups])
+    turns = np.zeros(len(groups), np.int64)
     free = np.ones(len(members), bool)
     found: list[tuple[int, int]] = []
     while len(found) < n and free.any():
         totals = {one: counts[what == one].sum() for one in set(what.tolist())}
         shares = counts / np.maximum(1e-9, np.array([totals[one] for one in what]))
         lacks = np.where(wanted > 0, 1 - shares / np.maximum(wanted, 1e-9), 0.0)
-        for group in np.argsort(-lacks, kind="stable"):
+        for group in np.lexsort((-lacks, turns)):
             if lacks[group] < _UNDER:
-                return found
+                continue
             able = np.flatnonzero(free & (members[:, group] > 0))
             if len(able):
                 best = able[np.lexsort((-ranking[able], -members[able, group]))[0]]
@@ -110,6 +111,7 @@ def injections(
         else:
             return found
         found.append((int(best), int(group)))
+        turns[what == what[group]] += 1
         free[best] = False
         counts += members[best]
     return found

@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 
-from sam_backend.engine.diversity import Features, unit
+from sam_backend.engine.diversity import Features, whitened
 from sam_backend.engine.ordering.contents import SIZES
 from sam_backend.engine.ordering.groups import KIND, LABEL, SIZE, Group, groups_of, injections
-from sam_backend.engine.ordering.scores import Sides, Weights, diversity_order, expected_shares
+from sam_backend.engine.ordering.scores import Sides, Weights, diversity_order, expected_presence
 from sam_backend.store.annotation_contents import Contents
 from sam_backend.store.task_orders import TaskOrder
 
 _DAY_S = 86400.0
+_DIRECTIONS = 32  # of the features, that kinds of images are told apart by
 SIDES = ("uncertainty", "gap", "diversity", "freshness")
 
 
@@ -72,7 +73,8 @@ def kinds_of(
     kinds = np.full(len(features), -1, np.int64)
     known = [place for place, one in enumerate(features) if one is not None]
     if known:
-        points = unit(np.stack([one for one in features if one is not None]))
+        # whitened: what sets a rare kind apart is no large part of the features
+        points = whitened(np.stack([one for one in features if one is not None]), _DIRECTIONS)
         n_kinds = min(n_kinds, len(np.unique(points, axis=0)))
         kinds[known] = KMeans(n_kinds, n_init=4, random_state=0).fit_predict(points)
     return kinds
@@ -194,7 +196,7 @@ def _members(found: Survey) -> npt.NDArray[np.float64]:
             continue
         names = [found.groups[place].name for place in columns]
         held = [_held(task, what) for task in labelled]
-        members[np.ix_(known, np.array(columns))] = expected_shares(
+        members[np.ix_(known, np.array(columns))] = expected_presence(
             features, is_labelled, held, names
         )
     for column, group in enumerate(found.groups):

@@ -5,9 +5,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 
-from sam_backend.engine.diversity import Features, unit
+from sam_backend.engine.diversity import Features, standardised, unit
 from sam_backend.errors import InvalidInputError
 
 Floats = npt.NDArray[np.float64]
@@ -16,6 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 _NEIGHBOURS = 20  # as in TypiClust
 _FARTHEST = 500  # after so many picks the rest follows by distance
+_PENALTY = 0.1  # strong: there are more features than labelled images
 _EARLY = 2  # labelled images a kind, until when typical ones come first
 
 
@@ -158,13 +160,17 @@ def _farthest_first(points: Features, is_labelled: Bools) -> list[int]:
     return [int(waiting[place]) for place in (*order, *left.tolist())]
 
 
-def expected_shares(
+def expected_presence(
     features: Features,
     is_labelled: Bools,
     contents: Sequence[Mapping[str, int]],
     names: Sequence[str],
 ) -> Floats:
-    """What images that are not labelled are expected to hold: as the most alike labelled ones.
+    """How likely an image that is not labelled holds something, learned from those that are.
+
+    A logistic regression for each name, in which images with and without it weigh the same: a rare
+    thing is told from the rest by few directions of the features, which distances between whole
+    feature vectors drown (measured in `benchmarks/ordering.py`).
 
     Args:
         features: Of all images, shape (N, C).
@@ -173,17 +179,20 @@ def expected_shares(
         names: Those to tell about.
 
     Returns:
-        Share of the nearest labelled images that hold each name; 0 for labelled ones, shape
-        (N, len(names)).
+        0 to 1; 0 for labelled ones, and for a name that no labelled image holds; 1 for one that all
+        hold, shape (N, len(names)).
     """
     found = np.zeros((len(features), len(names)))
-    k = min(5, len(contents))
     waiting = np.flatnonzero(~is_labelled)
-    if not k or not len(waiting):
+    if not len(contents) or not len(waiting):
         return found
-    held = np.array([[float(one.get(name, 0) > 0) for name in names] for one in contents])
-    points = unit(features)
-    model = NearestNeighbors(n_neighbors=k).fit(points[is_labelled])
-    _, places = model.kneighbors(points[waiting])
-    found[waiting] = held[places].mean(axis=1)
+    points = standardised(features)
+    for column, name in enumerate(names):
+        holds = np.array([one.get(name, 0) > 0 for one in contents])
+        if holds.all() or not holds.any():
+            found[waiting, column] = float(holds.all())
+            continue
+        model = LogisticRegression(C=_PENALTY, class_weight="balanced", max_iter=1000)
+        model.fit(points[is_labelled], holds)
+        found[waiting, column] = model.predict_proba(points[waiting])[:, 1]
     return found

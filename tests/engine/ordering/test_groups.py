@@ -39,6 +39,9 @@ def test_injections_fill_the_emptiest_group_and_count_what_they_bring() -> None:
     )
     ranking = np.array([0.9, 0.1, 0.2, 0.3])
     assert injections(groups, members, ranking, 9) == [(1, 1), (3, 1), (2, 1)]
+    empty = [*groups[:2], Group(KIND, "0", 0, 0.0, 0.5), Group(KIND, "1", 0, 0.0, 0.5)]
+    by_turns = [group for _, group in injections(empty, members, ranking, 4)]
+    assert [empty[group].what for group in by_turns] == [KIND, LABEL, KIND, LABEL]
     assert injections(groups, members, ranking, 1) == [(1, 1)]
     filled = [Group(LABEL, "common", 50, 0.5, 0.5), Group(LABEL, "rare", 50, 0.5, 0.5)]
     assert injections(filled, members[:, :2], ranking, 9) == []

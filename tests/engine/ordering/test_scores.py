@@ -7,7 +7,7 @@ from sam_backend.engine.ordering.scores import (
     Sides,
     Weights,
     diversity_order,
-    expected_shares,
+    expected_presence,
     typicality,
 )
 from sam_backend.errors import InvalidInputError
@@ -72,13 +72,28 @@ def test_later_the_farthest_from_all_that_is_labelled() -> None:
     assert diversity_order(features, kinds, np.ones(7, bool)) == ([], [])
 
 
-def test_an_image_is_expected_to_hold_what_the_most_alike_hold() -> None:
+def test_what_an_image_holds_is_learned_from_the_labelled_ones() -> None:
     features = fan(0, 1, 2, 90, 91, 1.5, 90.5)
     is_labelled = np.array([True] * 5 + [False] * 2)
-    contents = [{"leaf": 3}, {"leaf": 1}, {}, {"fruit": 1}, {"fruit": 2, "leaf": 1}]
-    found = expected_shares(features, is_labelled, contents, ["leaf", "fruit"])
-    assert found[:5].tolist() == [[0, 0]] * 5
-    assert found[5].tolist() == [0.6, 0.4], "all five are the five most alike"
-    near = expected_shares(fan(0, 90, 1), np.array([True, True, False]), [{"a": 1}, {}], ["a"])
-    assert near[2].tolist() == [0.5]
-    assert not expected_shares(features, np.zeros(7, bool), [], ["leaf"]).any()
+    contents = [{"leaf": 3}, {"leaf": 1}, {"leaf": 1}, {"fruit": 1}, {"fruit": 2}]
+    found = expected_presence(features, is_labelled, contents, ["leaf", "fruit", "stone"])
+    assert found[:5].tolist() == [[0, 0, 0]] * 5
+    assert found[5, 0] > 0.5 > found[5, 1]
+    assert found[6, 1] > 0.5 > found[6, 0]
+    assert found[:, 2].tolist() == [0] * 7, "nobody has seen one"
+    all_hold = [{"leaf": 1}] * 5
+    assert expected_presence(features, is_labelled, all_hold, ["leaf"])[5:, 0].tolist() == [1, 1]
+    assert not expected_presence(features, np.zeros(7, bool), [], ["leaf"]).any()
+
+
+def test_a_rare_thing_is_told_by_a_direction_that_distances_drown() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(120, 30)).astype(np.float32)
+    features[:, :3] *= 20  # what differs most says nothing
+    is_rare = np.arange(120) % 12 == 0
+    features[is_rare, 7] += 6
+    is_labelled = np.arange(120) < 60
+    contents = [{"rare": 1} if rare else {"common": 1} for rare in is_rare[is_labelled]]
+    found = expected_presence(features, is_labelled, contents, ["rare"])[:, 0]
+    first = np.argsort(-found)[: is_rare[~is_labelled].sum()]
+    assert is_rare[first].all()
