@@ -126,6 +126,20 @@ class Settings(BaseSettings):
         ge=1,
         description="Optimiser steps of a retraining at the most; its depth's default without.",
     )
+    stages: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="What a team sets otherwise in the table of stages, as JSON by stage, such as "
+        '{"1": {"retrain_every": 50, "up": {"retrainings promoted": 2}}}.',
+    )
+    stage_automatic: bool = Field(
+        False, description="Projects that are in a stage move on and back as their gates say."
+    )
+    survey_s: float = Field(
+        900.0,
+        gt=0,
+        description="Seconds between two measurements of a project in which something was labelled "
+        "since, for stages, dashboard and alerts.",
+    )
     reconcile_s: float = Field(
         300.0, gt=0, description="Seconds between looks for new masks that no webhook told of."
     )

@@ -54,8 +54,9 @@ def balance(
     with leaving_at_signals(stopped.set), open_project(project) as at:
         from sam_backend.engine.dispatch.balancing import Dispatcher
         from sam_backend.engine.dispatch.settings import DispatchSettings
+        from sam_backend.engine.stages.steering import gold_rate
 
-        gold = at.settings.gold_per_hundred if gold_per_hundred is None else gold_per_hundred
+        gold = gold_rate(at.settings, at.policy) if gold_per_hundred is None else gold_per_hundred
         settings = DispatchSettings(
             horizon_s=60 * horizon_minutes,
             lease_s=60 * lease_minutes,

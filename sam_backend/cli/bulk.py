@@ -1,6 +1,7 @@
 """`sam-backend export` and `sam-backend import`: what a bulk run found, for others."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,16 +107,19 @@ def import_(
     from sam_backend.engine.bulk.importing import BulkImport
     from sam_backend.engine.bulk.run_folder import read_run
     from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
+    from sam_backend.engine.measured import IMPORT
     from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.engine.trusting import trust_of
     from sam_backend.labelstudio.config import LabelConfig
     from sam_backend.labelstudio.patience import Patience
     from sam_backend.store.database import open_database
+    from sam_backend.store.measurements import Measurements
 
     if rate is not None and rate <= 0:
         raise InvalidInputError(f"--rate must be above 0, not {rate:g}")
     found = read_run(run)
-    trust = trust_of(open_database(settings), found.plan.model_version)
+    database = open_database(settings)
+    trust = trust_of(database, found.plan.model_version)
     options = TaskOptions(as_, max_masks, output, label, trust, proven, audit_share)
     stopped = threading.Event()
     with (
@@ -137,6 +141,8 @@ def import_(
             counting(show, "importing"),
             stopped.is_set,
         ).run()
+        imports = Measurements(database, client.host.url, project)
+        imports.add(IMPORT, {"run": found.run_id} | summary.as_json(), datetime.now(UTC))
     if as_json:
         typer.echo(json.dumps(summary.as_json(), indent=2))
     else:

@@ -41,7 +41,9 @@ def dataset() -> None:
 def commit(
     project: Project,
     message: Annotated[str, typer.Option("--message", "-m", help="What is in it, for people.")],
-    stage: Annotated[str | None, typer.Option(help="Of the project, such as 1.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="Of the project; else the one it is in.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Version that is served; else the champion.")
     ] = None,
@@ -60,6 +62,8 @@ def commit(
         served = ModelChoice(at.settings, open_store(at.settings)).checkpoint().model_version
         read = read_project(at.client, project, at.revisions, everything, counting(show, "reading"))
         config = str(read.project["label_config"])
+        if stage is None and at.policy is not None:
+            stage = at.policy.stage
         told = Circumstances(message, config, served, stage)
         version = at.versions.commit(told, datetime.now(UTC))
     if as_json:

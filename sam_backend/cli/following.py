@@ -18,7 +18,7 @@ _FOLLOW_S = 1.0
 
 def known_handlers(settings: Settings) -> dict[str, "Handler"]:
     """What a worker of this backend can do; torch takes seconds to import."""
-    from sam_backend.engine.retraining.handler import handlers
+    from sam_backend.engine.job_handlers import handlers
 
     return handlers(settings)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sam_backend.cli.launching import log_to_stderr
+from sam_backend.cli.open_project import open_project
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_table
 from sam_backend.errors import InvalidInputError
@@ -152,7 +153,9 @@ def plant(
     project: Project,
     per_hundred: Annotated[
         float | None,
-        typer.Option(help="Copies for a hundred tasks; SAM_BACKEND_GOLD_PER_HUNDRED without."),
+        typer.Option(
+            help="Copies for a hundred tasks; else SAM_BACKEND_GOLD_PER_HUNDRED, or the stage's."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the choice.")] = 0,
 ) -> None:
@@ -160,22 +163,16 @@ def plant(
 
     The same command adds what is missing, such as after new tasks came.
     """
-    settings = Settings()
-    log_to_stderr(settings)
-    from sam_backend.engine.gold.planting import plant as put
-    from sam_backend.engine.project_dataset import client_of_project
-    from sam_backend.store.database import open_database
-    from sam_backend.store.gold import Gold
+    with open_project(project) as at, progress_bar() as show:
+        from sam_backend.engine.gold.planting import plant as put
+        from sam_backend.engine.stages.steering import gold_rate
+        from sam_backend.store.gold import Gold
 
-    with (
-        client_of_project(settings, project) as client,
-        progress_bar() as show,
-    ):
         told = put(
-            client,
+            at.client,
             project,
-            Gold(open_database(settings)),
-            settings.gold_per_hundred if per_hundred is None else per_hundred,
+            Gold(at.database),
+            gold_rate(at.settings, at.policy) if per_hundred is None else per_hundred,
             seed,
             counting(show, "planting"),
         )

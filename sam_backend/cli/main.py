@@ -22,6 +22,7 @@ from sam_backend.cli import (
     quality,
     review,
     serve,
+    stage,
     starter,
     tasks,
     train,
@@ -52,6 +53,7 @@ app.add_typer(review.app, name="review", help=review.HELP)
 app.add_typer(gold.app, name="gold", help=gold.HELP)
 app.add_typer(quality.app, name="quality", help=quality.HELP)
 app.add_typer(dataset.app, name="dataset", help=dataset.HELP)
+app.add_typer(stage.app, name="stage", help=stage.HELP)
 app.add_typer(tasks.app, name="tasks", help=tasks.HELP)
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, cancel.")
 app.add_typer(starter.app, name="starter", help=starter.HELP)

@@ -14,11 +14,13 @@ from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
     from sam_backend.engine.project_images import ProjectImages
+    from sam_backend.engine.stages.policy import StagePolicy
     from sam_backend.labelstudio.client import LabelStudioClient
     from sam_backend.store.annotators import Annotators
     from sam_backend.store.database import Database
     from sam_backend.store.leases import Leases
     from sam_backend.store.revisions import Revisions
+    from sam_backend.store.stage_moves import StageMoves
     from sam_backend.store.versions import Versions
 
 Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
@@ -68,6 +70,21 @@ class OpenProject:
         from sam_backend.store.leases import Leases
 
         return Leases(self.database, self.client.host.url, self.number)
+
+    @property
+    def stage_moves(self) -> "StageMoves":
+        """Between stages."""
+        from sam_backend.store.stage_moves import StageMoves
+
+        return StageMoves(self.database, self.client.host.url, self.number)
+
+    @property
+    def policy(self) -> "StagePolicy | None":
+        """Of the stage that it is in; None: nobody has put it into one."""
+        from sam_backend.engine.stages.policy import policies
+
+        move = self.stage_moves.current()
+        return None if move is None else policies(self.settings.stages)[move.stage]
 
     @property
     def max_pixels(self) -> int:

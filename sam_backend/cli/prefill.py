@@ -40,13 +40,16 @@ def report(
     log_to_stderr(settings)
     from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.engine.semi_automatic.edit_report import edit_report
+    from sam_backend.store.database import open_database
 
     with client_of_project(settings, project) as client:
-        told = edit_report(client, project).as_json()
+        told = edit_report(open_database(settings), client, project).as_json()
     if as_json:
         typer.echo(json.dumps(told, indent=2))
         return
-    unread = told.pop("unread")
+    unread, kept = told.pop("unread"), told.pop("kept share")
+    if kept is not None:
+        told["kept share"] = f"{kept['value']:.2f} ({kept['low']:.2f} to {kept['high']:.2f})"
     rows = [(name, shown(value)) for name, value in told.items()]
     echo_table([("WHAT", "HOW MUCH"), *rows])
     for reason, count in unread.items():

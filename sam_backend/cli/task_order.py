@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam_backend.cli.launching import keep_compiled, settings_with, tune_allocator
-from sam_backend.cli.open_project import AsJson, Project, open_project
+from sam_backend.cli.open_project import AsJson, OpenProject, Project, open_project
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from sam_backend.engine.ordering.ordering import Ordering
-    from sam_backend.store.versions import Versions
 
 Kinds = Annotated[int, typer.Option(help="Kinds of images at the most.", min=1)]
 Model = Annotated[str | None, typer.Option(help="Version, see `sam-backend models list`.")]
@@ -26,7 +25,10 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 def order(
     project: Project,
-    stage: Annotated[str, typer.Option(help="1, 2 or 3: what counts how much.")] = "1",
+    stage: Annotated[
+        str | None,
+        typer.Option(help="1, 2 or 3: what counts how much; else the project's, or 1."),
+    ] = None,
     weight: Annotated[
         list[str] | None,
         typer.Option(help="uncertainty=, gap=, diversity= or freshness=, instead of the stage's."),
@@ -44,10 +46,13 @@ def order(
     """Find the order in which tasks should be labelled, and why; the next balancing follows it."""
     from sam_backend.engine.ordering.scores import STAGE_WEIGHTS
 
-    if stage not in STAGE_WEIGHTS:
+    if stage is not None and stage not in STAGE_WEIGHTS:
         raise InvalidInputError(f"the stage is {', '.join(STAGE_WEIGHTS)}, not {stage!r}")
-    weights = replace(STAGE_WEIGHTS[stage], **_numbers(weight or []))
-    with _ordering(project, kinds, model, device) as (ordering, _), progress_bar() as show:
+    numbers = _numbers(weight or [])
+    with _ordering(project, kinds, model, device) as (ordering, at), progress_bar() as show:
+        if stage is None:
+            stage = "1" if at.policy is None else at.policy.stage
+        weights = replace(STAGE_WEIGHTS[stage], **numbers)
         found = ordering.order(weights, inject, counting(show, "seeing images"))
     if as_json:
         lines = [asdict(one) for one in found.orders]
@@ -72,8 +77,8 @@ def gaps(
     """Show which labels, sizes and kinds of images are under-represented in what is labelled."""
     from sam_backend.engine.ordering.planning import change_table
 
-    with _ordering(project, kinds, model, device) as (ordering, versions), progress_bar() as show:
-        version = None if before is None else versions.find(before)
+    with _ordering(project, kinds, model, device) as (ordering, at), progress_bar() as show:
+        version = None if before is None else at.versions.find(before)
         then, now = ordering.surveys(version, counting(show, "seeing images"))
     table = change_table(() if then is None else then.groups, now.groups)
     if as_json:
@@ -95,7 +100,7 @@ def gaps(
 @contextmanager
 def _ordering(
     project: int, kinds: int, model: str | None, device: str | None
-) -> Iterator[tuple["Ordering", "Versions"]]:
+) -> Iterator[tuple["Ordering", OpenProject]]:
     settings = settings_with(model, device)
     tune_allocator(settings)
     keep_compiled(settings)
@@ -104,10 +109,7 @@ def _ordering(
         from sam_backend.engine.serving import serving_champion
 
         with serving_champion(settings) as champion:
-            yield (
-                Ordering(settings, at.client, project, at.database, champion, kinds),
-                at.versions,
-            )
+            yield Ordering(settings, at.client, project, at.database, champion, kinds), at
 
 
 def _numbers(told: list[str]) -> dict[str, float]:

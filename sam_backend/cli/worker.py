@@ -33,7 +33,7 @@ def worker(
         os.nice(nice)
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
-    from sam_backend.engine.retraining.handler import handlers
+    from sam_backend.engine.job_handlers import handlers
     from sam_backend.engine.worker import Worker
     from sam_backend.store.database import open_database
     from sam_backend.store.jobs import Jobs

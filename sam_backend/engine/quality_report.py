@@ -13,7 +13,7 @@ import numpy as np
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.engine.establishing import gather_judged
 from sam_backend.engine.gold.scoring import GoldReport, Standing, score_project
-from sam_backend.engine.trusting import trust_of
+from sam_backend.engine.trusting import keep_drift, trust_of
 from sam_backend.errors import ImageDecodeError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.people import people_names
@@ -145,6 +145,7 @@ def quality_report(
             settings, database, model_version, [project_id], with_gold="gold" in trust.sources
         )
         stale = stale_reasons(trust, judged, now)
+        keep_drift(database, client.host.url, project_id, trust, judged, now)
     names = people_names(client)
     return QualityReport(
         project=project_id,

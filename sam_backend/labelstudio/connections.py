@@ -136,6 +136,16 @@ class Connections:
         with self._lock:
             return {project: sorted(claims) for project, claims in self._read().items()}
 
+    def urls_by_number(self) -> dict[int, str]:
+        """Address of the Label Studio of every project that can be told by its number."""
+        found = {}
+        for uid in self.projects():
+            number = uid.partition(".")[0]
+            if number.isdigit():
+                with contextlib.suppress(LabelStudioError):
+                    found[int(number)] = self.host_of_number(int(number)).url
+        return dict(sorted(found.items()))
+
     def _read(self) -> _Table:
         try:
             stamp = self._stamp_now()

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from sam_backend.quality.bootstrap import weighted_ratio_interval
+from sam_backend.quality.bootstrap import Interval, weighted_ratio_interval
 from sam_backend.quality.calibration import traits_of
 from sam_backend.quality.fitting import fit, reliabilities
 from sam_backend.quality.judged_masks import JudgedMask
@@ -81,15 +81,32 @@ def stale_reasons(trust: Trust, judged: Sequence[JudgedMask], now: datetime) -> 
         reasons.append(f"it is {age.days} days old")
     if len(judged) >= 2 * trust.masks:
         reasons.append(f"{len(judged)} masks are judged by now, and it rests on {trust.masks}")
-    later = [one for one in judged if one.at > trust.fitted_at]
-    drift = _drift(trust, later)
-    if drift is not None:
-        reasons.append(drift)
+    drift = observed_drift(trust, judged)
+    if drift is not None and is_contradicted(drift):
+        later = sum(one.at > trust.fitted_at for one in judged)
+        reasons.append(
+            f"of {later} masks judged since, the share that needs no correction differs by "
+            f"{drift.value:+.2f} from what it says ({drift.low:+.2f} to {drift.high:+.2f})"
+        )
     return reasons
 
 
-def _drift(trust: Trust, later: Sequence[JudgedMask]) -> str | None:
-    """How far masks judged since are better or worse than was said, where that is proven."""
+def is_contradicted(drift: Interval) -> bool:
+    """Whether a drift is proven to be larger than `MAX_DRIFT`."""
+    return drift.low > MAX_DRIFT or drift.high < -MAX_DRIFT
+
+
+def observed_drift(trust: Trust, judged: Sequence[JudgedMask]) -> Interval | None:
+    """How much more of the masks judged since need no correction than the calibration says.
+
+    Args:
+        trust: In use.
+        judged: All masks of its model version; those before it do not count.
+
+    Returns:
+        Difference of shares, -1 to 1; None: too few.
+    """
+    later = [one for one in judged if one.at > trust.fitted_at]
     if not later:
         return None
     said = trust.calibration.of_many(traits_of(later))
@@ -100,13 +117,7 @@ def _drift(trust: Trust, later: Sequence[JudgedMask]) -> str | None:
         np.bincount(images, weights * column).astype(np.float64)
         for column in (gaps, np.ones(len(said)))
     )
-    found = weighted_ratio_interval(parts, wholes, np.ones(len(names)), ["all"] * len(names))
-    if found is None or (found.low <= MAX_DRIFT and found.high >= -MAX_DRIFT):
-        return None
-    return (
-        f"of {len(later)} masks judged since, the share that needs no correction differs by "
-        f"{found.value:+.2f} from what it says ({found.low:+.2f} to {found.high:+.2f})"
-    )
+    return weighted_ratio_interval(parts, wholes, np.ones(len(names)), ["all"] * len(names))
 
 
 def _teaches(one: JudgedMask) -> bool:

@@ -7,10 +7,12 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from sam_backend.errors import InvalidInputError, SamBackendError
 from sam_backend.server.auth import BasicAuth
 from sam_backend.server.body_limit import BodyLimit
+from sam_backend.server.dashboard import add_dashboard
 from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest, parse
 from sam_backend.server.service import Service
 from sam_backend.server.status_page import render_status
@@ -31,6 +33,7 @@ def create_app(service: Service, settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_mb * 1024 * 1024)
     _add_protocol(app, service)
     _add_operations(app, service)
+    add_dashboard(app, service, settings)
     _add_error_handlers(app, service)
     return app
 
@@ -98,6 +101,11 @@ def _add_operations(app: FastAPI, service: Service) -> None:
         report = await run_in_threadpool(service.status)
         wants_html = "text/html" in request.headers.get("accept", "")
         return HTMLResponse(render_status(report)) if wants_html else JSONResponse(report)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        told = await run_in_threadpool(generate_latest, service.monitor.registry)
+        return Response(told, media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/")
     async def root() -> RedirectResponse:

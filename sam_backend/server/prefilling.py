@@ -14,11 +14,14 @@ from sam_backend.engine.semi_automatic.choices import (
 from sam_backend.engine.semi_automatic.ledger import ledger_row
 from sam_backend.engine.semi_automatic.recording import TaskTeller, Told
 from sam_backend.engine.semi_automatic.task_prefill import Prefilled
+from sam_backend.engine.stages.policy import StagePolicy
+from sam_backend.engine.stages.steering import policy_of, prefills, staged_params
 from sam_backend.engine.tasks import task_id
 from sam_backend.errors import InvalidInputError, SamBackendError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.connections import Connections
+from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
 from sam_backend.server.journal import Journal
 from sam_backend.server.protocol import PredictRequest
@@ -80,9 +83,11 @@ class Prefilling:
     def wants(self, request: PredictRequest) -> bool:
         """Whether the tasks of a request without prompts are to be prefilled now."""
         when = self._settings.prefill_when
-        if when != "batch" or len(request.tasks) > 1:
-            return when != "never"
-        return any(self._is_ready(request, task) for task in request.tasks)
+        if when == "batch" and len(request.tasks) == 1:
+            is_wanted = any(self._is_ready(request, task) for task in request.tasks)
+        else:
+            is_wanted = when != "never"
+        return is_wanted and self._is_for_prefilling(request)
 
     def answer(self, request: PredictRequest) -> list[Any]:
         """One prediction, or `NOT_READY`, for each task, in order."""
@@ -133,8 +138,28 @@ class Prefilling:
             project_id=int(number),
             tasks=request.tasks,
             config=config,
-            params=self._params[request.project],
+            params=staged_params(
+                self._settings, self._policy(host, int(number)), self._params[request.project]
+            ),
         )
+
+    def _is_for_prefilling(self, request: PredictRequest) -> bool:
+        """Whether the project's stage has its tasks prefilled."""
+        number = request.project.partition(".")[0]
+        if not number.isdecimal():
+            return True  # reading the request says what is wrong with it
+        try:
+            policy = self._policy(self._connections.host(request.project), int(number))
+        except SamBackendError as error:
+            self._journal.error(f"project {request.project}", str(error))
+            return True
+        return prefills(self._settings, policy, self._params.get(request.project, {}))
+
+    def _policy(self, host: LabelStudioHost, project: int) -> StagePolicy | None:
+        database = self._database()
+        if database is None:
+            return None
+        return policy_of(self._settings, database, host.url, project)
 
     def _result(
         self, request: PredictRequest, task: Mapping[str, Any], place: int, answer: AskedAnswer

@@ -1,6 +1,7 @@
 """What each of Label Studio's calls does, whatever carries it: our HTTP server or an adapter."""
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -23,7 +24,10 @@ from sam_backend.labelstudio.connections import Connections
 from sam_backend.labelstudio.images import image_resolver
 from sam_backend.labelstudio.memory import TaskMemory
 from sam_backend.sam.segmenter import Segmenter
+from sam_backend.server.boards import Boards
 from sam_backend.server.journal import Journal, utc_now
+from sam_backend.server.metrics import Figures, server_alerts
+from sam_backend.server.monitor import Monitor
 from sam_backend.server.prefilling import NOT_READY, Prefilling
 from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest
 from sam_backend.server.status import StatusReport
@@ -63,6 +67,8 @@ class Service:
 
     Attributes:
         journal: What went wrong lately, with reasons.
+        monitor: What was answered, and how quickly.
+        boards: Of the projects.
     """
 
     def __init__(
@@ -98,6 +104,9 @@ class Service:
         self._report = StatusReport(
             champion, self._watch, caches, self._connections, self.journal, store, newest_jobs
         )
+        self.monitor = Monitor(lambda: champion.device.busy_s)
+        self.boards = Boards(settings, self._connections, database)
+        self.monitor.registry.register(Figures(self.figures, self.boards))
         self._watch.start()
 
     @classmethod
@@ -175,14 +184,17 @@ class Service:
         Raises:
             InvalidInputError: Prompts come with no task, or with several.
         """
+        begun_s = time.perf_counter()
         if request.params.context is None:
-            return self._open(request)
+            return self._open(request, begun_s)
         if len(request.tasks) != 1:
             raise InvalidInputError(
                 f"prompts must come with one task, not with {len(request.tasks)}"
             )
         with self._champion.lease() as model:
-            return self._answer(model, request)
+            reply, error = self._answer(model, request)
+        self.monitor.answered("click", time.perf_counter() - begun_s, error, reply.clock)
+        return reply
 
     def webhook(self, message: WebhookRequest) -> dict[str, Any]:
         """Hand the event on; the work that it may start is none of this request's.
@@ -208,12 +220,18 @@ class Service:
         """Everything worth knowing about this process; holds no token."""
         return self._report.make()
 
-    def _answer(self, model: ServedModel, request: PredictRequest) -> Reply:
-        """Masks by one model, whatever is promoted meanwhile."""
+    def figures(self) -> dict[str, Any]:
+        """The status, what was answered lately, and what the rules raise about it."""
+        status = self.status()
+        told = {**status, **self.monitor.figures(), "database": status["jobs_failure"]}
+        return told | {"alerts": server_alerts(told)}
+
+    def _answer(self, model: ServedModel, request: PredictRequest) -> tuple[Reply, str]:
+        """Masks by one model, whatever is promoted meanwhile; and why there are none (or empty)."""
         clock = StageClock()
         task = request.tasks[0]
         subject = _subject(request.project, task)
-        answer = InteractiveAnswer()
+        answer, failure = InteractiveAnswer(), ""
         try:
             interactive = InteractiveRequest(
                 host=self._connections.host(request.project),
@@ -224,11 +242,13 @@ class Service:
             )
             answer = self._assisted.answer(model, interactive, clock)
         except SamBackendError as error:
-            self.journal.error(subject, str(error))
+            failure = str(error)
         except Exception as error:
             # A foreign error's message may hold data: the journal gets its class, the log the rest.
             log.exception("%s: unexpected error", subject)
-            self.journal.error(subject, f"internal error {type(error).__name__}, see the log")
+            failure = f"internal error {type(error).__name__}, see the log"
+        if failure:
+            self.journal.error(subject, failure)
         for reason in answer.errors:
             self.journal.error(subject, reason)
         for reason in answer.warnings:
@@ -239,7 +259,7 @@ class Service:
             "score": answer.score,
             "model_version": model.model_version,
         }
-        return Reply({"results": [prediction]}, clock)
+        return Reply({"results": [prediction]}, clock), failure or "; ".join(answer.errors)
 
     def _note(self, event: WebhookEvent, message: WebhookRequest) -> None:
         """Write what an event tells into the log of revisions, before it is answered.
@@ -263,17 +283,23 @@ class Service:
             f"it cannot be served, {self.model_version} goes on: {refused.reason}",
         )
 
-    def _open(self, request: PredictRequest) -> Reply:
+    def _open(self, request: PredictRequest, begun_s: float) -> Reply:
         """No prompts: a task was opened, or predictions of many are asked for."""
         if self._prefilling.wants(request):
-            return Reply({"results": self._prefilling.answer(request)})
+            results = self._prefilling.answer(request)
+            failure = "nothing could be prefilled" if NOT_READY in results else ""
+            self.monitor.answered("prefill", time.perf_counter() - begun_s, failure)
+            return Reply({"results": results})
+        failure = ""
         if len(request.tasks) == 1:
             task = request.tasks[0]
             try:
                 host = self._connections.host(request.project)
                 self._opening.warm(task, LabelConfig.parse(request.label_config), host)
             except SamBackendError as error:
-                self.journal.error(_subject(request.project, task), str(error))
+                failure = str(error)
+                self.journal.error(_subject(request.project, task), failure)
+        self.monitor.answered("open", time.perf_counter() - begun_s, failure)
         return Reply({"results": [NOT_READY for _ in request.tasks]})
 
 

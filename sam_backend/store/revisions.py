@@ -204,6 +204,12 @@ class Revisions(ProjectStore):
             rows = connection.execute(asked.order_by(REVISIONS.c.id.desc()).limit(limit)).all()
         return [_revision(row) for row in rows]
 
+    def last_number(self) -> int:
+        """Of the project's last revision; 0 without one."""
+        asked = select(func.max(REVISIONS.c.id)).where(*self._own())
+        with self._database.reading() as connection:
+            return connection.execute(asked).scalar() or 0
+
     def skipped_digests(self) -> set[str]:
         """Of annotations by which their authors have passed tasks over."""
         asked = select(REVISIONS.c.digest).where(

@@ -336,3 +336,32 @@ ANNOTATION_CONTENTS = Table(
     Column("labels", JSON, nullable=False),
     Column("sizes", JSON, nullable=False),
 )
+
+STAGE_MOVES = Table(
+    "stage_moves",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("project", Integer, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("stage", String(8), nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("readings", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("stage_moves_by_place", "host", "project", "place", unique=True),
+    sqlite_autoincrement=True,
+)
+
+MEASUREMENTS = Table(
+    "measurements",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("project", Integer, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("measurements_by_kind", "host", "project", "kind", "id"),
+    sqlite_autoincrement=True,
+)

@@ -11,7 +11,7 @@ import pytest
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.engine.gold.adding import add_gold
-from sam_backend.engine.retraining.handler import handlers
+from sam_backend.engine.job_handlers import handlers
 from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
 from sam_backend.engine.retraining.parts import MIN_STEERING, divide
 from sam_backend.engine.retraining.run import RetrainingRun

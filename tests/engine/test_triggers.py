@@ -53,7 +53,7 @@ class Bench:
         self.triggers = Triggers(
             self.jobs,
             Events(self.database),
-            every,
+            lambda project: every,
             steps,
             reconcile_s,
             lambda: [7],

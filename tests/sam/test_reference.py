@@ -18,7 +18,7 @@ def run(code: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "module", ["sam_backend.server.service", "sam_backend.engine.retraining.handler"]
+    "module", ["sam_backend.server.service", "sam_backend.engine.job_handlers"]
 )
 def test_neither_server_nor_worker_waits_for_torchs_compiler(module: str) -> None:
     names = "{'torch', 'torchvision', 'torch._dynamo', 'ray'}"

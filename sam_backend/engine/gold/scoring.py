@@ -3,17 +3,20 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sam_backend.engine.gold.answers import ProjectAnswers, read_answers
+from sam_backend.engine.measured import GOLD
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.quality.comparing import Answer, ComparedImage, compare_images
 from sam_backend.quality.faults import Fault, faults
-from sam_backend.quality.scorecards import QUALITY, Scorecard, by_week, scorecards
+from sam_backend.quality.scorecards import QUALITY, Scorecard, by_week, scorecard, scorecards
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold, GoldImage
+from sam_backend.store.measurements import Measurements
 
 PROCESSES = 2
 
@@ -70,6 +73,20 @@ class GoldReport:
             "unread": dict(self.unread),
         }
 
+    def measured(self) -> dict[str, Any]:
+        """What is kept of it: everybody's figures, and those of all people together.
+
+        An image's answer has its time, IoU and seconds, so that stages can be told apart later.
+        """
+        images = [image for one in self.annotators for image in one.images]
+        return {
+            "gold images": self.gold,
+            "people": scorecard("people", images).as_json() if images else None,
+            "annotators": [one.card.as_json() for one in self.annotators],
+            "models": [one.card.as_json() for one in self.models],
+            "answers": [_answered(image) for image in images],
+        }
+
 
 def score_project(
     settings: Settings,
@@ -78,7 +95,7 @@ def score_project(
     project_id: int,
     observe: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[GoldReport, ProjectAnswers]:
-    """Judge everybody who has worked on a project; returns all answers too.
+    """Judge everybody who has worked on a project, and keep the figures; returns all answers too.
 
     A trusted image is recognised by its bytes, in whatever task it is.
 
@@ -102,6 +119,8 @@ def score_project(
         models=standings(gold, answers.models),
         unread=answers.unread,
     )
+    measurements = Measurements(database, client.host.url, project_id)
+    measurements.add(GOLD, report.measured(), datetime.now(UTC))
     return report, answers
 
 
@@ -134,6 +153,19 @@ def _standing(who: str, images: Sequence[ComparedImage]) -> Standing:
     card, labels = scorecards(who, images)
     worst = sorted(images, key=_quality)
     return Standing(card, tuple(faults(card)), labels, by_week(who, images), tuple(worst))
+
+
+def _answered(image: ComparedImage) -> dict[str, Any]:
+    """One answer of a person: summed IoU of its pairs, and what it took."""
+    pairs = [one for one in image.objects if one.truth is not None and one.found is not None]
+    answer = image.answer
+    return {
+        "at": None if answer.at is None else answer.at.isoformat(),
+        "pairs": len(pairs),
+        "IoU": sum(one.iou for one in pairs),
+        "masks": len(answer.masks),
+        "seconds": answer.seconds,
+    }
 
 
 def _rank(card: Scorecard) -> float:

@@ -8,8 +8,10 @@ from types import TracebackType
 from typing import Self
 
 from sam_backend.engine.events import START_TRAINING, WebhookEvent
+from sam_backend.engine.monitoring.schedule import SurveySchedule
 from sam_backend.engine.own_worker import OwnWorker
 from sam_backend.engine.retraining.triggers import Triggers, count_through_api
+from sam_backend.engine.stages.steering import policy_of, retraining_cadence
 from sam_backend.errors import DatabaseError
 from sam_backend.labelstudio.connections import Connections
 from sam_backend.settings import Settings
@@ -137,6 +139,7 @@ class _Parts:
     database: Database
     jobs: Jobs
     triggers: Triggers
+    surveys: SurveySchedule
     worker: OwnWorker | None
 
     @classmethod
@@ -146,31 +149,41 @@ class _Parts:
         triggers = Triggers(
             jobs,
             Events(database),
-            settings.retrain_every,
+            lambda project: _cadence(settings, database, connections, project),
             settings.retrain_steps,
             settings.reconcile_s,
-            lambda: _numbers(connections),
+            connections.urls_by_number,
             count_through_api(settings),
             tell,
         )
         options = ["--device", settings.device]
         options += ["--model", settings.model] if settings.model else []
         worker = OwnWorker(jobs.is_waiting, options, tell) if settings.own_worker else None
-        return cls(database, jobs, triggers, worker)
+        surveys = SurveySchedule(
+            jobs, database, connections.urls_by_number, settings.survey_s, tell
+        )
+        return cls(database, jobs, triggers, surveys, worker)
 
     def start(self) -> None:
         self.triggers.start()
+        self.surveys.start()
         if self.worker is not None:
             self.worker.start()
 
     def close(self) -> None:
         self.triggers.close()
+        self.surveys.close()
         if self.worker is not None:
             self.worker.close()
         self.database.close()
 
 
-def _numbers(connections: Connections) -> list[int]:
-    """Of all projects that called /setup."""
-    numbers = (uid.partition(".")[0] for uid in connections.projects())
-    return sorted({int(number) for number in numbers if number.isdigit()})
+def _cadence(
+    settings: Settings, database: Database, connections: Connections, project: int
+) -> int | None:
+    """After how many new masks a project is retrained."""
+    if settings.retrain_every is not None:  # no need to know the stage
+        return settings.retrain_every
+    host = connections.urls_by_number().get(project)
+    policy = None if host is None else policy_of(settings, database, host, project)
+    return retraining_cadence(settings, policy)

@@ -36,7 +36,7 @@ class Triggers:
     Args:
         jobs: The queue.
         events: Those seen before.
-        every: Retrain after so many new human masks; None: only when somebody asks.
+        every: After how many new human masks a project is retrained; None: only when asked.
         steps: Of each retraining at the most; None: as many as its plan has.
         reconcile_s: Seconds between two looks at all known projects.
         projects: Numbers of the projects known now.
@@ -50,7 +50,7 @@ class Triggers:
         self,
         jobs: Jobs,
         events: Events,
-        every: int | None,
+        every: Callable[[int], int | None],
         steps: int | None,
         reconcile_s: float,
         projects: Callable[[], Iterable[int]],
@@ -76,10 +76,9 @@ class Triggers:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to look at projects, on a thread of its own, if new masks should be counted."""
-        if self._every is not None:
-            self._thread = threading.Thread(target=self._run, name="retraining", daemon=True)
-            self._thread.start()
+        """Begin to look at projects, on a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name="retraining", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """End the thread."""
@@ -99,7 +98,7 @@ class Triggers:
                 raise LabelStudioError("START_TRAINING names no project: the webhook must send it")
             self.order(RetrainingOrder(project=event.project_id, steps=self._steps))
             self._is_new(event)
-        elif self._every is None or event.project_id is None:
+        elif event.project_id is None:
             return
         elif event.action.startswith("ANNOTATION") and self._is_new(event):
             with self._lock:
@@ -119,10 +118,11 @@ class Triggers:
         Raises:
             LabelStudioError: They cannot be counted.
         """
-        if self._every is None:
+        every = self._every(project)
+        if every is None:
             return None
         new = self._count_masks(project, self._last_looked_at(project))
-        if new.count < self._every:
+        if new.count < every:
             return None
         log.info("project %d has %d new masks", project, new.count)
         return self.order(

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.engine.evaluation import samples
 from sam_backend.errors import ImageDecodeError
+from sam_backend.quality.bootstrap import intervals
 from sam_backend.quality.gate import GateDecision, decide
 from sam_backend.quality.interactive import InteractiveReport, Sample, evaluate
 from sam_backend.quality.sheets import before_after_sheet
@@ -120,7 +121,10 @@ def compare(
     before = evaluate(old, _told(judged, "champion", tell))
     after = evaluate(new, _told(judged, "challenger", tell))
     decision = decide(before, after, seed)
-    seen = {"champion": before.as_json(), "challenger": after.as_json()}
+    seen = {
+        name: one.as_json() | {"intervals": {k: asdict(v) for k, v in intervals(one).items()}}
+        for name, one in (("champion", before), ("challenger", after))
+    }
     document = json.dumps(decision.as_json() | seen, indent=1)
     (folder / GATE_NAME).write_text(document + "\n", encoding="utf-8")
     before_after_sheet(old, new, _readable(judged), folder / SHEET_NAME)

@@ -3,15 +3,22 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
+from sam_backend.engine.measured import EDITS
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.annotations import AcceptedAnnotation, annotated_tasks
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.drawn_masks import drawn_masks
 from sam_backend.labelstudio.predictions import prediction
 from sam_backend.labelstudio.regions import Region
+from sam_backend.quality.bootstrap import Interval, weighted_ratio_interval
 from sam_backend.quality.prefill_edits import Edits, compare
+from sam_backend.store.database import Database
+from sam_backend.store.measurements import Measurements
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,7 @@ class EditReport:
         edits: Summed over the annotations.
         lead_time_s: Time that people spent on them, as Label Studio's editor measured it.
         unread: Masks that could not be compared, by reason.
+        kept_share: Of the prefilled masks that nobody had to change; None: too few annotations.
     """
 
     annotations: int
@@ -31,6 +39,7 @@ class EditReport:
     edits: Edits
     lead_time_s: float
     unread: dict[str, int]
+    kept_share: Interval | None = None
 
     @property
     def new_masks_an_image(self) -> float | None:
@@ -60,18 +69,21 @@ class EditReport:
             "new masks an image": self.new_masks_an_image,
             "seconds an added mask, at most": self.seconds_an_added_mask,
             "edits a prefilled mask": self.edits_a_prefilled_mask,
+            "kept share": None if self.kept_share is None else asdict(self.kept_share),
             "unread": self.unread,
         }
 
 
 def edit_report(
+    database: Database,
     client: LabelStudioClient,
     project_id: int,
     observe: Callable[[int], None] = lambda annotations: None,
 ) -> EditReport:
-    """Compare every annotation of a project with the prediction that it was made from.
+    """Compare every annotation with the prediction that it was made from, and keep the figures.
 
     Args:
+        database: Keeps them.
         client: Of the project's Label Studio.
         project_id: The project.
         observe: Told how many annotations have been compared.
@@ -80,18 +92,31 @@ def edit_report(
         LabelStudioError: A call fails.
     """
     unread: Counter[str] = Counter()
-    edits, n_compared, n_without, lead_time_s = Edits(), 0, 0, 0.0
+    each: list[Edits] = []
+    n_without, lead_time_s = 0, 0.0
     for task in annotated_tasks(client, project_id):
         for annotation in task.annotations:
             begun_with = _begun_with(client, annotation)
             if begun_with is None:
                 n_without += 1
                 continue
-            edits += _compared(begun_with, annotation, unread)
-            n_compared += 1
+            each.append(_compared(begun_with, annotation, unread))
             lead_time_s += annotation.lead_time_s or 0.0
-            observe(n_compared)
-    return EditReport(n_compared, n_without, edits, lead_time_s, dict(unread))
+            observe(len(each))
+    report = EditReport(
+        len(each), n_without, sum(each, Edits()), lead_time_s, dict(unread), _kept_share(each)
+    )
+    measurements = Measurements(database, client.host.url, project_id)
+    measurements.add(EDITS, report.as_json(), datetime.now(UTC))
+    return report
+
+
+def _kept_share(each: Sequence[Edits]) -> Interval | None:
+    """Over annotations: masks of one picture are no independent witnesses."""
+    kept, predicted = (
+        np.array([getattr(one, name) for one in each], np.float64) for name in ("kept", "predicted")
+    )
+    return weighted_ratio_interval(kept, predicted, np.ones(len(each)), ["all"] * len(each))
 
 
 def _begun_with(

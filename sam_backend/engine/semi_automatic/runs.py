@@ -13,6 +13,7 @@ from sam_backend.engine.semi_automatic.preannotate import Preannotation, Progres
 from sam_backend.engine.semi_automatic.proposers import Place, proposer_named
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.serving import serving_champion
+from sam_backend.engine.stages.steering import policy_of, staged_params
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.project_tasks import read_filter, task_numbers
@@ -60,7 +61,9 @@ def preannotate_project(
     try:
         with serving_champion(settings) as champion, LabelStudioClient(host, _TIMEOUT_S) as client:
             config = LabelConfig.parse(str(client.project(project_id).get("label_config", "")))
-            told = {**params_of_project(client, project_id), **(params or {})}
+            policy = policy_of(settings, database, client.host.url, project_id)
+            own = {**params_of_project(client, project_id), **(params or {})}
+            told = staged_params(settings, policy, own)
             choice = PrefillChoice(settings, database)
             run = Preannotation(
                 client,

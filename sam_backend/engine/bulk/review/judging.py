@@ -124,6 +124,16 @@ class LotReport:
             }
         return found
 
+    def measured(self) -> dict[str, Any]:
+        """What is kept of it."""
+        return {
+            "verdict": self.verdict.value,
+            "images": len(self.sample.images),
+            "reviewed": len(self.reviewed),
+            "defective": len(self.defective),
+            "shares": {k: None if v is None else asdict(v) for k, v in self.shares.items()},
+        }
+
     def as_json(self) -> dict[str, Any]:
         """All figures, for people and scripts."""
         return {

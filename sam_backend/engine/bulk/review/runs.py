@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sam_backend.engine.bulk.addresses import Addresses
@@ -22,6 +23,7 @@ from sam_backend.engine.bulk.review.sampling import draw, lot_images
 from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.engine.bulk.sources import ImageReader
 from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
+from sam_backend.engine.measured import LOT
 from sam_backend.engine.trusting import trust_of
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.client import LabelStudioClient
@@ -37,6 +39,7 @@ from sam_backend.quality.acceptance import (
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.lots import Lots
+from sam_backend.store.measurements import Measurements
 
 STRATUM, SAMPLE_NAME = "sam_stratum", "sam_sample"
 """Fields of a review task's data."""
@@ -156,7 +159,7 @@ def report_lot(
 
     Args:
         settings: Of this process.
-        database: Keeps the verdict.
+        database: Keeps the verdict and the figures.
         client: Of the review project's Label Studio.
         run: The lot.
         name: Of the sample; None: the newest.
@@ -179,4 +182,6 @@ def report_lot(
     write_page(report, run, ImageReader(settings, run.manifest.root), folder / REPORT_HTML)
     if report.verdict is not Verdict.CONTINUE:
         Lots(database).judged(run.run_id, report.verdict, sample.plan.severity)
+    document = report.measured() | {"run": run.run_id, "review project": sample.project_id}
+    Measurements(database, client.host.url, sample.project_id).add(LOT, document, datetime.now(UTC))
     return report, folder

@@ -1,10 +1,12 @@
-"""Retraining, and training a detector, as kinds of jobs."""
+"""What a worker can do: each kind of job and what does it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from sam_backend.engine.monitoring.surveying import JOB_KIND as SURVEY_KIND
+from sam_backend.engine.monitoring.surveying import run_survey
 from sam_backend.engine.retraining.folders import (
     clear,
     clear_abandoned,
@@ -57,4 +59,7 @@ def handlers(settings: Settings) -> dict[str, Handler]:
         with held(folder, is_stopped):
             return run_detector_training(detector_order, folder, settings, report, is_stopped)
 
-    return {JOB_KIND: retraining, DETECTOR_KIND: detector}
+    def survey(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
+        return run_survey(job, settings, report)
+
+    return {JOB_KIND: retraining, DETECTOR_KIND: detector, SURVEY_KIND: survey}

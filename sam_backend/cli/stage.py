@@ -1,0 +1,187 @@
+"""`sam-backend stage`: where a project stands, and its moves from stage to stage."""
+
+import getpass
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sam_backend.cli.open_project import AsJson, OpenProject, Project, open_project
+from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.tables import echo_table
+from sam_backend.settings import Settings
+
+if TYPE_CHECKING:
+    from sam_backend.engine.stages.gates import Checked
+    from sam_backend.engine.stages.moving import Standing
+    from sam_backend.store.stage_moves import StageMove
+
+HELP = "Accuracy, then coverage, then scale: the stage of a project, and its gates."
+
+app = typer.Typer(help=HELP, no_args_is_help=True)
+
+Reason = Annotated[
+    str, typer.Option(help="Of somebody who knows better than the gates; it is kept.")
+]
+Measure = Annotated[bool, typer.Option(help="Measure what can be measured first.")]
+
+
+@app.callback()
+def stage() -> None:
+    """Accuracy, then coverage, then scale: the stage of a project, and its gates."""
+
+
+@app.command()
+def policy(as_json: AsJson = False) -> None:
+    """The table of stages: what each is for, how it works, and when it is left."""
+    from sam_backend.engine.stages.policy import policies
+
+    told = policies(Settings().stages)
+    if as_json:
+        typer.echo(json.dumps({name: asdict(one) for name, one in told.items()}, indent=2))
+        return
+    rows = [("", *(f"STAGE {one.stage}" for one in told.values()))]
+    for field in fields(next(iter(told.values()))):
+        if field.name not in ("stage", "up", "down"):
+            values = (getattr(one, field.name) for one in told.values())
+            rows.append((field.name.replace("_", " "), *map(_shown, values)))
+    echo_table(rows)
+    for one in told.values():
+        for way, gates in (("up", one.up), ("down", one.down)):
+            for gate in gates:
+                typer.echo(f"stage {one.stage} {way}: {gate.figure}, {gate.asked}")
+
+
+@app.command()
+def status(project: Project, measure: Measure = False, as_json: AsJson = False) -> None:
+    """Every gate of the project's stage: its figure, and what is missing."""
+    with _standing(project, measure) as (_, now):
+        if as_json:
+            typer.echo(json.dumps(now.as_json(), indent=2))
+            return
+        begun = "begun" if now.move is None else f"since {now.move.at:%Y-%m-%d %H:%M}"
+        where = f"stage {now.policy.stage}, {now.policy.name}, for {now.policy.aim}"
+        if now.move is None:
+            typer.echo(f"in no stage yet (`sam-backend stage begin`); of {where}:")
+        else:
+            typer.echo(f"{where}: {begun} by {now.move.by}, {now.move.reason}")
+        rows = [("", "GATE", "NOW", "ASKED", "")]
+        rows += [_row("up", one) for one in now.up]
+        rows += [_row("down", one) for one in now.down]
+        echo_table(rows)
+        if now.must_retreat:
+            typer.echo("back: a gate down is open")
+        elif now.may_advance:
+            typer.echo("on: every gate up is open")
+
+
+@app.command()
+def begin(project: Project) -> None:
+    """Put a project into the first stage: from now on it works as the table says."""
+    from sam_backend.engine.stages.moving import begin as begin_
+
+    with _standing(project, False) as (at, now):
+        _told(begin_(at.stage_moves, now, getpass.getuser(), datetime.now(UTC)))
+
+
+@app.command()
+def advance(project: Project, reason: Reason = "", measure: Measure = True) -> None:
+    """On to the next stage, if every gate is open or there is a reason; exit code 2 if not."""
+    from sam_backend.engine.stages.moving import advance as move
+
+    _move(project, measure, reason, move)
+
+
+@app.command()
+def retreat(project: Project, reason: Reason = "", measure: Measure = True) -> None:
+    """Back to the stage before, if a gate down is open or there is a reason."""
+    from sam_backend.engine.stages.moving import retreat as move
+
+    _move(project, measure, reason, move)
+
+
+@app.command()
+def log(project: Project, as_json: AsJson = False) -> None:
+    """All moves of a project, newest first, with what the gates read."""
+    with open_project(project) as at:
+        moves = list(reversed(at.stage_moves.history()))
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in moves], indent=2, default=str))
+        return
+    rows = [(f"{one.at:%Y-%m-%d %H:%M}", one.stage, one.by, one.reason) for one in moves]
+    echo_table([("WHEN", "STAGE", "BY", "WHY"), *rows])
+
+
+@app.command()
+def plot(project: Project, out: Annotated[Path, typer.Option(help="PNG that is written.")]) -> None:
+    """Draw quality against speed, and seconds a mask as the project went on."""
+    with open_project(project) as at:
+        from sam_backend.engine.monitoring.surveying import board_of
+        from sam_backend.quality.stage_plot import draw_stages
+
+        told = board_of(at.settings, at.database, at.client.host, project)
+        draw_stages(told["course"], told["trade-off"], out)
+    typer.echo(str(out))
+
+
+@contextmanager
+def _standing(project: int, measures: bool) -> "Iterator[tuple[OpenProject, Standing]]":
+    """A project and how it stands, measured anew or as it was measured last."""
+    with open_project(project) as at:
+        from sam_backend.engine.monitoring.surveying import evidence_of, measure
+        from sam_backend.engine.stages.moving import standing
+        from sam_backend.engine.stages.policy import policies
+
+        told = policies(at.settings.stages)
+        if measures:
+            with progress_bar() as show:
+                measure(
+                    at.settings,
+                    at.database,
+                    at.client,
+                    project,
+                    lambda what, done: show({"stage": what, "done": done}),
+                )
+        yield at, standing(evidence_of(at.settings, at.database, at.client.host.url, project), told)
+
+
+def _move(project: int, measures: bool, reason: str, move: "Callable[..., StageMove]") -> None:
+    from sam_backend.engine.stages.policy import policies
+
+    with _standing(project, measures) as (at, now):
+        told = policies(at.settings.stages)
+        _told(move(at.stage_moves, now, told, getpass.getuser(), datetime.now(UTC), reason))
+
+
+def _told(move: "StageMove") -> None:
+    typer.echo(f"stage {move.stage}: {move.reason}")
+
+
+def _row(way: str, one: "Checked") -> tuple[str, str, str, str, str]:
+    reading = one.reading
+    if reading is None:
+        now = "unknown"
+    elif reading.low == reading.high:
+        now = f"{reading.value:.3g} (n {reading.n})"
+    else:
+        now = f"{reading.value:.3g} ({reading.low:.3g} to {reading.high:.3g}, n {reading.n})"
+    state = "open" if one.passes else one.missing
+    if way == "down":
+        state = "open: back" if one.passes else "shut"
+    return way, one.gate.figure.value, now, one.gate.asked.removesuffix(" is asked"), state
+
+
+def _shown(value: object) -> str:
+    """A cell of the table of stages."""
+    if value is None:
+        return "-"
+    if isinstance(value, tuple):
+        return " to ".join(f"{one:g}" for one in value)
+    if isinstance(value, Mapping):
+        return json.dumps(dict(value)) if value else "as set"
+    return f"{value:g}" if isinstance(value, float) else str(value)

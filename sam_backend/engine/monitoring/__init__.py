@@ -1,0 +1,1 @@
+"""What is known of projects at this moment: measured, put together, watched."""

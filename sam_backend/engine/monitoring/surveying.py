@@ -1,0 +1,160 @@
+"""Measuring all of a project that stages, dashboard and alerts look at; a kind of job."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sam_backend.engine.establishing import gather_judged
+from sam_backend.engine.gold.scoring import score_project
+from sam_backend.engine.measured import SURVEY
+from sam_backend.engine.model_choice import ModelChoice
+from sam_backend.engine.monitoring.board import board
+from sam_backend.engine.project_dataset import client_of_project
+from sam_backend.engine.semi_automatic.edit_report import edit_report
+from sam_backend.engine.stages.evidence import Evidence, gather
+from sam_backend.engine.stages.moving import Standing, move_by_gates, standing
+from sam_backend.engine.stages.policy import policies
+from sam_backend.engine.trusting import keep_drift, trust_of
+from sam_backend.engine.versions.reading import read_project
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.settings import Settings
+from sam_backend.store.database import Database, open_database
+from sam_backend.store.gold import Gold
+from sam_backend.store.jobs import Job, Jobs
+from sam_backend.store.measurements import Measurements
+from sam_backend.store.models import open_store
+from sam_backend.store.prefills import Prefills
+from sam_backend.store.revisions import Revisions
+from sam_backend.store.stage_moves import StageMove, StageMoves
+
+JOB_KIND = "survey"
+
+Observe = Callable[[str, int], None]
+"""What is looked at, and how far."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """What a survey found.
+
+    Attributes:
+        standing: The project before its gates.
+        move: That followed; None: it stays where it is.
+    """
+
+    standing: Standing
+    move: StageMove | None
+
+
+def evidence_of(settings: Settings, database: Database, host: str, project: int) -> Evidence:
+    """What is known of a project without asking Label Studio.
+
+    Args:
+        settings: Say what is served.
+        database: Where it is kept.
+        host: Address of the project's Label Studio.
+        project: Its number.
+
+    Raises:
+        ModelStoreError: Nothing can be served.
+    """
+    store = open_store(settings)
+    version = ModelChoice(settings, store).checkpoint().model_version
+    return gather(database, host, project, store.to_serve(settings.model), version)
+
+
+def board_of(
+    settings: Settings, database: Database, host: LabelStudioHost, project: int
+) -> dict[str, Any]:
+    """All figures of a project without asking Label Studio.
+
+    Arguments and errors as of `evidence_of`.
+    """
+    evidence = evidence_of(settings, database, host.url, project)
+    return board(database, host, project, evidence, policies(settings.stages), datetime.now(UTC))
+
+
+def measure(
+    settings: Settings,
+    database: Database,
+    client: LabelStudioClient,
+    project: int,
+    observe: Observe = lambda what, done: None,
+) -> None:
+    """Measure what can be measured of a project now, and keep the figures.
+
+    Args:
+        settings: Of this process.
+        database: Keeps them.
+        client: Of the project's Label Studio.
+        project: Its number.
+        observe: Told what is looked at, and how far.
+
+    Raises:
+        SamBackendError: Label Studio, model or database is out of reach.
+    """
+    host = client.host
+    revisions = Revisions(database, host.url, project)
+    read_project(client, project, revisions, observe=lambda done, of: observe("reading", done))
+    if Gold(database).images():
+        score_project(settings, database, client, project, lambda done, of: observe("gold", done))
+    if Prefills(database).own_versions(str(host.origin), project):
+        edit_report(database, client, project, lambda done: observe("prefilled", done))
+    version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
+    trust = trust_of(database, version)
+    if trust is not None:
+        judged = gather_judged(
+            settings, database, version, [project], with_gold="gold" in trust.sources
+        )
+        keep_drift(database, host.url, project, trust, judged, datetime.now(UTC))
+    measured = {"revision": revisions.last_number()}
+    Measurements(database, host.url, project).add(SURVEY, measured, datetime.now(UTC))
+
+
+def survey(
+    settings: Settings,
+    database: Database,
+    client: LabelStudioClient,
+    project: int,
+    observe: Observe = lambda what, done: None,
+) -> Survey:
+    """Measure a project, and let it move if its gates may move it.
+
+    Arguments and errors as of `measure`.
+    """
+    measure(settings, database, client, project, observe)
+    told = policies(settings.stages)
+    now = standing(evidence_of(settings, database, client.host.url, project), told)
+    if not settings.stage_automatic:
+        return Survey(now, None)
+    moves = StageMoves(database, client.host.url, project)
+    return Survey(now, move_by_gates(moves, now, told, datetime.now(UTC)))
+
+
+def run_survey(
+    job: Job, settings: Settings, report: Callable[[Mapping[str, Any]], None]
+) -> Mapping[str, Any]:
+    """A survey as a job; returns what came of it."""
+    project = int(job.payload["project"])
+    database = open_database(settings)
+    try:
+        with client_of_project(settings, project) as client:
+            found = survey(
+                settings,
+                database,
+                client,
+                project,
+                lambda what, done: report({"stage": what, "done": done}),
+            )
+    finally:
+        database.close()
+    stage = found.standing.policy.stage if found.standing.move is not None else "none"
+    moved = "" if found.move is None else f"to stage {found.move.stage}: {found.move.reason}"
+    return {"in stage": stage, "moved": moved or "no"}
+
+
+def order_survey(jobs: Jobs, project: int) -> Job:
+    """Queue a survey of a project, unless one waits or runs already."""
+    return jobs.enqueue(JOB_KIND, {"project": project}, project, f"{JOB_KIND} {project}")

@@ -1,0 +1,63 @@
+"""Which stage a project is in, and what was measured of it."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+
+_TABLES = ("stage_moves", "measurements")
+
+
+def upgrade() -> None:
+    """Two tables more, whose rows the database itself keeps from being changed."""
+    moment = sa.DateTime(timezone=True)
+    op.create_table(
+        "stage_moves",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("host", sa.String(255), nullable=False),
+        sa.Column("project", sa.Integer, nullable=False),
+        sa.Column("place", sa.Integer, nullable=False),
+        sa.Column("stage", sa.String(8), nullable=False),
+        sa.Column("by", sa.String(64), nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("readings", sa.JSON, nullable=False),
+        sa.Column("at", moment, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "stage_moves_by_place", "stage_moves", ["host", "project", "place"], unique=True
+    )
+    op.create_table(
+        "measurements",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("host", sa.String(255), nullable=False),
+        sa.Column("project", sa.Integer, nullable=False),
+        sa.Column("kind", sa.String(32), nullable=False),
+        sa.Column("document", sa.JSON, nullable=False),
+        sa.Column("at", moment, nullable=False),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("measurements_by_kind", "measurements", ["host", "project", "kind", "id"])
+    for table in _TABLES:
+        _forbid_changes(table)
+
+
+def downgrade() -> None:
+    """Without them."""
+    for table in _TABLES:
+        op.drop_table(table)
+
+
+def _forbid_changes(table: str) -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(
+            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION append_only()"  # of revision 0005
+        )
+        return
+    for change in ("UPDATE", "DELETE"):
+        op.execute(
+            f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        )

@@ -1,0 +1,86 @@
+"""A real server over a project that has gone through its stages."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from sam_backend.engine.measured import GOLD, LOT
+from sam_backend.server.app import create_app
+from sam_backend.server.protocol import SetupRequest
+from sam_backend.server.service import Service
+from sam_backend.settings import Settings
+from sam_backend.store.database import Database, open_database
+from sam_backend.store.jobs import Jobs
+from sam_backend.store.measurements import Measurements
+from tests.engine.working_project import HOST, PROJECT, falling, label, move
+
+NOW = datetime.now(UTC)
+IOU = {"value": 0.91, "low": 0.88, "high": 0.94}
+
+
+def fill(database: Database) -> None:
+    """A project that has gone through its stages, with all that is measured on the way."""
+    begin = NOW - timedelta(days=2)
+    move(database, 1, "1", begin - timedelta(hours=1))
+    then = label(database, begin, falling(60, 34, 14), masks=20)
+    move(database, 2, "2", then)
+    then = label(database, then, falling(60, 14, 8), masks=50, first=61)
+    move(database, 3, "3", then)
+    label(database, then, falling(30, 5, 4.5), masks=70, first=121)
+    measurements = Measurements(database, HOST, PROJECT)
+    answers = [
+        {"at": (begin + timedelta(hours=n)).isoformat(), "pairs": 10, "IoU": 8.5 + n / 40}
+        | {"masks": 10, "seconds": 100.0}
+        for n in range(30)
+    ]
+    card = {"matched IoU": IOU, "images": 12}
+    measurements.add(
+        GOLD,
+        {
+            "gold images": 12,
+            "people": card,
+            "annotators": [
+                {"who": "1", **card},
+                {"who": "2", "matched IoU": "too few", "images": 2},
+            ],
+            "models": [{"who": "starter-2+1", **card}],
+            "answers": answers,
+        },
+        NOW,
+    )
+    for verdict in ("accept", "reject"):
+        lot = {"run": f"{verdict}ed-run", "review project": PROJECT, "verdict": verdict}
+        measurements.add(LOT, lot | {"images": 99, "reviewed": 99, "defective": 1}, NOW)
+    jobs = Jobs(database)
+    jobs.enqueue("retrain", {}, PROJECT)
+    job = jobs.claim("w")
+    assert job is not None
+    figure = {"figure": "1-click mIoU", "champion": 0.5, "challenger": 0.7}
+    jobs.finish(job, {"version": "starter-2-r1", "promoted": True, "comparisons": [figure]})
+
+
+@contextmanager
+def serving(folder: Path, **settings: Any) -> Iterator[tuple[str, Service]]:
+    """A server over a filled database, and its address."""
+    told = Settings(data_dir=folder, port=0, own_worker=False, **settings)
+    database = open_database(told)
+    fill(database)
+    with Service.start(told, database=lambda: database) as service:
+        service.setup(SetupRequest(project=f"{PROJECT}.17", hostname=HOST, access_token="secret"))
+        server = uvicorn.Server(uvicorn.Config(create_app(service, told), port=0, log_config=None))
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            pass
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            yield f"http://127.0.0.1:{port}", service
+        finally:
+            server.should_exit = True
+            thread.join()
+    database.close()
