@@ -62,7 +62,8 @@ POSTGRESQL = SystemPackage(
     "tests with a PostgreSQL server",
     beside="usr/lib/postgresql/*/bin",  # Debian keeps the server's programs out of PATH
 )
-PACKAGES = (CHROMIUM, REDIS, POSTGRESQL)
+PROMETHEUS = SystemPackage(("promtool",), ("prometheus",), "tests of rules for Prometheus")
+PACKAGES = (CHROMIUM, REDIS, POSTGRESQL, PROMETHEUS)
 
 
 def in_ci() -> bool:

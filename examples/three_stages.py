@@ -1,0 +1,404 @@
+"""A project lives through all three stages in a real Label Studio; a few minutes on two cores.
+
+    python examples/three_stages.py --out three-stages [--label-studio-env .venv-label-studio]
+
+What is told on the way are the commands that anybody would type. At the end the dashboard is asked
+for its figures, and each is compared with what this script has counted itself; `report.html` in
+`--out` has the plots. Exit code 1: they differ.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from simulated_annotator import Annotator, Drawn, iou
+from target_pictures import SIZE, Masks, draw_targets, png
+
+from sam_backend.cli.launching import backend_process
+from sam_backend.datasets.manifest import write_manifest
+from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
+from sam_backend.labelstudio import controls
+from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.local_server import LocalLabelStudio, ensure_label_studio_env
+from sam_backend.labelstudio.projects import Projects
+from sam_backend.labelstudio.templates import template
+from sam_backend.masks.rle import encode
+from sam_backend.quality.pages import figure, page, table
+from sam_backend.quality.stage_plot import draw_stages
+
+Json = dict[str, Any]
+
+N_GOLD, N_BEFORE, N_AFTER, N_PREFILLED, N_BULK = 6, 10, 34, 40, 40
+GOLD_PER_HUNDRED = 100 * N_GOLD / N_BEFORE
+SETTINGS = {
+    "SAM_BACKEND_RETRAIN_STEPS": "60",
+    "SAM_BACKEND_RETRAIN_EVERY": "100000",  # only when this script asks
+    "SAM_BACKEND_PREFILL": json.dumps(
+        {
+            "parameters": {"points_per_side": 12},
+            "nesting": "parts",
+            "accept_predicted_iou": 0.75,
+            "accept_stability": 0.8,
+            "review_predicted_iou": 0.6,
+            "review_stability": 0.5,
+        }
+    ),
+}
+NOT_LABELLED = {
+    "conjunction": "and",
+    "items": [
+        {
+            "filter": "filter:tasks:total_annotations",
+            "operator": "equal",
+            "type": "Number",
+            "value": 0,
+        }
+    ],
+}
+PRECISION = "0.6"
+"""Of accepted masks: two dozen witnesses prove no more."""
+
+
+@dataclass
+class Known:
+    """What the script knows to be true, counted by itself.
+
+    Attributes:
+        seconds: Of each stage's annotations.
+        masks: Likewise.
+        annotations: Likewise.
+        gold: IoU of each mask that was drawn on a gold picture.
+        shown: Prefilled masks of stage 2.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    masks: dict[str, int] = field(default_factory=dict)
+    annotations: dict[str, int] = field(default_factory=dict)
+    gold: list[float] = field(default_factory=list)
+    shown: int = 0
+
+    def submitted(self, stage: str, drawn: Sequence[Drawn]) -> None:
+        """One annotation more."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + sum(one.seconds for one in drawn)
+        self.masks[stage] = self.masks.get(stage, 0) + len(drawn)
+        self.annotations[stage] = self.annotations.get(stage, 0) + 1
+
+
+class Story:
+    """The project, and what happens to it.
+
+    Args:
+        out: Folder of everything.
+        studio: The running Label Studio.
+        backend: Address of the running backend.
+    """
+
+    def __init__(self, out: Path, studio: LocalLabelStudio, backend: str) -> None:
+        self._out, self._studio, self._backend = out, studio, backend
+        self._environment = (
+            os.environ
+            | SETTINGS
+            | {
+                "SAM_BACKEND_DATA_DIR": str(out / "data"),
+                "LABEL_STUDIO_URL": studio.url,
+                "LABEL_STUDIO_API_KEY": studio.account.token,
+            }
+        )
+        self._projects = Projects(studio.url, studio.account.token)
+        config = template("brush")
+        self.project = self._projects.create("Three stages", config)
+        row = self._projects.connect_backend(self.project, backend, "SAM")
+        http = httpx.Client(base_url=studio.url, headers=studio.auth_headers, timeout=120)
+        self.anna = Annotator(http, row, LabelConfig.parse(config))
+        self.known = Known()
+        self._truth: dict[str, Masks] = {}
+
+    def live(self) -> None:
+        """All three stages."""
+        self._prepare_gold()
+        self._accuracy()
+        self._coverage()
+        self._scale()
+
+    def _prepare_gold(self) -> None:
+        say("Gold: pictures whose masks are trusted, planted among the others.")
+        images = []
+        folder = self._out / "gold"
+        folder.mkdir(parents=True, exist_ok=True)
+        for seed in range(N_GOLD):
+            name, body, masks = self._picture(1000 + seed)
+            (folder / name).write_bytes(body)
+            labelled = tuple(LabelledMask(encode(one), "Object", "truth") for one in masks)
+            digest = hashlib.sha256(body).hexdigest()
+            images.append(LabelledImage(name, folder / name, digest, SIZE, labelled))
+        write_manifest(Dataset("gold", tuple(images)), folder / "gold.jsonl")
+        self._run("gold", "add", "--data", str(folder / "gold.jsonl"))
+
+    def _accuracy(self) -> None:
+        say("Stage 1, accuracy: Anna clicks every object; the model does not know what she wants.")
+        self._upload(range(N_BEFORE))
+        self._run("gold", "plant", *self._here, "--per-hundred", f"{GOLD_PER_HUNDRED:g}")
+        self._run("stage", "begin", *self._here)
+        self._click_all("1")
+        say("The model learns from it, and has to pass the gate before it is served.")
+        self._run("train", *self._here)
+        self._wait_for_model()
+        self._upload(range(100, 100 + N_AFTER))
+        self._click_all("1")
+        self._run("gold", "score", *self._here)
+        self._run("stage", "status", *self._here)
+        self._run("stage", "advance", *self._here)
+
+    def _coverage(self) -> None:
+        say("Stage 2, coverage: tasks come prefilled, Anna completes them.")
+        self._upload(range(200, 200 + N_PREFILLED))
+        self._run("preannotate", *self._here, "--filter", json.dumps(NOT_LABELLED))
+        self.known.shown = sum(
+            len(one["result"]) for task in self._open_tasks() for one in task["predictions"]
+        )
+        self._complete_all("2")
+        self._run("prefill", "report", *self._here)
+        say("What Anna did tells what the model's scores are worth.")
+        told = ("--no-gold", "--precision", PRECISION, "--out", str(self._out / "calibration"))
+        self._run("quality", "calibrate", *self._here, *told)
+        self._run("stage", "status", *self._here)
+        self._run("stage", "advance", *self._here)
+
+    def _scale(self) -> None:
+        say("Stage 3, scale: a folder becomes masks, and a sample says what they are worth.")
+        folder, run = self._out / "folder", str(self._out / "run")
+        folder.mkdir(exist_ok=True)
+        for seed in range(300, 300 + N_BULK):
+            name, body, _ = self._picture(seed)
+            (folder / name).write_bytes(body)
+        self._run("generate", str(folder), "--out", run, "--set", "points_per_side=10")
+        claim = ("--prove", "0.75@0.75", "--max-defects", "0.2", "--upload")
+        self._run("review", "sample", run, *self._here, *claim)
+        self._complete_all("3")
+        self._run("review", "report", run)
+        self._run("import", run, *self._here, "--upload")
+        self._run("stage", "status", *self._here, "--measure")
+        self._run("stage", "log", *self._here)
+
+    @property
+    def _here(self) -> tuple[str, str]:
+        return "--project", str(self.project)
+
+    def _picture(self, seed: int) -> tuple[str, bytes, Masks]:
+        image, masks = draw_targets(seed)
+        name = f"target-{seed:04}.png"
+        self._truth[name] = masks
+        return name, png(image), masks
+
+    def _upload(self, seeds: range) -> None:
+        files = {name: body for name, body, _ in map(self._picture, seeds)}
+        self._projects.upload(self.project, files)
+
+    def _click_all(self, stage: str) -> None:
+        begun, clicks = time.monotonic(), []
+        for task in self._open_tasks():
+            wanted = self._wanted(task)
+            drawn = [self.anna.click_until_good(task["id"], one) for one in wanted]
+            self._submit(stage, task, drawn, wanted)
+            clicks += [one.clicks for one in drawn]
+        by_hand = clicks.count(0)
+        say(
+            f"  {len(clicks)} masks, {by_hand} of them by hand, in "
+            f"{time.monotonic() - begun:.0f} s; {self._pace(stage)}"
+        )
+
+    def _complete_all(self, stage: str) -> None:
+        for task in self._open_tasks():
+            if task["predictions"]:
+                prediction = max(task["predictions"], key=lambda one: one["id"])
+                wanted = self._wanted(task)
+                drawn = self.anna.complete(task["id"], prediction["result"], wanted)
+                self._submit(stage, task, drawn, wanted, prediction["id"])
+        say(f"  {self._pace(stage)}")
+
+    def _submit(
+        self,
+        stage: str,
+        task: Json,
+        drawn: Sequence[Drawn],
+        wanted: Masks,
+        prediction: int | None = None,
+    ) -> None:
+        self.anna.submit(task["id"], drawn, prediction)
+        self.known.submitted(stage, drawn)
+        if self._is_gold(task):
+            found = [controls.decode(one.region) for one in drawn]
+            self.known.gold += [max(iou(one, mask) for one in found) for mask in wanted]
+
+    def _open_tasks(self) -> list[Json]:
+        return [task for task in self.anna.tasks(self.project) if not task["annotations"]]
+
+    def _wanted(self, task: Json) -> Masks:
+        """What Anna wants on a picture; she knows a planted one by looking at it."""
+        address = task["data"]["image"]
+        named = [name for name in self._truth if name in address]
+        if named:
+            return self._truth[named[0]]
+        body = self.anna.image(address)
+        return next(self._truth[one.name] for one in self._gold_files if one.read_bytes() == body)
+
+    def _is_gold(self, task: Json) -> bool:
+        return not any(name in task["data"]["image"] for name in self._truth)
+
+    @property
+    def _gold_files(self) -> list[Path]:
+        return sorted((self._out / "gold").glob("*.png"))
+
+    def _pace(self, stage: str) -> str:
+        masks = self.known.masks[stage]
+        return f"{self.known.seconds[stage] / masks:.1f} s a mask in stage {stage} so far"
+
+    def _wait_for_model(self) -> None:
+        history = self._out / "data" / "model_store" / "champion.json"
+        promoted = json.loads(history.read_text())["history"][-1]["version"]
+        while not self._served().startswith(promoted):
+            time.sleep(0.2)
+
+    def _served(self) -> str:
+        return str(httpx.get(f"{self._backend}/ready").json()["model_version"])
+
+    def _run(self, *arguments: str) -> None:
+        print(f"\n$ sam-backend {shlex.join(arguments)}", flush=True)
+        print(self._output(*arguments), end="", flush=True)
+
+    def _output(self, *arguments: str) -> str:
+        program = [sys.executable, "-m", "sam_backend.cli.main"]
+        ended = subprocess.run(
+            [*program, *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if ended.returncode:
+            sys.exit(f"{ended.stdout}{ended.stderr}")
+        return ended.stdout
+
+
+def say(text: str) -> None:
+    """A line of the story."""
+    print(f"\n{text}" if not text.startswith(" ") else text, flush=True)
+
+
+def compare(board: Json, known: Known) -> list[tuple[str, float, float]]:
+    """Each figure of the dashboard beside what the script knows."""
+    pairs = [("masks shown on prefilled tasks", _shown(board), float(known.shown))]
+    for stage in known.masks:
+        told = board["course"].get(stage, {})
+        seconds, masks = known.seconds[stage], known.masks[stage]
+        pace, images = (
+            (told.get(name) or {}).get("all") or {} for name in ("seconds a mask", "masks an image")
+        )
+        pairs += [
+            (f"stage {stage}: annotations", told.get("annotations"), known.annotations[stage]),
+            (f"stage {stage}: masks", told.get("masks"), masks),
+            (f"stage {stage}: seconds a mask", pace.get("value"), seconds / masks),
+            (
+                f"stage {stage}: masks an image",
+                images.get("value"),
+                masks / known.annotations[stage],
+            ),
+        ]
+    gold = (board["gold"] or {}).get("people") or {}
+    promoted = sum(one["promoted"] is True for one in board["retrainings"])
+    accepted = sum(one["verdict"] == "accept" for one in board["lots"])
+    return [
+        *pairs,
+        ("people's IoU on gold", gold.get("value"), sum(known.gold) / len(known.gold)),
+        ("retrainings promoted", promoted, 1),
+        ("lots accepted", accepted, 1),
+        ("moves between stages", len(board["moves"]), 3),
+    ]
+
+
+def _shown(board: Json) -> float:
+    masks = board["triage"]["masks"]
+    return float(masks["accept"] + masks["review"])
+
+
+def differs(told: float | None, known: float) -> bool:
+    """Beyond what the rounding of times to milliseconds explains."""
+    return told is None or abs(told - known) > 1e-6 + 1e-5 * abs(known)
+
+
+def write_report(out: Path, board: Json, rows: Sequence[tuple[str, float, float]]) -> Path:
+    """The final report: figures and plots."""
+    draw_stages(board["course"], board["trade-off"], out / "stages.png")
+    parts = [figure((out / "stages.png").read_bytes(), "quality and speed, stage by stage")]
+    moves = [(one["stage"], one["at"][:19], one["reason"]) for one in board["moves"]]
+    parts += ["<h2>Moves</h2>", table([("stage", "when", "why")], moves)]
+    lines = [
+        (name, f"{told:.4g}" if told is not None else "unknown", f"{known:.4g}")
+        for name, told, known in rows
+    ]
+    parts += ["<h2>The dashboard and the truth</h2>", table([("", "dashboard", "known")], lines)]
+    reliability = out / "calibration" / "reliability.png"
+    parts += ["<h2>Calibration</h2>", figure(reliability.read_bytes(), "reliability diagram")]
+    (out / "report.html").write_text(page("Three stages", parts), encoding="utf-8")
+    return out / "report.html"
+
+
+@contextmanager
+def running(out: Path, program: Path) -> Iterator[tuple[LocalLabelStudio, str]]:
+    """Label Studio and our backend, and its address."""
+    data = out / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    backend = backend_process(data, SETTINGS | {"SAM_BACKEND_DATA_DIR": str(data)})
+    try:
+        backend.start()
+        with LocalLabelStudio(program, out / "label-studio") as studio:
+            backend.wait_until_healthy()
+            yield studio, backend.origin
+    finally:
+        backend.stop()
+
+
+def main() -> None:
+    """Runs it all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="a folder that is not there yet")
+    parser.add_argument("--label-studio-env", type=Path, default=Path(".venv-label-studio"))
+    options = parser.parse_args()
+    out = options.out.absolute()
+    if out.exists():
+        sys.exit(f"{out} is there already: the story begins with nothing")
+    begun = time.monotonic()
+    say("Label Studio and the backend start (the first time takes some minutes).")
+    program = ensure_label_studio_env(options.label_studio_env.absolute())
+    with running(out, program) as (studio, backend):
+        story = Story(out, studio, backend)
+        story.live()
+        address = f"{backend}/dashboard/figures?project={story.project}"
+        time.sleep(4)  # a board may be three seconds old
+        board = httpx.get(address, timeout=60).json()["board"]
+        rows = compare(board, story.known)
+        (out / "board.json").write_text(json.dumps(board, indent=1))
+        say("The dashboard, and what this script knows to be true:")
+        for name, told, known in rows:
+            mark = "DIFFERS" if differs(told, known) else ""
+            print(
+                f"  {name:36} {told if told is None else round(told, 4)!s:>10} {known:10.4g} {mark}"
+            )
+        say(f"Report: {write_report(out, board, rows)}, after {time.monotonic() - begun:.0f} s.")
+    if any(differs(told, known) for _, told, known in rows):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""`/metrics` and the dashboard's figures: what they tell, and that they tell no person."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from sam_backend.engine.monitoring.alerts import (
+    PROJECT_RULES,
+    SERVER_RULES,
+    raised,
+)
+from sam_backend.engine.timing import StageClock
+from sam_backend.errors import SamBackendError
+from sam_backend.server.monitor import Monitor
+from tests.server.watched_server import serving
+from tests.system_packages import PROMETHEUS
+
+MONITORING = Path(__file__).parents[2] / "docker" / "monitoring"
+
+
+def read(url: str) -> dict[str, dict[tuple[str, ...], float]]:
+    """Samples by metric, and by the values of their labels in the order of their names."""
+    answer = httpx.get(f"{url}/metrics")
+    assert answer.status_code == 200
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(answer.text):
+        for sample in family.samples:
+            key = tuple(sample.labels[name] for name in sorted(sample.labels))
+            found.setdefault(sample.name, {})[key] = sample.value
+    return found
+
+
+def test_metrics_dashboard_and_history_tell_the_same(tmp_path: Path) -> None:
+    with serving(tmp_path) as (url, service):
+        service.wait_until_loaded()
+        clock = StageClock()
+        with clock.span("decode"):
+            pass
+        service.monitor.answered("click", 0.03, "", clock)
+        service.monitor.answered("click", 0.5, "the image is gone", clock)
+        told = read(url)
+        figures = httpx.get(f"{url}/dashboard/figures", params={"project": 3}).json()
+        assert httpx.get(f"{url}/dashboard/figures?project=8").status_code == 400
+    board, server = figures["board"], figures["server"]
+    assert figures["people"] is None
+    assert "people" not in board
+    assert told["sam_backend_up"][()] == 1
+    assert told["sam_backend_stage"][("3",)] == 3
+    for stage, annotations, masks in (("1", 60, 1200), ("2", 60, 3000), ("3", 30, 2100)):
+        assert told["sam_backend_annotations"][("3", stage)] == annotations
+        assert told["sam_backend_masks"][("3", stage)] == masks
+        course = board["course"][stage]
+        assert (course["annotations"], course["masks"]) == (annotations, masks)
+        ended = course["seconds a mask"]["end"]["value"]
+        assert told["sam_backend_seconds_per_mask"][("3", stage)] == pytest.approx(ended)
+    assert board["course"]["1"]["paper seconds"] == [34, 14]
+    assert told["sam_backend_gold_iou"][("3",)] == board["gold"]["people"]["value"] == 0.91
+    assert told["sam_backend_lots"] == {("3", "accept"): 1, ("3", "reject"): 1}
+    assert told["sam_backend_project_alert"][("3", "lot_rejected")] == 1
+    assert told["sam_backend_project_alert"][("3", "calibration_drift")] == 0
+    assert [one["rule"] for one in board["alerts"]] == ["lot_rejected"]
+    assert told["sam_backend_request_seconds_count"][("click",)] == 2
+    assert told["sam_backend_errors_total"][("click",)] == 1
+    assert told["sam_backend_click_stage_seconds_count"][("decode",)] == 2
+    assert server["clicks"]["n"] == 2
+    assert server["clicks"]["p50_s"] == pytest.approx(0.265)
+    assert server["errors"] == {"lately": 1, "last": "the image is gone"}
+    assert [one["stage"] for one in board["moves"]] == ["1", "2", "3"]
+    assert board["retrainings"][0]["version"] == "starter-2-r1"
+    assert board["lately"]["annotations"] <= 6
+    assert len(board["gold history"]) == 1
+
+
+def test_prometheus_and_grafana_ask_for_metrics_that_there_are(tmp_path: Path) -> None:
+    with serving(tmp_path) as (url, _):
+        text = httpx.get(f"{url}/metrics").text
+    known = {family.name for family in text_string_to_metric_families(text)}
+    asked = {
+        re.sub("_(bucket|sum|count|total)$", "", name)
+        for file in MONITORING.rglob("*")
+        if file.is_file()
+        for name in re.findall(r"\bsam_backend_[a-z0-9_]+", file.read_text())
+    }
+    assert len(asked) > 15
+    assert asked <= known
+
+
+def test_grafana_is_provisioned_with_what_is_there() -> None:
+    (source,) = yaml.safe_load(
+        (MONITORING / "provisioning" / "datasources" / "prometheus.yaml").read_text()
+    )["datasources"]
+    shown = json.loads((MONITORING / "dashboards" / "sam_backend.json").read_text())
+    assert {panel["datasource"]["uid"] for panel in shown["panels"]} == {source["uid"]}
+    assert len({panel["id"] for panel in shown["panels"]}) == len(shown["panels"])
+    places = [panel["gridPos"] for panel in shown["panels"]]
+    assert max(place["x"] + place["w"] for place in places) <= 24
+
+
+def test_prometheus_takes_configuration_and_rules() -> None:
+    program = PROMETHEUS.require()
+    for kind, file in (("config", "prometheus.yaml"), ("rules", "alerts.yaml")):
+        checked = subprocess.run(
+            [program, "check", kind, str(MONITORING / file)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_metrics_outlive_a_database_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise SamBackendError("the database is away")
+
+    with serving(tmp_path) as (url, _):
+        monkeypatch.setattr("sam_backend.server.boards.board_of", fail)
+        told = read(url)
+        answer = httpx.get(f"{url}/dashboard/figures")
+    assert "sam_backend_device_queue" in told
+    assert told.get("sam_backend_stage", {}) == {}
+    assert (answer.status_code, answer.json()) == (500, {"error": "the database is away"})
+
+
+def test_the_devices_share_is_of_the_last_minute() -> None:
+    now, busy = [0.0], [0.0]
+    monitor = Monitor(lambda: busy[0], lambda: now[0])
+    for _ in range(200):
+        now[0] += 1
+        busy[0] += 1.0
+        monitor.figures()
+    assert monitor.figures()["device busy share"] == pytest.approx(1)
+    for _ in range(61):
+        now[0] += 1
+        monitor.figures()
+    assert monitor.figures()["device busy share"] == pytest.approx(0, abs=0.02)
+
+
+def _server(**changes: Any) -> dict[str, Any]:
+    healthy: dict[str, Any] = {
+        "model": {"state": "ready"},
+        "clicks": {"n": 100, "p95_s": 0.1},
+        "requests": {"lately": 100},
+        "errors": {"lately": 1, "last": "no image"},
+        "database": "",
+    }
+    return healthy | changes
+
+
+@pytest.mark.parametrize(
+    ("told", "rules"),
+    [
+        (_server(), []),
+        (_server(model={"state": "failed"}), ["no_model"]),
+        (_server(model={"state": "loading"}), []),
+        (_server(clicks={"n": 100, "p95_s": 2.1}), ["slow_clicks"]),
+        (_server(clicks={"n": 3, "p95_s": 9.0}), []),
+        (_server(errors={"lately": 21, "last": "no image"}), ["many_errors"]),
+        (_server(database="it is away"), ["no_database"]),
+    ],
+)
+def test_rules_about_a_server(told: dict[str, Any], rules: list[str]) -> None:
+    assert [one["rule"] for one in raised(SERVER_RULES, told)] == rules
+
+
+def _board(**changes: Any) -> dict[str, Any]:
+    pace = {"value": 10.0, "low": 9.0, "high": 11.0}
+    healthy: dict[str, Any] = {
+        "is in a stage": True,
+        "stage": {"stage": "1", "policy": {"seconds_a_mask": 14.0}, "down": []},
+        "course": {"1": {"seconds a mask": {"end": pace}}},
+        "lots": [],
+        "calibration": None,
+        "retrainings": [],
+    }
+    return healthy | changes
+
+
+def _paced(low: float) -> dict[str, Any]:
+    return {"1": {"seconds a mask": {"end": {"value": low + 1, "low": low, "high": low + 2}}}}
+
+
+def _drift(contradicted: bool) -> dict[str, Any]:
+    return {"drift": [{"contradicted": contradicted, "drift": {"value": -0.2}}]}
+
+
+@pytest.mark.parametrize(
+    ("told", "rules"),
+    [
+        (_board(), []),
+        (_board(course={}), []),
+        (_board(course=_paced(20.9)), []),
+        (_board(course=_paced(21.1)), ["slow_masks"]),
+        (_board(course=_paced(30), **{"is in a stage": False}), []),
+        (_board(lots=[{"run": "r", "verdict": "reject"}]), ["lot_rejected"]),
+        (_board(lots=[{"run": "r", "verdict": v} for v in ("accept", "reject")]), []),
+        (_board(calibration=_drift(False)), []),
+        (_board(calibration=_drift(True)), ["calibration_drift"]),
+        (_board(calibration={"drift": []}), []),
+        (
+            _board(retrainings=[{"job": 4, "state": "failed", "reason": "no masks"}]),
+            ["retraining_failed"],
+        ),
+        (_board(retrainings=[{"job": 4, "state": "done", "reason": ""}]), []),
+    ],
+)
+def test_rules_about_a_project(told: dict[str, Any], rules: list[str]) -> None:
+    assert [one["rule"] for one in raised(PROJECT_RULES, told)] == rules
+
+
+def test_a_stage_that_should_be_left_is_told() -> None:
+    gate = {"figure": "prefilled masks kept", "passes": True, "reading": {"value": 0.1}}
+    stage = {"stage": "2", "policy": {"seconds_a_mask": 10.0}, "down": [gate]}
+    (alert,) = raised(PROJECT_RULES, _board(stage=stage))
+    assert alert == {
+        "rule": "stage_backward",
+        "severity": "critical",
+        "reason": "stage 2 should be left: prefilled masks kept 0.1",
+    }
