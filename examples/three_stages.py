@@ -50,8 +50,8 @@ SETTINGS = {
             "nesting": "parts",
             "accept_predicted_iou": 0.75,
             "accept_stability": 0.8,
-            "review_predicted_iou": 0.6,
-            "review_stability": 0.5,
+            "review_predicted_iou": 0.65,
+            "review_stability": 0.55,
         }
     ),
 }

@@ -31,7 +31,7 @@ def test_missing_programs_are_named_and_fail_only_in_ci(
 
 
 def test_nothing_is_said_where_all_is_there(tmp_path: Path) -> None:
-    for name in ("google-chrome", "redis-server", "initdb"):
+    for name in ("google-chrome", "redis-server", "initdb", "promtool"):
         program = tmp_path / name
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.tokens import Authorization, Kind
 
 _MAX_REASON = 200
+_PAUSES_S = (0.3, 1.0)
 _SECRET = re.compile(r"[0-9a-f]{40}|eyJ[\w-]+(?:\.[\w-]*){1,2}", re.IGNORECASE)
 
 # Listing makes Label Studio ask each backend: /health three times 1 s, then /setup 3 s.
@@ -123,10 +125,19 @@ class LabelStudioClient:
     ) -> Any:
         """The JSON that a call brings; None for an empty answer. Arguments as of `call`.
 
+        What only reads is asked again, twice, after an error of the server.
+
         Raises:
             LabelStudioError: Label Studio is out of reach, refuses the call, or answers no JSON.
         """
-        return self.json_of(self.call(method, path, query, json, files, timeout_s), method, path)
+        response = self.call(method, path, query, json, files, timeout_s)
+        for pause_s in _PAUSES_S if method == "GET" else ():
+            if not response.is_server_error:
+                break
+            # its SQLite may be locked for a moment, as while webhooks go out
+            time.sleep(pause_s)
+            response = self.call(method, path, query, json, files, timeout_s)
+        return self.json_of(response, method, path)
 
     def json_of(self, response: httpx.Response, method: str, path: str) -> Any:
         """The JSON of an answer to `call`; None for an empty one.

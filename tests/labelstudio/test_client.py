@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sam_backend.errors import ImageFetchError, LabelStudioError
+from sam_backend.errors import LabelStudioError, LabelStudioUnavailableError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
@@ -261,6 +261,21 @@ def test_errors_are_short_and_hold_no_token(
     assert len(text) < 400
     assert LEGACY not in text
     assert PERSONAL not in text
+
+
+def test_a_call_that_only_reads_is_asked_again_after_an_error_of_the_server(
+    plain: tuple[Web, LabelStudioClient],
+) -> None:
+    """Label Studio's SQLite answers 500 while it is locked."""
+    web, client = plain
+    answers = iter([send(500), send(503), send(200, b'{"id": 3}')])
+    web.replies["/api/tasks/3/"] = lambda handler: next(answers)(handler)
+    assert client.task(3) == {"id": 3}
+    web.replies["/api/tasks/4/"] = send(500)
+    with pytest.raises(LabelStudioUnavailableError, match="answers 500"):
+        client.answer("POST", "/api/tasks/4/", json={})
+    paths = [request.path for request in web.requests]
+    assert (paths.count("/api/tasks/3/"), paths.count("/api/tasks/4/")) == (3, 1)
 
 
 def test_nobody_listens() -> None:
