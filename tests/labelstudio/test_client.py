@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sam_backend.errors import LabelStudioError, LabelStudioUnavailableError
+from sam_backend.errors import ImageFetchError, LabelStudioError, LabelStudioUnavailableError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
