@@ -134,7 +134,7 @@ class LabelStudioClient:
         for pause_s in _PAUSES_S if method == "GET" else ():
             if not response.is_server_error:
                 break
-            # its SQLite may be locked for a moment, as while webhooks go out
+            # busy for a moment: an SQLite that is locked, a proxy whose server just starts
             time.sleep(pause_s)
             response = self.call(method, path, query, json, files, timeout_s)
         return self.json_of(response, method, path)

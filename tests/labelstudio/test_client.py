@@ -266,7 +266,7 @@ def test_errors_are_short_and_hold_no_token(
 def test_a_call_that_only_reads_is_asked_again_after_an_error_of_the_server(
     plain: tuple[Web, LabelStudioClient],
 ) -> None:
-    """Label Studio's SQLite answers 500 while it is locked."""
+    """Such as 503 of a proxy while Label Studio starts."""
     web, client = plain
     answers = iter([send(500), send(503), send(200, b'{"id": 3}')])
     web.replies["/api/tasks/3/"] = lambda handler: next(answers)(handler)

@@ -1,7 +1,9 @@
 """Predictions that Label Studio asks for without prompts: one answer a task, in order."""
 
+import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import pytest
 
 from sam_backend.labelstudio import controls
 from sam_backend.masks.overlap import mask_iou
+from sam_backend.server.prefilling import NOT_READY
 from sam_backend.server.protocol import PredictRequest, SetupRequest
 from sam_backend.server.service import Service
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.prefills import Prefills
 from tests.canned_server import CannedServer, Request, canned_server
+from tests.engine.working_project import move
 from tests.server.playing import CONFIG, PROJECT, disc, disc_image, png, reasons, set_up
 
 SIZE = (240, 320)
@@ -202,3 +206,30 @@ def test_drawn_masks_and_drafts_are_no_news(
         drafts = [{"result": first["result"]}]
         [second, _] = predict(service, "/left.png", "/right.png", drafts=drafts)
         assert not [mask for mask in masks(second) if mask_iou(mask, disc(SIZE, *LEFT)) > 0.5]
+
+
+def test_the_stage_says_whether_tasks_are_prefilled(
+    studio: CannedServer, database: Database, tmp_path: Path
+) -> None:
+    begun = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    few = {"2": {"prefill": FEW_POINTS | {"max_masks": 1}}}
+    with service_of(tmp_path, database, prefill={}, stages=few) as service:
+        set_up(service, studio.url)
+        move(database, 1, "1", begun, host=studio.url, project=1)
+        assert predict(service, "/left.png", "/right.png") == [NOT_READY] * 2
+        move(database, 2, "2", begun, host=studio.url, project=1)
+        left, right = predict(service, "/left.png", "/right.png")
+        assert len(left["result"]) == len(right["result"]) == 1, "as the stage says"
+        move(database, 3, "1", begun, host=studio.url, project=1)
+        own = f'{{"prefill": {json.dumps(FEW_POINTS)}}}'
+        service.setup(
+            SetupRequest(
+                project=PROJECT,
+                schema=CONFIG,
+                hostname=studio.url,
+                access_token="t",
+                extra_params=own,
+            )
+        )
+        left, right = predict(service, "/left.png", "/right.png")
+        assert len(left["result"]) > 1, "the project asks for it"
