@@ -39,7 +39,7 @@ from sam_backend.quality.stage_plot import draw_stages
 
 Json = dict[str, Any]
 
-N_GOLD, N_BEFORE, N_AFTER, N_FIRST, N_PREFILLED, N_BULK = 6, 10, 34, 14, 36, 40
+N_GOLD, N_BEFORE, N_AFTER, N_FIRST, N_PREFILLED, N_BULK = 6, 10, 34, 12, 48, 40
 GOLD_PER_HUNDRED = 100 * N_GOLD / N_BEFORE
 SETTINGS = {
     "SAM_BACKEND_RETRAIN_STEPS": "60",
@@ -49,9 +49,9 @@ SETTINGS = {
             "parameters": {"points_per_side": 12},
             "nesting": "parts",
             "accept_predicted_iou": 0.75,
-            "accept_stability": 0.8,
-            "review_predicted_iou": 0.65,
-            "review_stability": 0.55,
+            "accept_stability": 0.7,
+            "review_predicted_iou": 0.7,
+            "review_stability": 0.6,
         }
     ),
 }
