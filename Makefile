@@ -3,6 +3,8 @@
 VENV    ?= .venv
 LS_VENV ?= .venv-label-studio
 PYTEST_ARGS ?=
+# Processes that run tests: many wait for servers and pages, and would leave a core idle.
+PYTEST_WORKERS ?= 2
 export LS_VENV
 
 # The first Python on this machine that is new enough and runs (a pyenv shim may only exist).
@@ -18,7 +20,7 @@ help:
 	@echo 'make test    everything that CI checks: lint, types, import floors, tests, browser'
 	@echo 'make lint    ruff, mypy --strict, import floors'
 	@echo 'make bench   speed against segment_anything, not part of the tests; QUICK=1: five minutes'
-	@echo 'VENV=, LS_VENV= reuse environments; PYTEST_ARGS= goes to pytest'
+	@echo 'VENV=, LS_VENV= reuse environments; PYTEST_ARGS= goes to pytest; PYTEST_WORKERS= processes'
 
 demo: $(VENV)/.installed-demo
 	@exec $(BIN)/sam-backend demo
@@ -26,7 +28,7 @@ demo: $(VENV)/.installed-demo
 test: lint
 	$(BIN)/python -m tests.system_packages
 	$(BIN)/python -m sam_backend.labelstudio.local_server '$(LS_VENV)'
-	$(BIN)/python -m pytest --cov=sam_backend --cov-report=term:skip-covered \
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --cov=sam_backend --cov-report=term:skip-covered \
 		--cov-report=xml $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev

@@ -39,8 +39,7 @@ from sam_backend.quality.stage_plot import draw_stages
 
 Json = dict[str, Any]
 
-N_GOLD, N_BEFORE, N_AFTER, N_FIRST, N_PREFILLED, N_BULK = 6, 10, 34, 12, 48, 40
-GOLD_PER_HUNDRED = 100 * N_GOLD / N_BEFORE
+N_GOLD, N_BEFORE, N_AFTER, N_FIRST, N_PREFILLED, N_BULK = 6, 10, 34, 12, 60, 40
 SETTINGS = {
     "SAM_BACKEND_RETRAIN_STEPS": "60",
     "SAM_BACKEND_RETRAIN_EVERY": "100000",  # only when this script asks
@@ -127,18 +126,17 @@ class Story:
 
     def live(self) -> None:
         """All three stages."""
-        self._prepare_gold()
         self._accuracy()
         self._coverage()
         self._scale()
 
-    def _prepare_gold(self) -> None:
+    def _prepare_gold(self, seeds: range) -> None:
         say("Gold: pictures whose masks are trusted, planted among the others.")
         images = []
-        folder = self._out / "gold"
+        folder = self._out / f"gold-{seeds.start}"
         folder.mkdir(parents=True, exist_ok=True)
-        for seed in range(N_GOLD):
-            name, body, masks = self._picture(1000 + seed)
+        for seed in seeds:
+            name, body, masks = self._picture(seed)
             (folder / name).write_bytes(body)
             labelled = tuple(LabelledMask(encode(one), "Object", "truth") for one in masks)
             digest = hashlib.sha256(body).hexdigest()
@@ -146,12 +144,13 @@ class Story:
             images.append(LabelledImage(name, folder / name, digest, SIZE, labelled))
         write_manifest(Dataset("gold", tuple(images)), folder / "gold.jsonl")
         self._run("gold", "add", "--data", str(folder / "gold.jsonl"))
+        self._run("gold", "plant", *self._here, "--per-hundred", "100")
 
     def _accuracy(self) -> None:
         say("Stage 1, accuracy: Anna clicks every object; the model does not know what she wants.")
-        self._upload(range(N_BEFORE))
-        self._run("gold", "plant", *self._here, "--per-hundred", f"{GOLD_PER_HUNDRED:g}")
         self._run("stage", "begin", *self._here)
+        self._upload(range(N_BEFORE))
+        self._prepare_gold(range(1000, 1000 + N_GOLD))
         self._click_all("1")
         say("The model learns from it, and has to pass the gate before it is served.")
         self._run("train", *self._here)
@@ -168,7 +167,9 @@ class Story:
         say("The model learns from the masks that it helped to make.")
         self._run("train", *self._here)
         self._wait_for_model()
-        self._prefill_and_complete(range(250, 250 + N_PREFILLED))
+        self._prepare_gold(range(1100, 1100 + N_GOLD))
+        self._prefill_and_complete(range(400, 400 + N_PREFILLED))
+        self._run("gold", "score", *self._here)
         self._run("prefill", "report", *self._here)
         say("What Anna did tells what the model's scores are worth.")
         told = ("--no-gold", "--precision", PRECISION, "--out", str(self._out / "calibration"))
@@ -191,8 +192,9 @@ class Story:
         for seed in range(300, 300 + N_BULK):
             name, body, _ = self._picture(seed)
             (folder / name).write_bytes(body)
-        bars = ("points_per_side=12", "predicted_iou=0.75", "stability=0.7")
-        options = [part for bar in bars for part in ("--set", bar)]
+        bars = ("points_per_side=12", "predicted_iou=0.8", "stability=0.7")
+        shapes = ("box_nms=0.5", "max_image_share=0.3")
+        options = [part for one in (*bars, *shapes) for part in ("--set", one)]
         self._run("generate", str(folder), "--out", run, *options)
         claim = ("--prove", "0.75@0.75", "--max-defects", "0.2", "--upload")
         self._run("review", "sample", run, *self._here, *claim)
@@ -331,7 +333,7 @@ def compare(board: Json, known: Known) -> list[tuple[str, float, float]]:
 
 def _shown(board: Json) -> float:
     masks = board["triage"]["masks"]
-    return float(masks["accept"] + masks["review"])
+    return float(masks["accepted"] + masks["review"])
 
 
 def differs(told: float | None, known: float) -> bool:

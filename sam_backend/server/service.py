@@ -15,6 +15,7 @@ from sam_backend.engine.model_choice import ModelChoice
 from sam_backend.engine.opening import Opening
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.engine.serving import Caches, open_caches, serve_champion
+from sam_backend.engine.stages.policy import policies
 from sam_backend.engine.task_embeddings import TaskEmbeddings
 from sam_backend.engine.timing import StageClock
 from sam_backend.engine.versions.sightings import WEBHOOK
@@ -122,6 +123,7 @@ class Service:
         Raises:
             SamBackendError: A setting cannot be followed.
         """
+        policies(settings.stages)  # a wrong table is said now, not at the first look at a project
         caches = open_caches(settings)
         store = open_store(settings)
         champion = serve_champion(settings, ModelChoice(settings, store), caches.all)

@@ -65,7 +65,7 @@ def label_studio_tables(
         env=bare_environment() | {"LABEL_STUDIO_BASE_DATA_DIR": str(folder)} | quiet,
         check=True,
     )
-    shutil.copy(tables, kept.with_suffix(".partial")).replace(kept)
+    shutil.copy(tables, kept.with_suffix(f".{os.getpid()}.partial")).replace(kept)
     return tables
 
 

@@ -46,6 +46,7 @@ def test_the_page_shows_the_projects_figures(
         assert "stage\u00a01" in page.inner_text("#seconds")
         assert page.inner_text("#seconds").count("34 → 14") == 1
         assert "0.91" in page.inner_text("#gold")
+        assert "30 %" in page.inner_text("#triage")
         assert "promoted" in page.inner_text("#retrainings")
         assert page.inner_text("#lots").count("reject") >= 1
         assert "asks for a password" in page.inner_text("#people")

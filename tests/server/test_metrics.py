@@ -62,6 +62,11 @@ def test_metrics_dashboard_and_history_tell_the_same(tmp_path: Path) -> None:
         assert told["sam_backend_seconds_per_mask"][("3", stage)] == pytest.approx(ended)
     assert board["course"]["1"]["paper seconds"] == [34, 14]
     assert told["sam_backend_gold_iou"][("3",)] == board["gold"]["people"]["value"] == 0.91
+    triage = {"accepted": 30, "review": 15, "discarded": 55}
+    assert board["triage"]["masks"] == triage
+    assert board["triage"]["shares"] == {"accepted": 0.3, "review": 0.15, "discarded": 0.55}
+    assert board["triage"]["tasks"] == {"done": 1}
+    assert told["sam_backend_prefilled_masks"] == {(name, "3"): n for name, n in triage.items()}
     assert told["sam_backend_lots"] == {("3", "accept"): 1, ("3", "reject"): 1}
     assert told["sam_backend_project_alert"][("3", "lot_rejected")] == 1
     assert told["sam_backend_project_alert"][("3", "calibration_drift")] == 0

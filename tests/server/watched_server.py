@@ -17,6 +17,7 @@ from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.jobs import Jobs
 from sam_backend.store.measurements import Measurements
+from sam_backend.store.prefills import PrefillRow, Prefills
 from tests.engine.working_project import HOST, PROJECT, falling, label, move
 
 NOW = datetime.now(UTC)
@@ -56,6 +57,9 @@ def fill(database: Database) -> None:
     for verdict in ("accept", "reject"):
         lot = {"run": f"{verdict}ed-run", "review project": PROJECT, "verdict": verdict}
         measurements.add(LOT, lot | {"images": 99, "reviewed": 99, "defective": 1}, NOW)
+    counts = {"accepted": 30, "review": 15, "discarded": 55, "duplicates": 7}
+    row = PrefillRow(HOST, PROJECT, 61, "f", "v", "done", counts, 0.5, 0.5, None, b"", NOW)
+    Prefills(database).put([row])
     jobs = Jobs(database)
     jobs.enqueue("retrain", {}, PROJECT)
     job = jobs.claim("w")

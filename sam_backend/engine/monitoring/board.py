@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sam_backend.engine.measured import DRIFT, GOLD
-from sam_backend.engine.semi_automatic.triage import Outcome
 from sam_backend.engine.stages.evidence import Evidence
 from sam_backend.engine.stages.labelling import (
     NO_STAGE,
@@ -28,6 +27,8 @@ from sam_backend.store.prefills import Prefills
 
 Json = dict[str, Any]
 
+TRIAGED = ("accepted", "review", "discarded")
+"""What becomes of a prefilled mask, as the ledger counts it (`Judgement.counts`)."""
 _LATELY = timedelta(minutes=60)
 _N_RETRAININGS = 20
 _N_MEASURED = 100
@@ -86,7 +87,7 @@ def board(
 
 def triage_shares(totals: Mapping[str, int]) -> Json:
     """Masks of prefilled tasks by what became of them, and tasks by state."""
-    masks = {one.value: totals.get(one.value, 0) for one in Outcome}
+    masks = {name: totals.get(name, 0) for name in TRIAGED}
     n = sum(masks.values())
     return {
         "masks": masks,
