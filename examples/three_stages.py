@@ -303,8 +303,9 @@ def say(text: str) -> None:
 def compare(board: Json, known: Known) -> list[tuple[str, float, float]]:
     """Each figure of the dashboard beside what the script knows."""
     pairs = [("masks shown on prefilled tasks", _shown(board), float(known.shown))]
+    course = {visit["stage"]: visit for visit in board["course"]}
     for stage in known.masks:
-        told = board["course"].get(stage, {})
+        told = course.get(stage, {})
         seconds, masks = known.seconds[stage], known.masks[stage]
         pace, images = (
             (told.get(name) or {}).get("all") or {} for name in ("seconds a mask", "masks an image")

@@ -81,10 +81,9 @@ class OpenProject:
     @property
     def policy(self) -> "StagePolicy | None":
         """Of the stage that it is in; None: nobody has put it into one."""
-        from sam_backend.engine.stages.policy import policies
+        from sam_backend.engine.stages.steering import policy_of
 
-        move = self.stage_moves.current()
-        return None if move is None else policies(self.settings.stages)[move.stage]
+        return policy_of(self.settings, self.database, self.client.host.url, self.number)
 
     @property
     def max_pixels(self) -> int:

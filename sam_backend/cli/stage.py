@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -86,12 +87,12 @@ def begin(project: Project) -> None:
     from sam_backend.engine.stages.moving import begin as begin_
 
     with _standing(project, False) as (at, now):
-        _told(begin_(at.stage_moves, now, getpass.getuser(), datetime.now(UTC)))
+        _told(begin_(at.stage_moves, now, _who(), datetime.now(UTC)))
 
 
 @app.command()
 def advance(project: Project, reason: Reason = "", measure: Measure = True) -> None:
-    """On to the next stage, if every gate is open or there is a reason; exit code 2 if not."""
+    """On to the next stage, if every gate is open or there is a reason; exit code 1 if not."""
     from sam_backend.engine.stages.moving import advance as move
 
     _move(project, measure, reason, move)
@@ -121,10 +122,10 @@ def log(project: Project, as_json: AsJson = False) -> None:
 def plot(project: Project, out: Annotated[Path, typer.Option(help="PNG that is written.")]) -> None:
     """Draw quality against speed, and seconds a mask as the project went on."""
     with open_project(project) as at:
-        from sam_backend.engine.monitoring.surveying import board_of
+        from sam_backend.engine.monitoring.surveying import board_of, served_by
         from sam_backend.quality.stage_plot import draw_stages
 
-        told = board_of(at.settings, at.database, at.client.host, project)
+        told = board_of(at.settings, at.database, at.client.host, project, served_by(at.settings))
         draw_stages(told["course"], told["trade-off"], out)
     typer.echo(str(out))
 
@@ -155,11 +156,19 @@ def _move(project: int, measures: bool, reason: str, move: "Callable[..., StageM
 
     with _standing(project, measures) as (at, now):
         told = policies(at.settings.stages)
-        _told(move(at.stage_moves, now, told, getpass.getuser(), datetime.now(UTC), reason))
+        _told(move(at.stage_moves, now, told, _who(), datetime.now(UTC), reason))
 
 
 def _told(move: "StageMove") -> None:
     typer.echo(f"stage {move.stage}: {move.reason}")
+
+
+def _who() -> str:
+    """Who moves the project; a container's user may have no name."""
+    try:
+        return getpass.getuser()[:64]
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _row(way: str, one: "Checked") -> tuple[str, str, str, str, str]:

@@ -79,7 +79,8 @@ def standardised(features: Features) -> Features:
     """Columns of mean 0 and standard deviation 1; constant ones are 0."""
     centred = features - features.mean(axis=0)
     spread = centred.std(axis=0)
-    found: Features = centred / np.where(spread > 0, spread, 1.0)
+    is_constant = spread <= 1e-6 * np.abs(features).max(axis=0)
+    found: Features = np.where(is_constant, 0.0, centred / np.where(is_constant, 1.0, spread))
     return found
 
 

@@ -60,6 +60,6 @@ def handlers(settings: Settings) -> dict[str, Handler]:
             return run_detector_training(detector_order, folder, settings, report, is_stopped)
 
     def survey(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
-        return run_survey(job, settings, report)
+        return run_survey(job, settings, report, is_stopped)
 
     return {JOB_KIND: retraining, DETECTOR_KIND: detector, SURVEY_KIND: survey}

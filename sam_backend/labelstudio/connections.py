@@ -139,12 +139,15 @@ class Connections:
     def urls_by_number(self) -> dict[int, str]:
         """Address of the Label Studio of every project that can be told by its number."""
         found = {}
-        for uid in self.projects():
-            number = uid.partition(".")[0]
-            if number.isdigit():
-                with contextlib.suppress(LabelStudioError):
-                    found[int(number)] = self.host_of_number(int(number)).url
-        return dict(sorted(found.items()))
+        for number in self.numbers():
+            with contextlib.suppress(LabelStudioError):
+                found[number] = self.host_of_number(number).url
+        return found
+
+    def numbers(self) -> list[int]:
+        """Of all projects that have called /setup."""
+        numbers = (uid.partition(".")[0] for uid in self.projects())
+        return sorted({int(number) for number in numbers if number.isdigit()})
 
     def _read(self) -> _Table:
         try:

@@ -13,13 +13,13 @@ _OTHER = "#666666"
 
 
 def draw_stages(
-    course: Mapping[str, Mapping[str, Any]], trade_off: Sequence[Mapping[str, Any]], png: Path
+    course: Sequence[Mapping[str, Any]], trade_off: Sequence[Mapping[str, Any]], png: Path
 ) -> None:
     """Draw a project's own figures.
 
     Args:
-        course: By stage `points` (parts of it in order, each with `annotations`, `seconds a mask`
-            and `masks an image`), `budget` (seconds) and `paper seconds` (begin and end, or None).
+        course: Visits to stages in their order, each with `stage`, `budget` (seconds) and `points`,
+            its parts in order, each with `annotations`, `seconds a mask` and `masks an image`.
         trade_off: By stage `seconds a mask` (value, low, high; or None) and `IoU on gold`.
         png: Is written.
     """
@@ -59,10 +59,11 @@ def _draw_trade_off(axes: Axes, trade_off: Sequence[Mapping[str, Any]]) -> None:
     axes.grid(color="#ddd")
 
 
-def _draw_course(axes: Axes, course: Mapping[str, Mapping[str, Any]], name: str) -> None:
+def _draw_course(axes: Axes, course: Sequence[Mapping[str, Any]], name: str) -> None:
     axes.set_title(name)
-    begin = 0
-    for stage, told in course.items():
+    begin, named = 0, set[str]()
+    for told in course:
+        stage = told["stage"]
         colour = _COLOURS.get(stage, _OTHER)
         places, values, place = [], [], begin
         for point in told["points"]:
@@ -70,7 +71,9 @@ def _draw_course(axes: Axes, course: Mapping[str, Mapping[str, Any]], name: str)
             if point[name] is not None:
                 places.append(place)
                 values.append(point[name])
-        axes.plot(places, values, "-", marker=".", color=colour, label=f"stage {stage}")
+        label = None if stage in named else f"stage {stage}"
+        named.add(stage)
+        axes.plot(places, values, "-", marker=".", color=colour, label=label)
         if name == "seconds a mask" and told["budget"] is not None:
             axes.hlines(told["budget"], begin, place, colors=colour, linestyles="dotted")
         begin = place

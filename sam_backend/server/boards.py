@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sam_backend.engine.monitoring.alerts import PROJECT_RULES, raised
-from sam_backend.engine.monitoring.surveying import board_of
+from sam_backend.engine.monitoring.surveying import Served, board_of
 from sam_backend.errors import SamBackendError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.connections import Connections
@@ -21,7 +21,7 @@ MAX_PROJECTS = 50
 _LEAST_S = 3.0
 _TIMES = 20
 """A board that took a second is put together every twenty seconds at the most."""
-_NAMES_S = 600.0
+_NAMES_S = 120.0
 _NAMES_TIMEOUT_S = 5.0
 
 Json = dict[str, Any]
@@ -41,6 +41,7 @@ class Boards:
         settings: Of this process.
         connections: The known projects.
         database: Called for each look; None while there is none.
+        served: Likewise; the model that answers.
         clock: Seconds that only grow.
     """
 
@@ -49,34 +50,35 @@ class Boards:
         settings: Settings,
         connections: Connections,
         database: Callable[[], Database | None],
+        served: Callable[[], Served],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._connections, self._database = settings, connections, database
-        self._clock = clock
+        self._served, self._clock = served, clock
         self._lock = threading.Lock()
         self._kept: dict[int, _Kept] = {}
         self._names: dict[str, tuple[float, Mapping[str, str]]] = {}
 
     def projects(self) -> list[int]:
         """Numbers of the known projects."""
-        return list(self._connections.urls_by_number())
+        return self._connections.numbers()
 
     def board(self, project: int) -> Json | None:
-        """A project's board with its alerts; None: there is no database, or no such project.
+        """A project's board with its alerts; None: there is no database.
 
         Raises:
-            SamBackendError: Database or model store cannot be read.
+            SamBackendError: The project is unknown, or database or model store cannot be read.
         """
         database = self._database()
-        if database is None or project not in self.projects():
+        if database is None:
             return None
+        host = self._connections.host_of_number(project)
         with self._lock:
             kept = self._kept.setdefault(project, _Kept())
         with kept.lock:
             if kept.board is None or self._clock() >= kept.until_s:
                 begun = self._clock()
-                host = self._connections.host_of_number(project)
-                board = board_of(self._settings, database, host, project)
+                board = board_of(self._settings, database, host, project, self._served())
                 kept.board = board | {"alerts": raised(PROJECT_RULES, board)}
                 now = self._clock()
                 kept.until_s = now + max(_LEAST_S, _TIMES * (now - begun))

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import SamBackendError
 from sam_backend.server.service import Service
 from sam_backend.settings import Settings
 
@@ -55,22 +55,28 @@ def dashboard_figures(service: Service, project: int | None, with_people: bool) 
         project: Number of the project; None: the first one that is known.
         with_people: Also what single people did; only for those who have shown a password.
 
-    Raises:
-        InvalidInputError: No such project has called /setup.
-        SamBackendError: Database or model store cannot be read.
+    What goes wrong is told under `failure`, not in the journal: the page asks every few seconds.
     """
     known = service.boards.projects()
-    if project is not None and project not in known:
-        raise InvalidInputError(f"project {project} has not called /setup; known: {known}")
     server = service.figures()
     server["journal"] = server["journal"][:_JOURNAL]
-    number = project if project is not None else next(iter(known), None)
-    board = None if number is None or server["database"] else service.boards.board(number)
     told: dict[str, Any] = {"projects": known, "server": server, "board": None, "people": None}
-    if board is None or number is None:
-        return told
+    number = project if project in known else next(iter(known), None)
+    if project is not None and project not in known:
+        return told | {"failure": f"project {project} has not called /setup"}
+    if number is None:
+        return told | {"failure": "no Label Studio project has called /setup yet"}
+    try:
+        board = service.boards.board(number)
+    except SamBackendError as error:
+        return told | {"failure": str(error)}
+    if board is None:
+        return told | {"failure": server["database"] or "there is no database yet"}
     people = board["people"]
-    if with_people:
-        names = service.boards.names(number)
-        told["people"] = [{"name": names.get(who, f"user {who}"), **people[who]} for who in people]
-    return told | {"board": {name: value for name, value in board.items() if name != "people"}}
+    shown = {name: value for name, value in board.items() if name != "people"}
+    if not with_people:
+        moves = [{**move, "by": None} for move in board["moves"]]
+        return told | {"board": {**shown, "moves": moves, "stage": {**board["stage"], "by": None}}}
+    names = service.boards.names(number)
+    listed = [{"name": names.get(who, f"user {who}"), **people[who]} for who in people]
+    return told | {"board": shown, "people": listed}

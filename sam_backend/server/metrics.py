@@ -4,6 +4,8 @@ Labels are bounded: kinds, stages, verdicts and rules are fixed sets, and of pro
 `MAX_PROJECTS` are told. People are never told apart.
 """
 
+import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -17,7 +19,11 @@ from sam_backend.engine.monitoring.alerts import PROJECT_RULES, SERVER_RULES, ra
 from sam_backend.errors import SamBackendError
 from sam_backend.server.boards import MAX_PROJECTS, Boards
 
+log = logging.getLogger(__name__)
+
 _PREFIX = "sam_backend"
+_BUDGET_S = 5.0
+"""For boards, of a scrape: Prometheus gives up after some ten seconds."""
 Json = Mapping[str, Any]
 Key = tuple[str, ...]
 """Values of a metric's labels."""
@@ -42,10 +48,16 @@ class Figures(Collector):
         """All of them."""
         yield from _of_server(self._server())
         boards = {}
+        until_s = time.monotonic() + _BUDGET_S
         for project in self._boards.projects()[:MAX_PROJECTS]:
+            if time.monotonic() > until_s:  # the next scrape finds these kept, and goes on
+                break
             try:
                 board = self._boards.board(project)
             except SamBackendError:  # told by the alert on the database
+                continue
+            except Exception:  # one odd project must not hide the others, and the server
+                log.exception("project %d has no metrics", project)
                 continue
             if board is not None:
                 boards[str(project)] = board
@@ -128,11 +140,16 @@ def _stage(board: Json) -> float:
 
 
 def _course(board: Json, key: str) -> dict[str, Any]:
-    return {stage: told[key] for stage, told in board["course"].items()}
+    """Summed over all visits to a stage."""
+    found: Counter[str] = Counter()
+    for visit in board["course"]:
+        found[visit["stage"]] += visit[key]
+    return dict(found)
 
 
 def _ends(board: Json, key: str) -> dict[str, Any]:
-    ends = {stage: told[key]["end"] for stage, told in board["course"].items()}
+    """Of the last visit to a stage."""
+    ends = {visit["stage"]: visit[key]["end"] for visit in board["course"]}
     return {stage: end["value"] for stage, end in ends.items() if end is not None}
 
 
@@ -188,8 +205,8 @@ def _alerts(
 ) -> Metric:
     """1 for each rule that is raised, 0 for each that is not."""
     values = {
-        (*key, rule.name): float(any(one["rule"] == rule.name for one in some))
+        (*key, rule.name, rule.severity): float(any(one["rule"] == rule.name for one in some))
         for key, some in told.items()
         for rule in rules
     }
-    return _gauge(name, says, values, (*labels, "rule"))
+    return _gauge(name, says, values, (*labels, "rule", "severity"))

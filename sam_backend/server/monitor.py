@@ -16,11 +16,13 @@ Kind = Literal["click", "open", "prefill"]
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0)
 _KEPT = 1000
+_LATELY_S = 900.0
 _BUSY_SPAN_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
+    at_s: float
     kind: Kind
     seconds: float
     is_error: bool
@@ -86,13 +88,16 @@ class Monitor:
         if error:
             self._errors.labels(kind).inc()
         with self._lock:
-            self._answers.append(_Answer(kind, seconds, bool(error), spent_s))
+            self._busy_share()
+            self._answers.append(_Answer(self._clock(), kind, seconds, bool(error), spent_s))
             self._last_error = error or self._last_error
 
     def figures(self) -> dict[str, Any]:
-        """Of the last thousand requests, and of the device in the last minute."""
+        """Of the last minutes' requests, at most a thousand, and of the device in the last one."""
+        since_s = self._clock() - _LATELY_S
         with self._lock:
-            answers, last_error = list(self._answers), self._last_error
+            answers = [one for one in self._answers if one.at_s >= since_s]
+            last_error = self._last_error
             share = self._busy_share()
         clicks = [one for one in answers if one.kind == "click"]
         p50, p95 = _quantiles([one.seconds for one in clicks])

@@ -87,16 +87,20 @@ class Prefilling:
             is_wanted = any(self._is_ready(request, task) for task in request.tasks)
         else:
             is_wanted = when != "never"
-        return is_wanted and self._is_for_prefilling(request)
+        is_told = "prefill_when" in self._settings.model_fields_set and when == "always"
+        return is_wanted and (is_told or self._is_for_prefilling(request))
 
-    def answer(self, request: PredictRequest) -> list[Any]:
-        """One prediction, or `NOT_READY`, for each task, in order."""
+    def answer(self, request: PredictRequest) -> tuple[list[Any], str]:
+        """One prediction, or `NOT_READY`, for each task, in order; and what went wrong, or empty.
+
+        What goes on in the background has not gone wrong.
+        """
         subject = f"project {request.project or '?'}, {len(request.tasks)} tasks"
         try:
             answer = self._asked.answer(self._read(request), self._settings.prefill_budget_s)
         except SamBackendError as error:
             self._journal.error(subject, str(error))
-            return [NOT_READY for _ in request.tasks]
+            return [NOT_READY for _ in request.tasks], str(error)
         results = [
             self._result(request, task, place, answer) for place, task in enumerate(request.tasks)
         ]
@@ -107,7 +111,7 @@ class Prefilling:
                 "and go on in the background: ask again for them",
             )
         log.info("%s: %d predictions", subject, sum(result != NOT_READY for result in results))
-        return results
+        return results, next(iter(answer.reasons.values()), "")
 
     @property
     def n_running(self) -> int:
@@ -129,9 +133,6 @@ class Prefilling:
         if not number.isdecimal():
             raise InvalidInputError(f"a project is named '<id>.<created>', not {request.project!r}")
         config = LabelConfig.parse(request.label_config)
-        if request.project not in self._params:  # another process was told by /setup
-            with LabelStudioClient(host, _PARAMS_S) as client:
-                self._params[request.project] = params_of_project(client, int(number))
         return Asked(
             host=host,
             project=request.project,
@@ -139,7 +140,7 @@ class Prefilling:
             tasks=request.tasks,
             config=config,
             params=staged_params(
-                self._settings, self._policy(host, int(number)), self._params[request.project]
+                self._settings, self._policy(host, int(number)), self._params_of(request, host)
             ),
         )
 
@@ -149,11 +150,22 @@ class Prefilling:
         if not number.isdecimal():
             return True  # reading the request says what is wrong with it
         try:
-            policy = self._policy(self._connections.host(request.project), int(number))
+            host = self._connections.host(request.project)
+            policy = self._policy(host, int(number))
+            if prefills(self._settings, policy, {}):
+                return True
+            return prefills(self._settings, policy, self._params_of(request, host))
         except SamBackendError as error:
             self._journal.error(f"project {request.project}", str(error))
             return True
-        return prefills(self._settings, policy, self._params.get(request.project, {}))
+
+    def _params_of(self, request: PredictRequest, host: LabelStudioHost) -> Mapping[str, Any]:
+        """What the project says about prefilling; asked for where another process was told."""
+        if request.project not in self._params:
+            number = int(request.project.partition(".")[0])
+            with LabelStudioClient(host, _PARAMS_S) as client:
+                self._params[request.project] = params_of_project(client, number)
+        return self._params[request.project]
 
     def _policy(self, host: LabelStudioHost, project: int) -> StagePolicy | None:
         database = self._database()

@@ -12,6 +12,7 @@ from sam_backend.engine.champion import Champion
 from sam_backend.engine.champion_watch import ChampionWatch, Refused
 from sam_backend.engine.events import WebhookEvent
 from sam_backend.engine.model_choice import ModelChoice
+from sam_backend.engine.monitoring.surveying import Served
 from sam_backend.engine.opening import Opening
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.engine.serving import Caches, open_caches, serve_champion
@@ -106,7 +107,9 @@ class Service:
             champion, self._watch, caches, self._connections, self.journal, store, newest_jobs
         )
         self.monitor = Monitor(lambda: champion.device.busy_s)
-        self.boards = Boards(settings, self._connections, database)
+        self.boards = Boards(
+            settings, self._connections, database, lambda: _served(store, champion)
+        )
         self.monitor.registry.register(Figures(self.figures, self.boards))
         self._watch.start()
 
@@ -288,8 +291,7 @@ class Service:
     def _open(self, request: PredictRequest, begun_s: float) -> Reply:
         """No prompts: a task was opened, or predictions of many are asked for."""
         if self._prefilling.wants(request):
-            results = self._prefilling.answer(request)
-            failure = "nothing could be prefilled" if NOT_READY in results else ""
+            results, failure = self._prefilling.answer(request)
             self.monitor.answered("prefill", time.perf_counter() - begun_s, failure)
             return Reply({"results": results})
         failure = ""
@@ -307,3 +309,9 @@ class Service:
 
 def _subject(project: str, task: Mapping[str, Any]) -> str:
     return f"project {project or '?'}, task {task.get('id', '?')}"
+
+
+def _served(store: ModelStore, champion: Champion) -> Served:
+    """What answers now, whatever else the store holds."""
+    card = champion.view().served.checkpoint.card
+    return Served(champion.model_version, store.get(card.version))

@@ -36,16 +36,6 @@ class Trusts:
             found: dict[str, Any] | None = connection.execute(query).scalar_one_or_none()
         return found
 
-    def history(self, model_version: str) -> list[tuple[datetime, dict[str, Any]]]:
-        """All that was known of a model version, with its time, oldest first."""
-        query = (
-            select(TRUSTS.c.at, TRUSTS.c.document)
-            .where(TRUSTS.c.model_version == model_version)
-            .order_by(TRUSTS.c.id)
-        )
-        with self._database.reading() as connection:
-            return [(at, document) for at, document in connection.execute(query)]
-
     def versions(self) -> list[str]:
         """All model versions of which something is known, the latest told first."""
         query = select(TRUSTS.c.model_version).order_by(TRUSTS.c.id.desc())

@@ -11,13 +11,14 @@ from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.stages.evidence import Evidence, gather
 from sam_backend.engine.stages.gates import SOURCES, Figure, Gate, Reading
 from sam_backend.engine.stages.labelling import (
+    Labelled,
     course,
     labelled_of,
     masks_gain,
     pace_gain,
     points,
     seconds_a_mask,
-    stages_of,
+    visits,
 )
 from sam_backend.engine.stages.moving import (
     AUTOMATIC,
@@ -35,11 +36,11 @@ from sam_backend.engine.stages.steering import (
     retraining_cadence,
     staged_params,
 )
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, SamBackendError
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.measurements import Measurements
-from sam_backend.store.revisions import Revisions
+from sam_backend.store.revisions import SAVED, Revisions, Sighting, Subject
 from sam_backend.store.stage_moves import StageMove, StageMoves
 from tests.databases import database, settings
 from tests.engine.working_project import HOST, PROJECT, falling, label, move
@@ -127,6 +128,9 @@ def test_a_team_sets_otherwise_what_it_may() -> None:
     assert [gate.bar for gate in told["1"].up] == [0.75, 0.6, 1, 0.15]
     assert Figure.CALIBRATION_ERROR not in {gate.figure for gate in told["2"].up}
     assert told["2"].prefill == {"nesting": "parts"}
+    bars = policies({"2": {"grid": 16, "accept_stability": 0.8}})["2"]
+    assert (bars.grid, bars.accept_stability) == (16, 0.8)
+    assert bars.prefill == {"parameters": {"points_per_side": 16}, "accept_stability": 0.8}
     assert told["3"] == STAGES[2]
 
 
@@ -136,8 +140,14 @@ def test_a_team_sets_otherwise_what_it_may() -> None:
         ({"4": {}}, "the stages are 1, 2, 3, not '4'"),
         ({"1": {"aim": "fun"}}, "a stage has no setting 'aim'"),
         ({"1": {"paper_seconds_a_mask": 3}}, "no setting 'paper_seconds_a_mask'"),
-        ({"1": {"retrain_every": "often"}}, "stage 1's retrain_every is a number, not 'often'"),
-        ({"1": {"gold_per_hundred": -1}}, "gold_per_hundred is a number, not -1"),
+        ({"1": {"retrain_every": "often"}}, "retrain_every is a whole number .* not 'often'"),
+        ({"1": {"retrain_every": 0}}, "retrain_every is a whole number from 1 .* not 0"),
+        ({"1": {"retrain_every": 2.5}}, "retrain_every is a whole number .* not 2.5"),
+        ({"1": {"gold_per_hundred": -1}}, "gold_per_hundred is a number from 0.1 to 100, not -1"),
+        ({"1": {"seconds_a_mask": float("nan")}}, "seconds_a_mask is a number .* not nan"),
+        ({"1": {"grid": 16}}, "stage 1 has no prefilling: 'grid'"),
+        ({"2": {"accept_stability": 0.8, "prefill": {"review_stability": 0.9}}}, "not be above"),
+        ({"2": {"prefill": {"luck": 1}}}, "prefill has no luck"),
         ({"1": {"up": {"luck": 1}}}, "no gate here looks at 'luck'"),
         ({"1": {"up": {"retrainings promoted": True}}}, "a number or null, not True"),
         ({"1": {"up": 3}}, "gates are an object of figures and bars, not 3"),
@@ -155,9 +165,9 @@ def test_speed_is_told_by_stage_at_its_begin_and_its_end(database: Database) -> 
     label(database, then, [8.0] * 30, masks=50, first=31)
     labelled = labelled_of(Revisions(database, HOST, PROJECT).newest())
     assert len(labelled) == 60
-    by_stage = stages_of(labelled, StageMoves(database, HOST, PROJECT).history())
-    assert list(by_stage) == ["none", "2"]
-    first, second = course(by_stage["none"]), course(by_stage["2"])
+    before, after = visits(labelled, StageMoves(database, HOST, PROJECT).history())
+    assert (before.stage, after.stage) == ("none", "2")
+    first, second = course(before), course(after)
     assert first["annotations"] == first["images"] == 30
     assert first["masks"] == 600
     assert first["people"] == 2
@@ -169,16 +179,17 @@ def test_speed_is_told_by_stage_at_its_begin_and_its_end(database: Database) -> 
     assert ended == pytest.approx(sum(falling(30, 34, 14)[-10:]) / 10)
     assert second["seconds a mask"]["all"]["value"] == pytest.approx(8)
     assert second["masks an image"]["all"]["value"] == 50
-    assert [one["annotations"] for one in points(by_stage["2"], 4)] == [8, 8, 7, 7]
+    assert [one["annotations"] for one in points(after.labelled, 4)] == [8, 8, 7, 7]
     assert points([]) == []
-    gain = pace_gain(by_stage["none"])
+    gain = pace_gain(before.labelled)
     assert gain is not None
     assert 0.2 < gain.value < 0.3
-    flat = pace_gain(by_stage["2"])
-    assert flat == Reading.counted(pytest.approx(0), 30)
-    assert masks_gain(by_stage["2"]) == Reading.counted(pytest.approx(0), 30)
+    assert gain.low < gain.value < gain.high
+    flat = Reading.counted(pytest.approx(0), 30)
+    assert pace_gain(after.labelled) == flat
+    assert masks_gain(after.labelled) == flat
     assert seconds_a_mask([]) is None
-    assert pace_gain(by_stage["2"][:2]) is None
+    assert pace_gain(after.labelled[:2]) is None
 
 
 def test_a_project_goes_on_and_back_as_its_gates_say(database: Database) -> None:
@@ -199,7 +210,7 @@ def test_a_project_goes_on_and_back_as_its_gates_say(database: Database) -> None
     now = standing(evidence_of(database), told)
     assert not now.may_advance
     reason = "people's IoU on gold: not known yet: .*; fall of seconds a mask: rests on 29"
-    with pytest.raises(InvalidInputError, match=reason):
+    with pytest.raises(SamBackendError, match=reason):
         advance(moves, now, told, "anna", NOON)
     people_on_gold(database, GOOD)
     label(database, NOON + timedelta(hours=9), [10.0], first=30)
@@ -235,7 +246,7 @@ def test_somebody_who_knows_better_gives_a_reason(database: Database) -> None:
     now = standing(evidence_of(database), told)
     with pytest.raises(InvalidInputError, match="stage 3 is the last one"):
         advance(moves, now, told, "anna", NOON, "on and on")
-    with pytest.raises(InvalidInputError, match="nothing sends the project back to stage 2"):
+    with pytest.raises(SamBackendError, match="nothing sends the project back to stage 2"):
         retreat(moves, now, told, "anna", NOON)
     assert retreat(moves, now, told, "anna", NOON, "it was one").stage == "2"
     with pytest.raises(InvalidInputError, match="was moved by somebody else meanwhile"):
@@ -312,3 +323,69 @@ def test_a_moves_readings_stay_as_they_were(database: Database) -> None:
     moves.add(told)
     people_on_gold(database, GOOD)
     assert moves.current() == told
+
+
+def test_rejected_lots_send_back_at_once_and_only_once(database: Database) -> None:
+    told, moves = policies({}), StageMoves(database, HOST, PROJECT)
+    for place, stage in enumerate("123", 1):
+        move(database, place, stage, NOON)
+    measurements = Measurements(database, HOST, PROJECT)
+
+    def judged(run: str, verdict: str, minutes: int) -> None:
+        document = {"run": run, "review project": PROJECT, "verdict": verdict}
+        measurements.add(LOT, document, NOON + timedelta(minutes=minutes))
+
+    judged("a", "reject", 1)
+    judged("b", "reject", 2)
+    judged("c", "continue sampling", 3)
+    now = standing(evidence_of(database), told)
+    assert now.readings[Figure.REJECTED_LOTS] == Reading.counted(2, 2), "c is not decided"
+    made = move_by_gates(moves, now, told, NOON + timedelta(minutes=4))
+    assert made is not None
+    assert made.stage == "2"
+    again = advance(
+        moves,
+        standing(evidence_of(database), told),
+        told,
+        "anna",
+        NOON + timedelta(minutes=5),
+        "mended",
+    )
+    assert again.stage == "3"
+    now = standing(evidence_of(database), told)
+    assert Figure.REJECTED_LOTS not in now.readings, "they were heeded"
+    assert not now.must_retreat
+    judged("a", "reject", 6)  # reported on again: it counts, but is no new one
+    assert [lot.document["run"] for lot in evidence_of(database).lots] == ["c", "b", "a"]
+
+
+def test_a_stage_that_is_visited_again_begins_anew(database: Database) -> None:
+    move(database, 1, "1", NOON)
+    then = label(database, NOON, [30.0] * 6)
+    move(database, 2, "2", then)
+    then = label(database, then, [9.0] * 6, first=7)
+    move(database, 3, "1", then)
+    label(database, then, [12.0] * 6, first=13)
+    found = evidence_of(database)
+    paces = [
+        course(one)["seconds a mask"]["all"]["value"] for one in visits(found.labelled, found.moves)
+    ]
+    assert paces == [30, 9, 12]
+    assert len(found.in_stage) == 6
+
+
+def test_what_tells_no_time_was_not_made_by_hand(database: Database) -> None:
+    sighting = Sighting(Subject.ANNOTATION, 1, SAVED, {"result": []}, 1, "1", NOON, 50, "1", NOON)
+    Revisions(database, HOST, PROJECT).add([sighting], "webhook", NOON)
+    assert evidence_of(database).labelled == []
+
+
+def test_many_annotations_are_resampled_in_blocks(database: Database) -> None:
+    labelled = [
+        Labelled(NOON + timedelta(seconds=n), n, "1", 10, 100.0 + n % 7) for n in range(30_000)
+    ]
+    found = seconds_a_mask(labelled)
+    assert found is not None
+    assert found.n == 30_000
+    assert found.value == pytest.approx(10.3, abs=0.01)
+    assert found.low < found.value < found.high

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sam_backend.engine.job_handlers import handlers
-from sam_backend.engine.measured import SURVEY
+from sam_backend.engine.measured import LOT, SURVEY
 from sam_backend.engine.monitoring.schedule import SurveySchedule
 from sam_backend.engine.monitoring.surveying import JOB_KIND, order_survey
 from sam_backend.settings import Settings
@@ -15,7 +15,7 @@ from sam_backend.store.jobs import Jobs
 from sam_backend.store.measurements import Measurements
 from sam_backend.store.revisions import Revisions
 from tests.databases import database, settings
-from tests.engine.working_project import HOST, PROJECT, label
+from tests.engine.working_project import HOST, PROJECT, label, move
 
 __all__ = ["database", "settings"]
 
@@ -37,6 +37,8 @@ def test_only_what_was_worked_on_is_surveyed_and_once(database: Database) -> Non
     at = schedule(database)
     assert at.look() == []
     label(database, NOON, [9.0] * 3)
+    assert at.look() == [], "in no stage"
+    move(database, 1, "1", NOON)
     assert at.look() == [PROJECT]
     assert at.look() == [PROJECT]
     (job,) = Jobs(database).list(kind=JOB_KIND)
@@ -45,12 +47,18 @@ def test_only_what_was_worked_on_is_surveyed_and_once(database: Database) -> Non
     number = Revisions(database, HOST, PROJECT).last_number()
     Measurements(database, HOST, PROJECT).add(SURVEY, {"revision": number}, NOON)
     assert at.look() == []
+    lot = {"run": "r", "review project": 9, "verdict": "reject"}
+    Measurements(database, HOST, 9).add(LOT, lot, NOON + timedelta(hours=1))
+    assert at.look() == [PROJECT], "perhaps a lot of this project"
+    then = NOON + timedelta(hours=2)
+    Measurements(database, HOST, PROJECT).add(SURVEY, {"revision": number}, then)
+    assert at.look() == []
     label(database, NOON + timedelta(days=1), [9.0], first=4)
     assert at.look() == [PROJECT]
 
 
 def test_time_passes_and_the_thread_ends(database: Database) -> None:
-    label(database, NOON, [9.0])
+    move(database, 1, "1", NOON)
     at = schedule(database, every_s=0.01)
     at.start()
     jobs = Jobs(database)

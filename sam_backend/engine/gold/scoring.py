@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -81,7 +81,7 @@ class GoldReport:
         images = [image for one in self.annotators for image in one.images]
         return {
             "gold images": self.gold,
-            "people": scorecard("people", images).as_json() if images else None,
+            "people": scorecard("people", _by_image(images)).as_json() if images else None,
             "annotators": [one.card.as_json() for one in self.annotators],
             "models": [one.card.as_json() for one in self.models],
             "answers": [_answered(image) for image in images],
@@ -153,6 +153,31 @@ def _standing(who: str, images: Sequence[ComparedImage]) -> Standing:
     card, labels = scorecards(who, images)
     worst = sorted(images, key=_quality)
     return Standing(card, tuple(faults(card)), labels, by_week(who, images), tuple(worst))
+
+
+def _by_image(images: Sequence[ComparedImage]) -> list[ComparedImage]:
+    """All answers to one image as one: they are no independent witnesses."""
+    groups: dict[str, list[ComparedImage]] = defaultdict(list)
+    for image in images:
+        groups[image.answer.image].append(image)
+    return [
+        ComparedImage(
+            replace(
+                some[0].answer,
+                masks=tuple(mask for one in some for mask in one.answer.masks),
+                seconds=_summed([one.answer.seconds for one in some]),
+            ),
+            tuple(mask for one in some for mask in one.truth),
+            tuple(pair for one in some for pair in one.objects),
+        )
+        for some in groups.values()
+    ]
+
+
+def _summed(seconds: Sequence[float | None]) -> float | None:
+    """None where one is not told."""
+    known = [one for one in seconds if one is not None]
+    return sum(known) if len(known) == len(seconds) else None
 
 
 def _answered(image: ComparedImage) -> dict[str, Any]:

@@ -24,11 +24,10 @@ class Rule:
 
 
 def _slow(board: Json) -> str | None:
-    stage = board["stage"]
-    told = board["course"].get(stage["stage"])
-    pace = None if told is None else told["seconds a mask"]["end"]
+    stage, visits = board["stage"], board["course"]
+    pace = visits[-1]["seconds a mask"]["end"] if visits and board["is in a stage"] else None
     budget = stage["policy"]["seconds_a_mask"]
-    if pace is None or not board["is in a stage"] or pace["low"] <= 1.5 * budget:
+    if pace is None or pace["low"] <= 1.5 * budget:
         return None
     return f"a mask takes {pace['value']:.1f} s, and stage {stage['stage']} allows {budget:g} s"
 
@@ -42,7 +41,7 @@ def _backward(board: Json) -> str | None:
 
 
 def _rejected(board: Json) -> str | None:
-    lots = board["lots"]
+    lots = [lot for lot in board["lots"] if lot["verdict"] in ("accept", "reject")]
     if not lots or lots[0]["verdict"] != "reject":
         return None
     return f"the last lot, {str(lots[0]['run'])[:12]}, was rejected"
@@ -57,9 +56,10 @@ def _drifted(board: Json) -> str | None:
 
 
 def _failed_retraining(board: Json) -> str | None:
-    last = board["retrainings"][0] if board["retrainings"] else None
-    if last is None or last["state"] != "failed":
+    ended = [one for one in board["retrainings"] if one["state"] not in ("queued", "running")]
+    if not ended or ended[0]["state"] != "failed":
         return None
+    last = ended[0]
     return f"retraining {last['job']} failed: {last['reason']}"
 
 

@@ -1,20 +1,21 @@
 """One project at this moment, as the dashboard, the metrics and the alerts see it."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from sam_backend.engine.measured import DRIFT, GOLD
+from sam_backend.engine.measured import DRIFT
 from sam_backend.engine.stages.evidence import Evidence
 from sam_backend.engine.stages.labelling import (
     NO_STAGE,
     Labelled,
+    by_stage,
     course,
-    points,
     seconds_a_mask,
-    stages_of,
+    visits,
 )
 from sam_backend.engine.stages.moving import standing
 from sam_backend.engine.stages.policy import StagePolicy
@@ -53,7 +54,7 @@ def board(
         now: The time.
     """
     measurements = Measurements(database, host.url, project)
-    by_stage = stages_of(evidence.labelled, evidence.moves)
+    visited = visits(evidence.labelled, evidence.moves)
     leases = Leases(database, host.url, project).held()
     return {
         "project": project,
@@ -64,15 +65,11 @@ def board(
             {"at": one.at.isoformat(), "stage": one.stage, "by": one.by, "reason": one.reason}
             for one in evidence.moves
         ],
-        "course": {
-            stage: course(some) | {"points": points(some)} | _aims(policies.get(stage))
-            for stage, some in by_stage.items()
-        },
+        "course": [course(visit) | _aims(policies.get(visit.stage)) for visit in visited],
         "lately": _lately(evidence.labelled, now),
-        "trade-off": trade_off(evidence, by_stage),
+        "trade-off": trade_off(evidence, by_stage(visited)),
         "triage": triage_shares(Prefills(database).totals(str(host.origin), project)),
         "gold": _gold(evidence.gold),
-        "gold history": _gold_history(measurements.history(GOLD, _N_MEASURED)),
         "calibration": _calibration(evidence, measurements.history(DRIFT, _N_MEASURED)),
         "retrainings": [_retraining(job) for job in evidence.retrainings[:_N_RETRAININGS]],
         "lots": [dict(lot.document) | {"at": lot.at.isoformat()} for lot in evidence.lots],
@@ -100,21 +97,18 @@ def triage_shares(totals: Mapping[str, int]) -> Json:
     }
 
 
-def trade_off(evidence: Evidence, by_stage: Mapping[str, Sequence[Labelled]]) -> list[Json]:
+def trade_off(evidence: Evidence, labelled: Mapping[str, Sequence[Labelled]]) -> list[Json]:
     """Quality against speed: for each stage seconds a mask and IoU on gold, as far as known."""
     answers = [] if evidence.gold is None else evidence.gold.document.get("answers", [])
-    moments = [move.at.isoformat() for move in evidence.moves]
+    moments = [move.at for move in evidence.moves]
     qualities: dict[str, list[Mapping[str, Any]]] = {}
     for answer in answers:
         if answer["at"] is not None and answer["pairs"]:
-            place = sum(
-                datetime.fromisoformat(moment) <= datetime.fromisoformat(answer["at"])
-                for moment in moments
-            )
+            place = bisect_right(moments, datetime.fromisoformat(answer["at"]))
             stage = evidence.moves[place - 1].stage if place else NO_STAGE
             qualities.setdefault(stage, []).append(answer)
     found = []
-    for stage, some in by_stage.items():
+    for stage, some in labelled.items():
         pace = seconds_a_mask(some)
         told = qualities.get(stage, [])
         pairs = sum(one["pairs"] for one in told)
@@ -146,7 +140,7 @@ def _lately(labelled: Sequence[Labelled], now: datetime) -> Json:
         "minutes": _LATELY.total_seconds() / 60,
         "annotations": len(some),
         "masks": sum(one.masks for one in some),
-        "people": len({one.person for one in some}),
+        "people": len({one.person for one in some if one.person is not None}),
     }
 
 
@@ -163,18 +157,6 @@ def _gold(measured: Measurement | None) -> Json | None:
             for one in told["models"]
         },
     }
-
-
-def _gold_history(measured: Sequence[Measurement]) -> list[Json]:
-    return [
-        {
-            "at": one.at.isoformat(),
-            "people": None
-            if one.document["people"] is None
-            else one.document["people"]["matched IoU"],
-        }
-        for one in reversed(measured)
-    ]
 
 
 def _calibration(evidence: Evidence, drifts: Sequence[Measurement]) -> Json | None:

@@ -1,16 +1,17 @@
-"""When projects are surveyed: where something was labelled since the last time."""
+"""When projects are surveyed: those in a stage, where something has happened since."""
 
 import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from sam_backend.engine.measured import SURVEY
+from sam_backend.engine.measured import LOT, SURVEY
 from sam_backend.engine.monitoring.surveying import order_survey
 from sam_backend.errors import SamBackendError
 from sam_backend.store.database import Database
 from sam_backend.store.jobs import Jobs
 from sam_backend.store.measurements import Measurements
 from sam_backend.store.revisions import Revisions
+from sam_backend.store.stage_moves import StageMoves
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +60,15 @@ class SurveySchedule:
         return due
 
     def _is_due(self, host: str, project: int) -> bool:
-        last = Measurements(self._database, host, project).newest(SURVEY)
+        """A survey reads all that was prefilled or is gold: it is for projects that need it."""
+        if StageMoves(self._database, host, project).current() is None:
+            return False
+        measurements = Measurements(self._database, host, project)
+        last = measurements.newest(SURVEY)
         newest = Revisions(self._database, host, project).last_number()
-        return newest > (0 if last is None else int(last.document["revision"]))
+        if last is None or newest > int(last.document["revision"]):
+            return True
+        return any(lot.at > last.at for lot in measurements.of_all_projects(LOT)[:1])
 
     def _run(self) -> None:
         while not self._closed.wait(self._every_s):

@@ -17,9 +17,11 @@ from sam_backend.engine.stages.moving import Standing, move_by_gates, standing
 from sam_backend.engine.stages.policy import policies
 from sam_backend.engine.trusting import keep_drift, trust_of
 from sam_backend.engine.versions.reading import read_project
+from sam_backend.engine.worker import IsStopped, Report, StoppedError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.settings import Settings
+from sam_backend.store.checkpoint_folders import ModelEntry
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.gold import Gold
 from sam_backend.store.jobs import Job, Jobs
@@ -48,32 +50,54 @@ class Survey:
     move: StageMove | None
 
 
-def evidence_of(settings: Settings, database: Database, host: str, project: int) -> Evidence:
-    """What is known of a project without asking Label Studio.
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The model that answers.
 
-    Args:
-        settings: Say what is served.
-        database: Where it is kept.
-        host: Address of the project's Label Studio.
-        project: Its number.
+    Attributes:
+        model_version: Names it and the settings that shape its answers.
+        entry: Its checkpoint in the store.
+    """
+
+    model_version: str
+    entry: ModelEntry
+
+
+def served_by(settings: Settings) -> Served:
+    """What a server with these settings would serve.
 
     Raises:
         ModelStoreError: Nothing can be served.
     """
     store = open_store(settings)
     version = ModelChoice(settings, store).checkpoint().model_version
-    return gather(database, host, project, store.to_serve(settings.model), version)
+    return Served(version, store.to_serve(settings.model))
 
 
 def board_of(
-    settings: Settings, database: Database, host: LabelStudioHost, project: int
+    settings: Settings, database: Database, host: LabelStudioHost, project: int, served: Served
 ) -> dict[str, Any]:
     """All figures of a project without asking Label Studio.
 
-    Arguments and errors as of `evidence_of`.
+    Args:
+        settings: Of this process.
+        database: Where they are kept.
+        host: Of the project.
+        project: Its number.
+        served: The model that answers.
     """
-    evidence = evidence_of(settings, database, host.url, project)
+    evidence = gather(database, host.url, project, served.entry, served.model_version)
     return board(database, host, project, evidence, policies(settings.stages), datetime.now(UTC))
+
+
+def evidence_of(settings: Settings, database: Database, host: str, project: int) -> Evidence:
+    """What is known of a project without asking Label Studio.
+
+    Raises:
+        ModelStoreError: Nothing can be served.
+    """
+    served = served_by(settings)
+    return gather(database, host, project, served.entry, served.model_version)
 
 
 def measure(
@@ -98,6 +122,7 @@ def measure(
     host = client.host
     revisions = Revisions(database, host.url, project)
     read_project(client, project, revisions, observe=lambda done, of: observe("reading", done))
+    measured = {"revision": revisions.last_number()}  # what comes meanwhile is for the next time
     if Gold(database).images():
         score_project(settings, database, client, project, lambda done, of: observe("gold", done))
     if Prefills(database).own_versions(str(host.origin), project):
@@ -109,7 +134,6 @@ def measure(
             settings, database, version, [project], with_gold="gold" in trust.sources
         )
         keep_drift(database, host.url, project, trust, judged, datetime.now(UTC))
-    measured = {"revision": revisions.last_number()}
     Measurements(database, host.url, project).add(SURVEY, measured, datetime.now(UTC))
 
 
@@ -134,20 +158,25 @@ def survey(
 
 
 def run_survey(
-    job: Job, settings: Settings, report: Callable[[Mapping[str, Any]], None]
+    job: Job, settings: Settings, report: Report, is_stopped: IsStopped
 ) -> Mapping[str, Any]:
-    """A survey as a job; returns what came of it."""
+    """A survey as a job; returns what came of it.
+
+    Raises:
+        StoppedError: It was stopped; the next survey begins anew.
+        SamBackendError: Label Studio, model or database is out of reach.
+    """
     project = int(job.payload["project"])
+
+    def observe(what: str, done: int) -> None:
+        if is_stopped():
+            raise StoppedError("stopped before all was measured")
+        report({"stage": what, "done": done})
+
     database = open_database(settings)
     try:
         with client_of_project(settings, project) as client:
-            found = survey(
-                settings,
-                database,
-                client,
-                project,
-                lambda what, done: report({"stage": what, "done": done}),
-            )
+            found = survey(settings, database, client, project, observe)
     finally:
         database.close()
     stage = found.standing.policy.stage if found.standing.move is not None else "none"

@@ -9,6 +9,7 @@ from typing import Self
 
 from sam_backend.engine.events import START_TRAINING, WebhookEvent
 from sam_backend.engine.monitoring.schedule import SurveySchedule
+from sam_backend.engine.monitoring.surveying import JOB_KIND as SURVEY_KIND
 from sam_backend.engine.own_worker import OwnWorker
 from sam_backend.engine.retraining.triggers import Triggers, count_through_api
 from sam_backend.engine.stages.steering import policy_of, retraining_cadence
@@ -108,7 +109,9 @@ class RetrainingLoop:
         """
         if self._parts is None:
             raise DatabaseError(self._failure)
-        return self._parts.jobs.list(limit=limit)
+        jobs = self._parts.jobs.list(limit=4 * limit)
+        # surveys come often, and would push out what people have ordered
+        return [job for job in jobs if job.kind != SURVEY_KIND or job.state != "done"][:limit]
 
     def _open(self) -> "_Parts | None":
         try:
@@ -152,7 +155,7 @@ class _Parts:
             lambda project: _cadence(settings, database, connections, project),
             settings.retrain_steps,
             settings.reconcile_s,
-            connections.urls_by_number,
+            connections.numbers,
             count_through_api(settings),
             tell,
         )
@@ -184,6 +187,5 @@ def _cadence(
     """After how many new masks a project is retrained."""
     if settings.retrain_every is not None:  # no need to know the stage
         return settings.retrain_every
-    host = connections.urls_by_number().get(project)
-    policy = None if host is None else policy_of(settings, database, host, project)
-    return retraining_cadence(settings, policy)
+    host = connections.host_of_number(project).url
+    return retraining_cadence(settings, policy_of(settings, database, host, project))

@@ -106,14 +106,19 @@ class PrefillSettings:
 
     @classmethod
     def of(cls, card: ModelCard, *given: Mapping[str, Any]) -> Self:
-        """A checkpoint's own bars, and over them what is given, the last one first.
+        """A checkpoint's own bars, and over them what is given, as of `given`."""
+        return cls.given(card.prefill, *given)
+
+    @classmethod
+    def given(cls, *given: Mapping[str, Any]) -> Self:
+        """What is given, the last one first.
 
         A bar for review that nobody gave goes down with the bar for accepting.
 
         Raises:
             InvalidInputError: A name is unknown, or a value wrong.
         """
-        told: dict[str, Any] = dict(card.prefill)
+        told: dict[str, Any] = {}
         for one in given:
             told.update(one)
         known = {one.name for one in fields(cls)}

@@ -3,6 +3,9 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sam_backend.engine.measured import DRIFT, EDITS, GOLD, IMPORT, LOT
@@ -26,7 +29,8 @@ from sam_backend.store.measurements import Measurement, Measurements
 from sam_backend.store.revisions import Revisions
 from sam_backend.store.stage_moves import StageMove, StageMoves
 
-_REJECT = "reject"
+_REJECT, _ACCEPT = "reject", "accept"
+_DECIDED = {_REJECT, _ACCEPT}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,9 +107,15 @@ class Evidence:
         return Reading.counted(self.trust.after.error, self.trust.images)
 
     def _rejected_lots(self) -> Reading | None:
-        if not self.lots:
+        """Of lots that were decided since the last move: older ones were heeded by it."""
+        verdicts = [
+            str(lot.document["verdict"])
+            for lot in self.lots
+            if lot.document["verdict"] in _DECIDED
+            and (not self.moves or lot.at > self.moves[-1].at)
+        ]
+        if not verdicts:
             return None
-        verdicts = [str(lot.document["verdict"]) for lot in self.lots]
         n = next((n for n, one in enumerate(verdicts) if one != _REJECT), len(verdicts))
         return Reading.counted(n, len(verdicts))
 
@@ -148,24 +158,32 @@ def gather(
 def _lots(measurements: Measurements, project: int) -> list[Measurement]:
     """Verdicts on runs that were imported into a project or are reviewed in it.
 
-    Of each run the newest one, newest first.
+    Of each run the newest one; the run that was reported on last for the first time comes first.
     """
     runs = {str(one.document["run"]) for one in measurements.history(IMPORT)}
     found: dict[str, Measurement] = {}
+    first: dict[str, datetime] = {}
     for lot in measurements.of_all_projects(LOT):
         run = str(lot.document["run"])
         if run in runs or lot.document["review project"] == project:
             found.setdefault(run, lot)
-    return list(found.values())
+            first[run] = lot.at
+    return sorted(found.values(), key=lambda lot: first[str(lot.document["run"])], reverse=True)
 
 
 def _model_figures(entry: ModelEntry | None) -> tuple[Mapping[str, Mapping[str, float]], int]:
     """What the gate measured before it promoted a checkpoint; nothing for one that never met it."""
-    if entry is None:
+    file = None if entry is None else entry.folder / GATE_NAME
+    if file is None or not file.exists():
         return {}, 0
+    return _read_gate(file)
+
+
+@lru_cache(maxsize=8)
+def _read_gate(file: Path) -> tuple[Mapping[str, Mapping[str, float]], int]:
+    """What a gate has written never changes, and holds every mask's result."""
     try:
-        told: Any = json.loads((entry.folder / GATE_NAME).read_text(encoding="utf-8"))
-        challenger = told["challenger"]
+        challenger: Any = json.loads(file.read_text(encoding="utf-8"))["challenger"]
         return challenger["intervals"], int(challenger["images"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}, 0

@@ -1,8 +1,8 @@
-"""How people label: seconds a mask and masks an image, by stage and as time goes on."""
+"""How people label: seconds a mask and masks an image, visit by visit and as time goes on."""
 
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,8 +16,11 @@ from sam_backend.store.stage_moves import StageMove
 NO_STAGE = "none"
 """What was labelled before anybody put the project into a stage."""
 _ENDS = 3
-"""The first and the last third of a stage are compared, as the paper tells where it began and
+"""The first and the last third of a visit are compared, as the paper tells where it began and
 ended."""
+_BLOCKS = 200
+"""More annotations than that are resampled in so many blocks of neighbours: a bootstrap over each
+of a million would need gigabytes, and neighbours are alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,46 +32,70 @@ class Labelled:
         task: Of it.
         person: User id; None if unknown.
         masks: Objects on it.
-        seconds: That its author spent on it; None: not told.
+        seconds: That its author spent on it.
     """
 
     at: datetime
     task: int
     person: str | None
     masks: int
-    seconds: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A project's time in a stage, from one move to the next.
+
+    Attributes:
+        stage: `NO_STAGE` before the first move.
+        labelled: What was submitted in it, in order.
+    """
+
+    stage: str
+    labelled: Sequence[Labelled]
 
 
 def labelled_of(revisions: Iterable[Revision]) -> list[Labelled]:
-    """Submitted annotations in the order in which they came, without tasks passed over.
+    """Annotations that people have submitted, in the order in which they came.
+
+    Without tasks passed over, and without annotations that tell no time: they were not made on
+    Label Studio's page, but imported.
 
     Args:
         revisions: The newest of a project (`Revisions.newest`).
     """
     found = [
         Labelled(
-            one.made_at or one.stamp,
-            one.task or 0,
-            one.author,
-            one.regions,
-            one.lead_time_s or None,
+            at=one.made_at or one.stamp,
+            task=one.task or 0,
+            person=one.author,
+            masks=one.regions,
+            seconds=one.lead_time_s,
         )
         for one in revisions
-        if one.subject is Subject.ANNOTATION and not one.is_skipped
+        if one.subject is Subject.ANNOTATION and not one.is_skipped and one.lead_time_s
     ]
     return sorted(found, key=lambda one: (one.at, one.task))
 
 
-def stages_of(
-    labelled: Sequence[Labelled], moves: Sequence[StageMove]
-) -> dict[str, list[Labelled]]:
-    """What was labelled in each stage, in the order of the stages' first use."""
-    moments = [move.at for move in moves]
+def visits(labelled: Sequence[Labelled], moves: Sequence[StageMove]) -> list[Visit]:
+    """A project's visits to its stages in their order; one to no stage only if it has work."""
+    moments = [one.at for one in labelled]
+    begins = [bisect_left(moments, move.at) for move in moves]
+    ends = [*begins[1:], len(labelled)]
+    found = [
+        Visit(move.stage, labelled[begin:end])
+        for move, begin, end in zip(moves, begins, ends, strict=True)
+    ]
+    before = labelled[: begins[0]] if begins else labelled
+    return [Visit(NO_STAGE, before), *found] if before else found
+
+
+def by_stage(visited: Sequence[Visit]) -> dict[str, list[Labelled]]:
+    """All that was labelled in each stage, however often it was visited."""
     found: dict[str, list[Labelled]] = {}
-    for one in labelled:
-        place = bisect_right(moments, one.at)
-        stage = moves[place - 1].stage if place else NO_STAGE
-        found.setdefault(stage, []).append(one)
+    for visit in visited:
+        found.setdefault(visit.stage, []).extend(visit.labelled)
     return found
 
 
@@ -78,9 +105,8 @@ def since(labelled: Sequence[Labelled], move: StageMove | None) -> list[Labelled
 
 
 def seconds_a_mask(labelled: Sequence[Labelled]) -> Reading | None:
-    """All seconds over all masks, over annotations that tell their time; None: too few."""
-    timed = [(one.seconds, one.masks) for one in labelled if one.seconds is not None and one.masks]
-    return _ratio(timed)
+    """All seconds over all masks, over annotations that have some; None: too few."""
+    return _ratio([(one.seconds, one.masks) for one in labelled if one.masks])
 
 
 def masks_an_image(labelled: Sequence[Labelled]) -> Reading | None:
@@ -93,36 +119,30 @@ def pace_gain(labelled: Sequence[Labelled]) -> Reading | None:
 
     Small where the annotators have become as fast as this model makes them.
     """
-    timed = [one for one in labelled if one.seconds is not None and one.masks]
-    middle, last = _thirds(timed)
-    before, after = seconds_a_mask(middle), seconds_a_mask(last)
-    if before is None or after is None or not before.value:
-        return None
-    return Reading.counted(1 - after.value / before.value, len(timed))
+    change = _change([one for one in labelled if one.masks], seconds_a_mask)
+    return None if change is None else Reading(-change.value, -change.high, -change.low, change.n)
 
 
 def masks_gain(labelled: Sequence[Labelled]) -> Reading | None:
     """Share by which masks an image rose from the middle third to the last one; None: too few."""
-    middle, last = _thirds(labelled)
-    before, after = masks_an_image(middle), masks_an_image(last)
-    if before is None or after is None or not before.value:
-        return None
-    return Reading.counted(after.value / before.value - 1, len(labelled))
+    return _change(labelled, masks_an_image)
 
 
-def course(labelled: Sequence[Labelled]) -> dict[str, Any]:
-    """A stage's figures for people: in all, in its first and in its last third."""
+def course(visit: Visit) -> dict[str, Any]:
+    """A visit's figures for people: in all, in its first and in its last third."""
+    labelled = visit.labelled
     third = max(1, len(labelled) // _ENDS)
     parts = {"all": labelled, "begin": labelled[:third], "end": labelled[-third:]}
-    timed = [one for one in labelled if one.seconds is not None]
     return {
+        "stage": visit.stage,
         "annotations": len(labelled),
         "images": len({one.task for one in labelled}),
         "masks": sum(one.masks for one in labelled),
         "people": len({one.person for one in labelled if one.person is not None}),
-        "seconds": sum(one.seconds or 0.0 for one in timed),
+        "seconds": sum(one.seconds for one in labelled),
         "seconds a mask": {name: _told(seconds_a_mask(some)) for name, some in parts.items()},
         "masks an image": {name: _told(masks_an_image(some)) for name, some in parts.items()},
+        "points": points(labelled),
     }
 
 
@@ -132,31 +152,50 @@ def points(labelled: Sequence[Labelled], n: int = 40) -> list[dict[str, Any]]:
     found = []
     for part in parts:
         some = [labelled[place] for place in part]
-        masks = sum(one.masks for one in some if one.seconds is not None)
-        spent = sum(one.seconds for one in some if one.seconds is not None)
+        masks = sum(one.masks for one in some)
+        spent = sum(one.seconds for one in some if one.masks)
         found.append(
             {
-                "at": some[-1].at.isoformat(),
                 "annotations": len(some),
                 "seconds a mask": spent / masks if masks else None,
-                "masks an image": sum(one.masks for one in some) / len(some),
+                "masks an image": masks / len(some),
             }
         )
     return found
 
 
-def _thirds(labelled: Sequence[Labelled]) -> tuple[list[Labelled], list[Labelled]]:
+def _change(
+    labelled: Sequence[Labelled], figure: Callable[[Sequence[Labelled]], Reading | None]
+) -> Reading | None:
+    """By which share a figure changed from the middle third to the last one.
+
+    The interval's ends are those of both intervals at their worst: wider than need be, so that
+    chance opens no gate.
+    """
     third = len(labelled) // _ENDS
-    return list(labelled[-2 * third : -third]), list(labelled[-third:] if third else [])
+    if not third:
+        return None
+    before, after = figure(labelled[-2 * third : -third]), figure(labelled[-third:])
+    if before is None or after is None or before.low <= 0:
+        return None
+    return Reading(
+        after.value / before.value - 1,
+        after.low / before.high - 1,
+        after.high / before.low - 1,
+        len(labelled),
+    )
 
 
 def _ratio(pairs: Sequence[tuple[float, int]]) -> Reading | None:
-    parts, wholes = np.array(pairs, np.float64).reshape(-1, 2).T
-    found = weighted_ratio_interval(parts, wholes, np.ones(len(parts)), ["all"] * len(parts))
-    return None if found is None else Reading(found.value, found.low, found.high, len(parts))
+    n = min(len(pairs), _BLOCKS)
+    begins = np.linspace(0, len(pairs), n, endpoint=False).astype(np.int64)
+    parts, wholes = (
+        np.add.reduceat(column, begins) if n else column
+        for column in np.array(pairs, np.float64).reshape(-1, 2).T
+    )
+    found = weighted_ratio_interval(parts, wholes, np.ones(n), ["all"] * n)
+    return None if found is None else Reading(found.value, found.low, found.high, len(pairs))
 
 
 def _told(reading: Reading | None) -> dict[str, float] | None:
-    if reading is None:
-        return None
-    return {"value": reading.value, "low": reading.low, "high": reading.high, "n": reading.n}
+    return None if reading is None else asdict(reading)

@@ -8,7 +8,7 @@ from typing import Any
 from sam_backend.engine.stages.evidence import Evidence
 from sam_backend.engine.stages.gates import Checked, Figure, Reading
 from sam_backend.engine.stages.policy import StagePolicy
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, SamBackendError
 from sam_backend.store.stage_moves import StageMove, StageMoves
 
 AUTOMATIC = "automatic"
@@ -113,14 +113,14 @@ def advance(
         reason: Of a person who knows better than the gates; empty: the gates have to pass.
 
     Raises:
-        InvalidInputError: A gate is shut and there is no reason, it is in the last stage, or it
-            was moved meanwhile.
+        SamBackendError: A gate is shut and there is no reason.
+        InvalidInputError: It is in the last stage, or was moved meanwhile.
     """
     target = _beside(now, policies, 1)
     shut = [one for one in now.up if not one.passes]
     if shut and not reason:
         told = "; ".join(f"{one.gate.figure}: {one.missing}" for one in shut)
-        raise InvalidInputError(f"stage {target.stage} has to wait: {told}")
+        raise SamBackendError(f"stage {target.stage} has to wait: {told}")
     return _move(moves, now, target, by, reason or _told(now.up), at)
 
 
@@ -135,13 +135,13 @@ def retreat(
     """Move a project to the stage before; arguments as of `advance`.
 
     Raises:
-        InvalidInputError: No gate down passes and there is no reason, it is in the first stage, or
-            it was moved meanwhile.
+        SamBackendError: No gate down passes and there is no reason.
+        InvalidInputError: It is in the first stage, or was moved meanwhile.
     """
     target = _beside(now, policies, -1)
     open_ = [one for one in now.down if one.passes]
     if not open_ and not reason:
-        raise InvalidInputError(
+        raise SamBackendError(
             f"nothing sends the project back to stage {target.stage}: give a reason if you know one"
         )
     return _move(moves, now, target, by, reason or _told(open_), at)
@@ -153,15 +153,20 @@ def move_by_gates(
     """Move a project as its gates say; None: it stays.
 
     A project that is in no stage is left alone, and so is one that has hardly worked in its stage:
-    figures of the stage before would throw it on or back at once.
+    figures of the stage before would throw it on or back at once. Rejected lots are of this stage.
     """
-    if now.move is None or not now.is_settled:
+    if now.move is None:
         return None
-    if now.must_retreat:
+    if now.must_retreat and (now.is_settled or any(map(_is_of_lots, now.down))):
         return retreat(moves, now, policies, AUTOMATIC, at)
-    if now.may_advance:
+    if now.may_advance and now.is_settled:
         return advance(moves, now, policies, AUTOMATIC, at)
     return None
+
+
+def _is_of_lots(one: Checked) -> bool:
+    """Whether lots of this very stage were rejected: nobody need have labelled in it since."""
+    return one.passes and one.gate.figure is Figure.REJECTED_LOTS
 
 
 def _beside(now: Standing, policies: Mapping[str, StagePolicy], step: int) -> StagePolicy:

@@ -1,9 +1,10 @@
 """The stages in one table: what each is for, how it works, and when it is left."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.stages.gates import Figure, Gate
 from sam_backend.errors import InvalidInputError
 
@@ -17,11 +18,12 @@ class StagePolicy:
         name: As the paper calls it.
         aim: What it is for: accuracy, coverage or scale.
         model: What answers.
-        prefill: How tasks are prefilled (`PrefillSettings` by name), under what a checkpoint's
-            card, the settings and the project say; None: they are not.
+        prefill: How tasks are prefilled (`PrefillSettings` by name), under what the settings and
+            the project say; None: they are not.
         grid: Points of a side of the grid on an image; None: no grid.
         accept_predicted_iou: Masks are confident from this predicted IoU and
-        accept_stability: from this stability on, for SAM's own checkpoints.
+        accept_stability: from this stability on. The table's are SAM's own, which are prefilling's
+            defaults and give way to those of a checkpoint's card; a team's own go before the card.
         seconds_a_mask: Of people's time, that a mask may cost.
         paper_seconds_a_mask: What it cost the paper's annotators, at the begin and at the end.
         paper_masks_an_image: What they got, at the begin and at the end.
@@ -89,6 +91,7 @@ STAGES: tuple[StagePolicy, ...] = (
         up=(
             Gate(Figure.ACCEPT_PROVEN, 1),
             Gate(Figure.CALIBRATION_ERROR, 0.1, is_least=False),
+            Gate(Figure.CALIBRATION_DRIFT, 0, is_least=False),
             Gate(Figure.KEPT, 0.5, min_n=20),
             Gate(Figure.MASKS_GAIN, 0.15, is_least=False, min_n=30),
         ),
@@ -123,6 +126,18 @@ STAGES: tuple[StagePolicy, ...] = (
 bars of the gates are ours, and a team may set others (`SAM_BACKEND_STAGES`)."""
 
 _BARS = {"up", "down"}
+_LIMITS: dict[str, tuple[float, float, bool]] = {
+    "seconds_a_mask": (0.1, 1e4, False),
+    "gold_per_hundred": (0.1, 100, False),
+    "retrain_every": (1, 1e9, True),
+    "min_annotations": (0, 1e9, True),
+}
+"""Least, most, and whether it is whole."""
+_PREFILLED: dict[str, tuple[float, float, bool]] = {
+    "grid": (1, 256, True),
+    "accept_predicted_iou": (0, 1, False),
+    "accept_stability": (0, 1, False),
+}
 
 
 def policies(told: Mapping[str, Mapping[str, Any]]) -> dict[str, StagePolicy]:
@@ -144,10 +159,10 @@ def policies(told: Mapping[str, Mapping[str, Any]]) -> dict[str, StagePolicy]:
 
 
 def _with(policy: StagePolicy, values: Mapping[str, Any]) -> StagePolicy:
-    known = {one.name for one in fields(policy)} - {"stage", "name", "aim", "model"}
+    known = {*_BARS, "prefill", *_PREFILLED, *_LIMITS}
     changes: dict[str, Any] = {}
     for name, value in values.items():
-        if name not in known or name.startswith("paper_"):
+        if name not in known:
             raise InvalidInputError(f"a stage has no setting {name!r}; known: {_names(known)}")
         if name in _BARS:
             changes[name] = _gates(getattr(policy, name), value)
@@ -155,11 +170,36 @@ def _with(policy: StagePolicy, values: Mapping[str, Any]) -> StagePolicy:
             if value is not None and not isinstance(value, Mapping):
                 raise InvalidInputError(f"prefill is an object or null, not {value!r:.60}")
             changes[name] = value
-        elif isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise InvalidInputError(f"stage {policy.stage}'s {name} is a number, not {value!r:.60}")
         else:
-            changes[name] = value
+            changes[name] = _number(policy, name, value)
+    prefill = changes.get("prefill", policy.prefill)
+    own = {name: changes[name] for name in _PREFILLED if name in changes}
+    if own:
+        if prefill is None:
+            raise InvalidInputError(f"stage {policy.stage} has no prefilling: {_names(set(own))}")
+        changes["prefill"] = prefill = {**prefill, **_prefilled(own)}
+    if prefill is not None:
+        PrefillSettings.given(prefill)  # what is wrong is said now
     return replace(policy, **changes)
+
+
+def _prefilled(own: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of the table as settings of prefilling."""
+    bars = {name: value for name, value in own.items() if name != "grid"}
+    return bars | ({"parameters": {"points_per_side": own["grid"]}} if "grid" in own else {})
+
+
+def _number(policy: StagePolicy, name: str, value: object) -> float:
+    low, high, is_whole = _LIMITS.get(name) or _PREFILLED[name]
+    if isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high:
+        if not is_whole:
+            return float(value)
+        if int(value) == value:
+            return int(value)
+    kind = "a whole number" if is_whole else "a number"
+    raise InvalidInputError(
+        f"stage {policy.stage}'s {name} is {kind} from {low:g} to {high:g}, not {value!r:.60}"
+    )
 
 
 def _gates(gates: Sequence[Gate], bars: object) -> tuple[Gate, ...]:

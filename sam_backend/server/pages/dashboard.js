@@ -60,7 +60,7 @@ const BOX = { left: 34, right: 392, top: 10, bottom: 150 };
 const canvas = (label) => drawn("svg", { viewBox: "0 0 400 175", role: "img", "aria-label": label });
 
 function course(board, figure, paper, budget) {
-  const stages = Object.entries(board.course);
+  const stages = board.course.filter((told) => told.annotations).map((told) => [told.stage, told]);
   if (!stages.length) return [mute("Nothing has been submitted yet.")];
   const values = stages.flatMap(([, told]) => told.points.map((point) => point[figure]).filter((value) => value !== null));
   const lines = stages.flatMap(([, told]) => [...(told[paper] || []), budget ? told[budget] || 0 : 0]);
@@ -233,8 +233,7 @@ function tiles(board, told) {
   const tile = (value, text) => node("div", { class: "tile" }, node("b", {}, value), node("span", {}, text));
   const parts = [];
   if (board) {
-    const all = Object.values(board.course);
-    const now = board.course[board.stage.stage] || all.at(-1);
+    const all = board.course, now = all.at(-1);
     parts.push(tile(board["is in a stage"] ? board.stage.stage : "–", "stage"),
       tile(now && known(now["seconds a mask"].end) ? `${digits(now["seconds a mask"].end.value, 1)} s` : "–", "a mask, lately"),
       tile(now && known(now["masks an image"].end) ? digits(now["masks an image"].end.value, 1) : "–", "masks an image, lately"),
@@ -268,7 +267,7 @@ function render(told) {
     lots: lots(board), people: people(board, told.people),
   };
   for (const id of ["stage", "seconds", "masks", "tradeoff", "triage", "gold", "calibration", "retrainings", "lots", "people"]) {
-    show(id, ...(parts ? parts[id] : [mute(here.database || "No Label Studio project has called /setup yet.")]));
+    show(id, ...(parts ? parts[id] : [mute(told.failure)]));
   }
   show("clicks", ...clicks(here));
   show("server", ...server(here));
