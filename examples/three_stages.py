@@ -1,4 +1,4 @@
-"""A project lives through all three stages in a real Label Studio; a few minutes on two cores.
+"""A project lives through all three stages in a real Label Studio; eight minutes on two cores.
 
     python examples/three_stages.py --out three-stages [--label-studio-env .venv-label-studio]
 
