@@ -39,16 +39,19 @@ def opened(browser: Browser, url: str, width: int, **context: Any) -> Iterator[P
 
 @pytest.mark.parametrize("width", [1400, 390])
 def test_the_page_shows_the_projects_figures(
-    browser: Browser, address: str, width: int, tmp_path: Path
+    browser: Browser, address: str, width: int, artifacts: Path
 ) -> None:
     with opened(browser, f"{address}/dashboard", width) as page:
-        page.screenshot(path=tmp_path / f"dashboard-{width}.png", full_page=True)
+        page.screenshot(path=artifacts / f"dashboard-{width}.png", full_page=True)
         assert "stage\u00a01" in page.inner_text("#seconds")
         assert page.inner_text("#seconds").count("34 → 14") == 1
         assert "0.91" in page.inner_text("#gold")
         assert "30 %" in page.inner_text("#triage")
+        assert "0.04 (0.02 to 0.06)" in page.inner_text("#calibration")
+        assert page.locator("#calibration polyline").count() == 1
         assert "promoted" in page.inner_text("#retrainings")
         assert page.inner_text("#lots").count("reject") >= 1
+        assert "3 tasks in the queues of 2 people" in page.inner_text("#people")
         assert "asks for a password" in page.inner_text("#people")
         assert "lot rejected" in page.inner_text("#alerts")
         assert "<b>the image is gone</b>" in page.inner_text("#journal"), "as text"

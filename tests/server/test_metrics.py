@@ -71,6 +71,10 @@ def test_metrics_dashboard_and_history_tell_the_same(tmp_path: Path) -> None:
     assert board["triage"]["shares"] == {"accepted": 0.3, "review": 0.15, "discarded": 0.55}
     assert board["triage"]["tasks"] == {"done": 1}
     assert told["sam_backend_prefilled_masks"] == {(name, "3"): n for name, n in triage.items()}
+    assert told["sam_backend_calibration_drift"][("3",)] == 0.04
+    assert [one["drift"]["value"] for one in board["calibration"]["drift"]] == [0.01, 0.04]
+    assert told["sam_backend_queued_tasks"] == {("3",): 3}
+    assert board["queues"] == {"tasks": 3, "people": 2, "longest": 2}
     assert told["sam_backend_lots"] == {("3", "accept"): 1, ("3", "reject"): 1}
     assert told["sam_backend_project_alert"][("3", "lot_rejected", "critical")] == 1
     assert told["sam_backend_project_alert"][("3", "calibration_drift", "warning")] == 0

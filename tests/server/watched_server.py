@@ -9,16 +9,19 @@ from typing import Any
 
 import uvicorn
 
-from sam_backend.engine.measured import GOLD, LOT
+from sam_backend.engine.measured import DRIFT, GOLD, LOT
 from sam_backend.server.app import create_app
 from sam_backend.server.protocol import SetupRequest
 from sam_backend.server.service import Service
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.jobs import Jobs
+from sam_backend.store.leases import Leases
 from sam_backend.store.measurements import Measurements
 from sam_backend.store.prefills import PrefillRow, Prefills
+from sam_backend.store.trusts import Trusts
 from tests.engine.working_project import HOST, PROJECT, falling, label, move
+from tests.quality.trusts import trust
 
 NOW = datetime.now(UTC)
 IOU = {"value": 0.91, "low": 0.88, "high": 0.94}
@@ -57,6 +60,10 @@ def fill(database: Database) -> None:
     for verdict in ("accept", "reject"):
         lot = {"run": f"{verdict}ed-run", "review project": PROJECT, "verdict": verdict}
         measurements.add(LOT, lot | {"images": 99, "reviewed": 99, "defective": 1}, NOW)
+    with Leases(database, HOST, PROJECT).deciding() as book:
+        for task, person in ((200, "1"), (201, "1"), (202, "2")):
+            until = NOW + timedelta(hours=1)
+            book.give(task, 0, person, False, 0.5, "next in order", NOW, until)
     counts = {"accepted": 30, "review": 15, "discarded": 55, "duplicates": 7}
     row = PrefillRow(HOST, PROJECT, 61, "f", "v", "done", counts, 0.5, 0.5, None, b"", NOW)
     Prefills(database).put([row])
@@ -68,6 +75,15 @@ def fill(database: Database) -> None:
     jobs.finish(job, {"version": "starter-2-r1", "promoted": True, "comparisons": [figure]})
 
 
+def calibrate(database: Database, version: str) -> None:
+    """A calibration, from which masks judged since differ more and more."""
+    Trusts(database).put(version, trust(version).as_json(), NOW)
+    for value in (0.01, 0.04):
+        drift = {"value": value, "low": value - 0.02, "high": value + 0.02}
+        document = {"model_version": version, "masks": 50, "drift": drift, "contradicted": False}
+        Measurements(database, HOST, PROJECT).add(DRIFT, document, NOW)
+
+
 @contextmanager
 def serving(folder: Path, **settings: Any) -> Iterator[tuple[str, Service]]:
     """A server over a filled database, and its address."""
@@ -76,6 +92,7 @@ def serving(folder: Path, **settings: Any) -> Iterator[tuple[str, Service]]:
     fill(database)
     with Service.start(told, database=lambda: database) as service:
         service.setup(SetupRequest(project=f"{PROJECT}.17", hostname=HOST, access_token="secret"))
+        calibrate(database, service.model_version)
         server = uvicorn.Server(uvicorn.Config(create_app(service, told), port=0, log_config=None))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
