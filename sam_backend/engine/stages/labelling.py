@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -81,14 +82,13 @@ def labelled_of(revisions: Iterable[Revision]) -> list[Labelled]:
 def visits(labelled: Sequence[Labelled], moves: Sequence[StageMove]) -> list[Visit]:
     """A project's visits to its stages in their order; one to no stage only if it has work."""
     moments = [one.at for one in labelled]
-    begins = [bisect_left(moments, move.at) for move in moves]
-    ends = [*begins[1:], len(labelled)]
+    bounds = [0, *(bisect_left(moments, move.at) for move in moves), len(labelled)]
+    stages = [NO_STAGE, *(move.stage for move in moves)]
     found = [
-        Visit(move.stage, labelled[begin:end])
-        for move, begin, end in zip(moves, begins, ends, strict=True)
+        Visit(stage, labelled[begin:end])
+        for stage, (begin, end) in zip(stages, pairwise(bounds), strict=True)
     ]
-    before = labelled[: begins[0]] if begins else labelled
-    return [Visit(NO_STAGE, before), *found] if before else found
+    return found if found[0].labelled else found[1:]
 
 
 def by_stage(visited: Sequence[Visit]) -> dict[str, list[Labelled]]:

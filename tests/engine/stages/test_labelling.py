@@ -60,6 +60,27 @@ def test_speed_is_told_by_stage_at_its_begin_and_its_end(database: Database) -> 
     assert pace_gain(after.labelled[:2]) is None
 
 
+def test_a_project_in_no_stage_and_without_annotations_has_visits_too(database: Database) -> None:
+    """The first day: neither moves nor annotations, then annotations, then a move alone."""
+    moves = StageMoves(database, HOST, PROJECT)
+    assert visits([], moves.history()) == []
+    labelled = [Labelled(NOON, 1, "1", 0, 8.0), Labelled(NOON, 2, "1", 2, 20.0)]
+    (visit,) = visits(labelled, moves.history())
+    assert (visit.stage, list(visit.labelled)) == ("none", labelled)
+    told = course(visit)
+    assert (told["annotations"], told["masks"]) == (2, 2)
+    assert told["points"][0]["seconds a mask"] is None, "nothing is drawn on the first image"
+    move(database, 1, "1", NOON - timedelta(days=1))
+    assert [visit.stage for visit in visits([], moves.history())] == ["1"]
+    (visit,) = visits(labelled, moves.history())
+    assert (visit.stage, list(visit.labelled)) == ("1", labelled)
+    assert course(visits([], moves.history())[0])["seconds a mask"] == {
+        "all": None,
+        "begin": None,
+        "end": None,
+    }
+
+
 def test_many_annotations_are_resampled_in_blocks(database: Database) -> None:
     labelled = [
         Labelled(NOON + timedelta(seconds=n), n, "1", 10, 100.0 + n % 7) for n in range(30_000)
