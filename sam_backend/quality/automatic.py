@@ -2,11 +2,9 @@
 
 AR@1000 is COCO's (Lin et al., arXiv 1405.0312; Hosang et al., arXiv 1502.05082; SAM's table 4):
 the share of human masks found by the 1000 proposals of best score, averaged over IoU thresholds
-0.50, 0.55, …, 0.95. A proposal answers for one mask only (Hungarian matching for the largest
-summed IoU; pycocotools matches greedily by score), but for one of each annotator: several people's
-masks of an object are all found by one good proposal. Where an annotator's masks do not overlap,
-as in BSDS500, no proposal can have an IoU over 0.5 with two of them, so that this equals the recall
-of each mask's best proposal.
+0.50, 0.55, …, 0.95, with COCO's matching (`matching.found_by_score`), so that it is the number that
+pycocotools gives. A proposal answers for one mask only, but for one of each annotator: several
+people's masks of an object are all found by one good proposal.
 """
 
 from collections import defaultdict
@@ -14,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from sam_backend.datasets.types import LabelledMask
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import RLE
+from sam_backend.quality.matching import found_by_score
 
 MAX_PROPOSALS = 1000
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -46,12 +43,14 @@ class ImageRecall:
     Attributes:
         image: Its name.
         n_proposals: Offered, before the best ones were taken.
-        ious: Of each human mask with its proposal, annotator by annotator; 0 without one.
+        n_masks: Human ones, of all annotators.
+        found: So many of them at each of `THRESHOLDS`.
     """
 
     image: str
     n_proposals: int
-    ious: tuple[float, ...]
+    n_masks: int
+    found: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class AutomaticReport:
     @property
     def n_masks(self) -> int:
         """Human masks to be found."""
-        return sum(len(image.ious) for image in self.images)
+        return sum(image.n_masks for image in self.images)
 
     @property
     def proposals_per_image(self) -> float:
@@ -82,9 +81,9 @@ class AutomaticReport:
         return float(np.mean([image.n_proposals for image in self.images]))
 
     def recall(self, min_iou: float) -> float:
-        """Share of the human masks whose proposal has at least this IoU."""
-        ious = [iou for image in self.images for iou in image.ious]
-        return float(np.mean(np.array(ious) >= min_iou))
+        """Share of the human masks that are found at this IoU, one of `THRESHOLDS`."""
+        place = THRESHOLDS.index(min_iou)
+        return sum(image.found[place] for image in self.images) / self.n_masks
 
     @property
     def average_recall(self) -> float:
@@ -122,14 +121,7 @@ def image_recall(
     for truth in truths:
         by_annotator[truth.annotator].append(truth.rle)
     masks = [proposal.rle for proposal in best]
-    ious = [iou for wanted in by_annotator.values() for iou in _matched(iou_matrix(wanted, masks))]
-    return ImageRecall(image, len(proposals), tuple(ious))
-
-
-def _matched(ious: npt.NDArray[np.float64]) -> list[float]:
-    """IoU of each row's partner, 0 without one; pairs under the lowest threshold are none."""
-    counted = np.where(ious >= THRESHOLDS[0], ious, 0.0)
-    rows, columns = linear_sum_assignment(counted, maximize=True)
-    matched = np.zeros(len(ious))
-    matched[rows] = counted[rows, columns]
-    return matched.tolist()
+    found = np.zeros(len(THRESHOLDS), np.int64)
+    for wanted in by_annotator.values():
+        found += found_by_score(iou_matrix(masks, wanted), THRESHOLDS).sum(axis=1)
+    return ImageRecall(image, len(proposals), len(truths), tuple(found.tolist()))

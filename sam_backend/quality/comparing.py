@@ -6,9 +6,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from sam_backend.datasets.types import LabelledMask
 from sam_backend.masks.boundary import boundary_iou_of
 from sam_backend.quality.matching import match_masks
+
+RIGHT_IOUS = (0.5, 0.75, 0.9)
+"""At each of these IoUs it is asked which trusted masks were found."""
 
 _WORTH_A_PROCESS = 5000
 """Masks below which starting another process takes longer than comparing them."""
@@ -44,12 +49,15 @@ class Comparison:
         found: The answer's mask; None: it is missing.
         iou: Of the two; 0 where there is but one.
         boundary_iou: Of the two, likewise (2 % of the diagonal).
+        right: At each of `RIGHT_IOUS`, the IoU of the trusted mask with the answer's mask of its
+            label that finds it there (`Matching.right`); 0 where none does, or without one.
     """
 
     truth: LabelledMask | None
     found: LabelledMask | None
     iou: float
     boundary_iou: float
+    right: tuple[float, ...] = (0.0,) * len(RIGHT_IOUS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,12 +83,15 @@ def compare_image(truth: Sequence[LabelledMask], answer: Answer) -> ComparedImag
         InvalidInputError: The masks are not all of one size.
     """
     matching = match_masks(truth, answer.masks)
-    pairs = [(truth[one.truth], answer.masks[one.found], one.iou) for one in matching.matches]
-    objects = [
-        *(Comparison(a, b, iou, boundary_iou_of(a.rle, b.rle)) for a, b, iou in pairs),
-        *(Comparison(truth[i], None, 0.0, 0.0) for i in matching.missing),
-        *(Comparison(None, answer.masks[i], 0.0, 0.0) for i in matching.extra),
-    ]
+    columns = np.stack([matching.right(iou) for iou in RIGHT_IOUS], axis=1)
+    right = [tuple(row) for row in columns.tolist()]
+    objects: list[Comparison] = []
+    for one in matching.matches:
+        a, b = truth[one.truth], answer.masks[one.found]
+        boundary_iou = boundary_iou_of(a.rle, b.rle)
+        objects.append(Comparison(a, b, one.iou, boundary_iou, right[one.truth]))
+    objects += [Comparison(truth[i], None, 0.0, 0.0, right[i]) for i in matching.missing]
+    objects += [Comparison(None, answer.masks[i], 0.0, 0.0) for i in matching.extra]
     return ComparedImage(answer, tuple(truth), tuple(objects))
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import RLE
 from sam_backend.quality.bootstrap import Interval, weighted_ratio_interval
+from sam_backend.quality.matching import pair
 
 PAIRED_IOU = 0.1
 """Masks that have less in common are of different objects: one was deleted, the other added."""
@@ -68,7 +68,7 @@ class Correction:
 
 
 def correction(digest: str, automatic: Sequence[RLE], corrected: Sequence[RLE]) -> Correction:
-    """Match the masks of an image for the largest summed IoU (Hungarian method).
+    """Pair the masks of an image (`matching.pair`).
 
     Args:
         digest: Of the image.
@@ -79,12 +79,7 @@ def correction(digest: str, automatic: Sequence[RLE], corrected: Sequence[RLE]) 
         InvalidInputError: The masks are not all of one size.
     """
     ious = iou_matrix(automatic, corrected)
-    rows, columns = linear_sum_assignment(ious, maximize=True)
-    partner = {
-        int(row): int(column)
-        for row, column in zip(rows, columns, strict=True)
-        if ious[row, column] >= PAIRED_IOU
-    }
+    partner = dict(pair(ious, PAIRED_IOU))
     pairs = tuple(
         MaskPair(mask, corrected[partner[i]], float(ious[i, partner[i]]))
         if i in partner

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from sam_backend.datasets.types import LabelledMask
-from sam_backend.masks.overlap import iou_matrix
+from sam_backend.quality.matching import match_masks
 
 EDITED_IOU = 0.5
 """From this IoU on two masks are of one object, as COCO's loosest match."""
@@ -41,7 +40,7 @@ class Edits:
 
 
 def compare(predicted: Sequence[LabelledMask], annotated: Sequence[LabelledMask]) -> Edits:
-    """Match the masks of a prediction and an annotation for the largest summed IoU.
+    """Match the masks of a prediction and an annotation (`matching.match_masks`), and count.
 
     Label Studio gives regions new ids when a prediction becomes an annotation, so only pixels tell
     which is which.
@@ -53,17 +52,13 @@ def compare(predicted: Sequence[LabelledMask], annotated: Sequence[LabelledMask]
     Raises:
         InvalidInputError: The masks are not all of one size.
     """
-    ious = iou_matrix([one.rle for one in predicted], [one.rle for one in annotated])
-    rows, columns = linear_sum_assignment(ious, maximize=True)
     kept = edited = relabelled = 0
-    for row, column in zip(rows, columns, strict=True):
-        if ious[row, column] < EDITED_IOU:
-            continue
-        a, b = predicted[row], annotated[column]
-        is_same = np.array_equal(a.rle.counts, b.rle.counts)
-        kept += is_same and a.label == b.label
-        edited += not (is_same and a.label == b.label)
-        relabelled += a.label != b.label
+    for match in match_masks(predicted, annotated, EDITED_IOU).matches:
+        before, after = predicted[match.truth].rle, annotated[match.found].rle
+        is_kept = match.same_label and np.array_equal(before.counts, after.counts)
+        kept += is_kept
+        edited += not is_kept
+        relabelled += not match.same_label
     n_matched = kept + edited
     return Edits(
         kept=kept,

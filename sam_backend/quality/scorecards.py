@@ -14,13 +14,12 @@ import numpy.typing as npt
 
 from sam_backend.quality.average_precision import AveragePrecision, average_precision
 from sam_backend.quality.bootstrap import Interval, weighted_ratio_interval
-from sam_backend.quality.comparing import ComparedImage
+from sam_backend.quality.comparing import RIGHT_IOUS, ComparedImage
 
 MIN_IMAGES, MIN_OBJECTS = 5, 20
 """As in the gate, fewer images than five cannot be resampled; of fewer objects than twenty a single
 one moves a share by more than five points."""
 
-IOUS = (0.5, 0.75, 0.9)
 SMALL_PX = 32**2
 """COCO's limit of small objects (cocodataset.org, "Detection evaluation")."""
 
@@ -51,6 +50,8 @@ class Objects:
         is_small: The trusted mask is.
         iou: Of a pair, else 0.
         boundary_iou: Likewise.
+        right: IoU of the trusted mask with what finds it at each of `RIGHT_IOUS`, else 0; shape
+            (N, 3).
         log_ratio: Logarithm of the answered over the trusted area, of a pair, else 0.
     """
 
@@ -64,6 +65,7 @@ class Objects:
     is_small: Flags
     iou: Values
     boundary_iou: Values
+    right: Values
     log_ratio: Values
 
     @classmethod
@@ -97,6 +99,7 @@ class Objects:
             is_small=areas < SMALL_PX,
             iou=np.array([one.iou for one in objects], np.float64),
             boundary_iou=np.array([one.boundary_iou for one in objects], np.float64),
+            right=np.array([one.right for one in objects]).reshape(-1, len(RIGHT_IOUS)),
             log_ratio=log_ratio,
         )
 
@@ -123,9 +126,9 @@ def _counted(o: Objects) -> Flags:
     return o.is_pair & o.is_truth
 
 
-def _right(iou: float) -> Column:
-    """Right objects: found from this IoU on, under the right label."""
-    return lambda o: o.is_same & o.is_truth & (o.iou >= iou)
+def _right(place: int) -> Column:
+    """Trusted masks that count and are found at this place of `RIGHT_IOUS`, by their own label."""
+    return lambda o: o.is_truth & (o.right[:, place] > 0)
 
 
 def _missing(o: Objects) -> Flags:
@@ -135,14 +138,14 @@ def _missing(o: Objects) -> Flags:
 FIGURES: Mapping[str, tuple[Column, Column]] = {
     # panoptic quality (Kirillov et al., arXiv 1801.00868, eq. 1)
     QUALITY: (
-        lambda o: o.iou * _right(IOUS[0])(o),
+        lambda o: o.is_truth * o.right[:, 0],
         lambda o: (1.0 * o.is_truth + o.is_found) / 2,
     ),
     MATCHED_IOU: (lambda o: o.iou * _counted(o), _counted),
     BOUNDARY_IOU: (lambda o: o.boundary_iou * _counted(o), _counted),
     **{
-        f"{name}@{iou}": (_right(iou), whole)
-        for iou in IOUS
+        f"{name}@{iou}": (_right(place), whole)
+        for place, iou in enumerate(RIGHT_IOUS)
         for name, whole in (
             ("precision", lambda o: o.is_found),
             ("recall", lambda o: o.is_truth),

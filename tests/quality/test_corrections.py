@@ -22,6 +22,14 @@ def test_a_hand_worked_image() -> None:
     assert found.right_share(0.9) == pytest.approx(1 / 4)
 
 
+def test_an_unchanged_mask_is_its_own_partner() -> None:
+    """Crosswise the summed IoU would be higher: 0.6 and 0.6."""
+    whole, part, larger = block(0, 0, 30, 10), block(0, 0, 18, 10), block(0, 0, 50, 10)
+    found = correction("d", [whole, part], [larger, whole])
+    assert found.pairs[0].iou == 1
+    assert found.n_above(0.9) == 1
+
+
 def test_empty_images() -> None:
     assert correction("d", [], []).right_share(0.75) == 1
     assert correction("d", [], [SQUARE]).right_share(0.75) == 0

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from sam_backend.datasets.types import LabelledMask
 from sam_backend.errors import InvalidInputError
-from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import RLE
-from sam_backend.quality.matching import match_masks
+from sam_backend.quality.matching import MATCHED_IOU, SURE_IOUS, assign, match_masks, pair
 from tests.quality.labelled import square
 
 
@@ -58,20 +57,64 @@ def test_masks_of_other_images_are_refused() -> None:
         match_masks([square(0, 0, 9)], [other])
 
 
-shifts = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=4)
+def nested(*widths: int) -> list[LabelledMask]:
+    """Rectangles within each other, of one label."""
+    return [square(0, 0, width, 40) for width in widths]
 
 
-@given(shifts, shifts)
-def test_the_summed_iou_is_the_largest_of_all_assignments(
-    a: list[tuple[int, int]], b: list[tuple[int, int]]
-) -> None:
-    truth, found = ([square(x, y, 30) for x, y in places] for places in (a, b))
-    ious = iou_matrix([one.rle for one in truth], [one.rle for one in found])
-    worth = np.where(ious >= 0.25, ious, 0)
-    if len(truth) > len(found):
-        worth = worth.T
-    best = max(
-        sum(worth[row, column] for row, column in enumerate(order))
-        for order in permutations(range(worth.shape[1]), worth.shape[0])
+# IoUs: the first two 0.9, crosswise 0.5 and 0.43, the second ones 0.24
+TRUE_PARTS, FOUND_PARTS = nested(40, 84), nested(36, 20)
+
+
+def test_a_sure_pair_is_not_given_up_for_two_poor_ones() -> None:
+    assert pairs(TRUE_PARTS, FOUND_PARTS) == [(0, 0, True)]
+
+
+def test_at_an_iou_as_many_masks_are_found_as_there_can_be() -> None:
+    matching = match_masks(TRUE_PARTS, FOUND_PARTS)
+    assert matching.right(0.75).tolist() == pytest.approx([0.9, 0])
+    assert matching.right(0.4).tolist() == pytest.approx([20 / 40, 36 / 84])
+    assert matching.right(0.95).tolist() == [0, 0]
+
+
+def test_three_pairs_count_for_more_than_two_better_ones() -> None:
+    ious = np.array([[0.5, 1, 0], [0, 0.5, 1], [0, 0, 0.5]])
+    assert assign(ious, 0.5) == [(0, 0), (1, 1), (2, 2)]
+    assert sorted(pair(ious, 0.5)) == [(0, 1), (1, 2)]
+
+
+matrices = st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(
+    lambda shape: st.lists(
+        st.lists(st.integers(0, 20), min_size=shape[1], max_size=shape[1]),
+        min_size=shape[0],
+        max_size=shape[0],
     )
-    assert sum(one.iou for one in match_masks(truth, found).matches) == pytest.approx(best)
+)
+
+
+@given(matrices, st.sampled_from([0.25, 0.5, 0.75]))
+def test_an_assignment_has_the_most_pairs_and_then_the_largest_summed_iou(
+    rows: list[list[int]], min_iou: float
+) -> None:
+    ious = np.array(rows) / 20
+    wide = ious if ious.shape[0] <= ious.shape[1] else ious.T
+    best = max(
+        (sum(one >= min_iou for one in chosen), sum(one for one in chosen if one >= min_iou))
+        for order in permutations(range(wide.shape[1]), wide.shape[0])
+        for chosen in [[wide[row, column] for row, column in enumerate(order)]]
+    )
+    found = assign(ious, min_iou)
+    assert len({i for i, _ in found}) == len({j for _, j in found}) == len(found) == best[0]
+    assert sum(ious[one] for one in found) == pytest.approx(best[1])
+    assert all(ious[one] >= min_iou for one in found)
+
+
+@given(matrices)
+def test_the_surest_pairs_are_made_first(rows: list[list[int]]) -> None:
+    ious = np.array(rows) / 20
+    found = pair(ious, MATCHED_IOU)
+    assert sum(ious[one] >= SURE_IOUS[0] for one in found) == len(assign(ious, SURE_IOUS[0]))
+    rest = ious.copy()
+    for row, column in found:
+        rest[row, :] = rest[:, column] = 0
+    assert (rest < MATCHED_IOU).all(), "two that are left could have been paired"

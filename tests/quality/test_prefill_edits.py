@@ -14,6 +14,7 @@ def mask(x0: int, y0: int, x1: int, y1: int, label: str = "Object") -> LabelledM
 
 CAR, TREE, DOG = mask(10, 10, 60, 40), mask(65, 5, 78, 50), mask(5, 45, 20, 58)
 WIDER_CAR = mask(10, 10, 62, 40)
+CAR_FRONT, CAR_AND_ROAD = mask(10, 10, 40, 40), mask(10, 10, 60, 60)
 HALF_CAR = mask(10, 10, 34, 40)  # an IoU of 0.48
 
 
@@ -28,6 +29,13 @@ HALF_CAR = mask(10, 10, 34, 40)  # an IoU of 0.48
         ([CAR], [HALF_CAR], Edits(rejected=1, added=1)),
         ([CAR], [mask(10, 10, 60, 40, "Car")], Edits(edited=1, relabelled=1)),
         ([CAR, CAR], [CAR], Edits(kept=1, rejected=1)),
+        # crosswise there would be two pairs of an IoU of 0.6
+        ([CAR, CAR_FRONT], [CAR_AND_ROAD, CAR], Edits(kept=1, rejected=1, added=1)),
+        (  # one shape, two labels
+            [CAR, mask(10, 10, 60, 40, "Car")],
+            [mask(10, 10, 60, 40, "Car"), CAR],
+            Edits(kept=2),
+        ),
         ([], [CAR], Edits(added=1)),
         ([CAR], [], Edits(rejected=1)),
         ([], [], Edits()),

@@ -68,6 +68,17 @@ def test_figures_are_those_of_the_table(figure: str, value: float) -> None:
     assert (card.images, card.objects, card.masks) == (20, 80, 80)
 
 
+def test_a_mask_within_another_takes_nobodys_partner() -> None:
+    """Crosswise the summed IoU would be higher, and nothing would have an IoU of 0.75."""
+    truth = square(0, 0, 40), square(0, 0, 84, 40)
+    answer = square(0, 0, 36, 40), square(0, 0, 20, 40)
+    card = scorecard("me", [compare_image(truth, Answer(str(i), "me", answer)) for i in range(20)])
+    assert [card.value(f"{name}@0.75") for name in ("precision", "recall")] == [0.5, 0.5]
+    assert card.value("quality") == pytest.approx(0.9 / 2)
+    assert card.value("matched IoU") == pytest.approx(0.9)
+    assert (card.value("missing"), card.value("extra")) == (0.5, 0.5)
+
+
 def test_what_is_drawn_exactly_is_perfect() -> None:
     card, labels = scorecards("me", compared(TRUTH))
     assert [card.value(name) for name in ("quality", "matched IoU", "boundary IoU")] == [1, 1, 1]
