@@ -1,5 +1,8 @@
 """The errors a caller can act on; HTTP server and command line translate them, once each."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class SamBackendError(Exception):
     """Base of all our errors. The message names the wrong value and never holds a secret."""
@@ -55,3 +58,27 @@ class LabelStudioUnavailableError(LabelStudioError):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return " (did you mean 'x'?)" for a misspelt name, or "" if no known name is like it.
+
+    Args:
+        name: What somebody wrote.
+        known: The names that exist.
+    """
+    near = get_close_matches(name.lower(), list(known), n=1, cutoff=0.7)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def unknown_names(subject: str, unknown: Iterable[str], known: Iterable[str]) -> InvalidInputError:
+    """Return the error about names that do not exist, each with the known name that is nearest.
+
+    Args:
+        subject: What has no such name, such as "prefill".
+        unknown: The wrong names; at least one.
+        known: The names that exist.
+    """
+    names = sorted(known)
+    wrong = ", ".join(f"{one!r}{suggestion(one, names)}" for one in sorted(map(str, unknown)))
+    return InvalidInputError(f"{subject} has no setting {wrong}; known: {', '.join(names)}")

@@ -13,7 +13,7 @@ from sam_backend.cli.launching import (
     settings_with,
     tune_allocator,
 )
-from sam_backend.cli.prefill_options import SetOption, read_settings
+from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_figures
 
@@ -28,6 +28,7 @@ def generate(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    preset: PresetOption = None,
     set_: SetOption = None,
     shard_images: Annotated[int, typer.Option(help="Images of a shard.", min=1)] = 256,
     executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
@@ -60,7 +61,7 @@ def generate(
 
     stopped = threading.Event()
     where = executor_named(executor, settings, Machines(address, actors, gpus, cpus))
-    plan = plan_run(settings, source, read_settings(set_ or []), shard_images)
+    plan = plan_run(settings, source, read_settings(set_, preset), shard_images)
     with leaving_at_signals(stopped.set), progress_bar() as show:
         summary = generate_run(
             settings,

@@ -12,7 +12,7 @@ from sam_backend.cli.launching import (
     settings_with,
     tune_allocator,
 )
-from sam_backend.cli.prefill_options import SetOption, read_settings
+from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_figures
 from sam_backend.errors import InvalidInputError
@@ -25,6 +25,7 @@ def preannotate(
         str | None, typer.Option("--filter", help="Only tasks of this Data Manager filter, JSON.")
     ] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many tasks.", min=1)] = None,
+    preset: PresetOption = None,
     set_: SetOption = None,
     again: Annotated[
         bool,
@@ -62,7 +63,7 @@ def preannotate(
             view,
             filter_,
             limit,
-            read_settings(set_ or []),
+            read_settings(set_, preset),
             lambda state: show(
                 {
                     "stage": f"prefilling project {project}",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sam_backend.cli.launching import log_to_stderr, tune_allocator
-from sam_backend.cli.prefill_options import SetOption, read_settings
+from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_table, shown
 from sam_backend.errors import InvalidInputError
@@ -69,6 +69,7 @@ def evaluate(
         str | None,
         typer.Option(help="Three predicted IoUs to tell about, as 0.5,0.6,0.7."),
     ] = None,
+    preset: PresetOption = None,
     set_: SetOption = None,
     model: Annotated[
         str | None, typer.Option(help="Version, see `sam-backend models list`.")
@@ -94,7 +95,7 @@ def evaluate(
         marked, points = evaluate_prefilling(
             settings,
             dataset,
-            read_settings(set_ or []),
+            read_settings(set_, preset),
             told,
             counting(show, "prefilling"),
         )

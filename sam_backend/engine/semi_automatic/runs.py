@@ -11,7 +11,7 @@ from sam_backend.engine.semi_automatic.labelling import learn_labels
 from sam_backend.engine.semi_automatic.nearest import LabelBook
 from sam_backend.engine.semi_automatic.preannotate import Preannotation, Progress, Summary
 from sam_backend.engine.semi_automatic.proposers import Place, proposer_named
-from sam_backend.engine.semi_automatic.settings import PrefillSettings
+from sam_backend.engine.semi_automatic.settings import PrefillSettings, layered
 from sam_backend.engine.serving import serving_champion
 from sam_backend.engine.stages.steering import policy_of, staged_params
 from sam_backend.labelstudio.client import LabelStudioClient
@@ -62,7 +62,7 @@ def preannotate_project(
         with serving_champion(settings) as champion, LabelStudioClient(host, _TIMEOUT_S) as client:
             config = LabelConfig.parse(str(client.project(project_id).get("label_config", "")))
             policy = policy_of(settings, database, client.host.url, project_id)
-            own = {**params_of_project(client, project_id), **(params or {})}
+            own = layered(params_of_project(client, project_id), params or {})
             told = staged_params(settings, policy, own)
             choice = PrefillChoice(settings, database)
             run = Preannotation(

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self, get_args
 
 from sam_backend.engine.semi_automatic.nesting import Nesting
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, unknown_names
 from sam_backend.labelstudio.tags import OUTPUT_KINDS
+from sam_backend.sam.automatic.settings import PRESETS, AutomaticSettings
 from sam_backend.store.cards import ModelCard
 
 Triage = Literal["bars", "proven"]
@@ -111,21 +112,21 @@ class PrefillSettings:
 
     @classmethod
     def given(cls, *given: Mapping[str, Any]) -> Self:
-        """What is given, the last one first.
+        """Return the settings that mappings give; a later mapping goes before an earlier one.
 
-        A bar for review that nobody gave goes down with the bar for accepting.
+        The key `preset` names a preset of the proposer `grid` (`sam.automatic.settings.PRESETS`);
+        it also sets the bars, see `layered`. A bar for review that nobody gave goes down with the
+        bar for accepting.
 
         Raises:
             InvalidInputError: A name is unknown, or a value wrong.
         """
-        told: dict[str, Any] = {}
-        for one in given:
-            told.update(one)
+        told = layered(*given)
         known = {one.name for one in fields(cls)}
-        if unknown := told.keys() - known:
-            raise InvalidInputError(
-                f"prefill has no {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
-            )
+        if unknown := told.keys() - known - {PRESET}:
+            raise unknown_names("prefill", unknown, {*known, PRESET})
+        if (preset := told.pop(PRESET, None)) is not None:
+            told = _of_preset(preset, told)
         for what in ("predicted_iou", "stability"):
             accept, default = told.get(f"accept_{what}"), getattr(cls(), f"review_{what}")
             if f"review_{what}" not in told and isinstance(accept, int | float):
@@ -137,6 +138,55 @@ class PrefillSettings:
         """Eight hex digits that tell these settings from others."""
         told = json.dumps(asdict(replace(self, parameters=dict(self.parameters))), sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:8]
+
+
+PRESET = "preset"
+_SET_BY_PRESET = (
+    *("parameters", "accept_predicted_iou", "accept_stability"),
+    *("review_predicted_iou", "review_stability", "duplicate_iou", "min_area_px"),
+)
+
+
+def layered(*given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return prefill settings put over each other; a later mapping goes before an earlier one.
+
+    Where a mapping names a preset, what earlier mappings say of the settings that a preset decides
+    (the grid's parameters, the bars, NMS, specks) no longer counts; and where one names another
+    proposer than the grid, an earlier preset does not.
+    """
+    decides = -1  # the place of the mapping whose preset counts
+    for place, one in enumerate(given):
+        if PRESET in one:
+            decides = -1 if one[PRESET] is None else place
+        elif one.get("proposer", "grid") != "grid":
+            decides = -1
+    told: dict[str, Any] = {}
+    for place, one in enumerate(given):
+        told |= {k: v for k, v in one.items() if place >= decides or k not in _SET_BY_PRESET}
+    if decides < 0 and PRESET in told:
+        told[PRESET] = None  # kept: the result may be put over the same mappings again
+    return told
+
+
+def _of_preset(preset: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a preset with what was told over them."""
+    parameters = told.get("parameters", {})
+    if not isinstance(parameters, Mapping):
+        raise InvalidInputError(f"prefill's parameters must be an object, not {parameters!r:.60}")
+    parameters = {PRESET: preset, **parameters}
+    if told.get("proposer", "grid") != "grid":
+        raise InvalidInputError(
+            f"preset {preset!r} is for the proposer 'grid', not for {told['proposer']!r}"
+        )
+    AutomaticSettings.of({}, **parameters)  # a wrong name is told here
+    grid = PRESETS[preset]
+    bars = {
+        "accept_predicted_iou": grid.predicted_iou,
+        "accept_stability": grid.stability,
+        "duplicate_iou": grid.box_nms,
+        "min_area_px": grid.min_area_px,
+    }
+    return {**bars, **told, "parameters": parameters}
 
 
 _SHARES = (

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from sam_backend.engine.semi_automatic.settings import layered
 from sam_backend.engine.stages.policy import StagePolicy, policies
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
@@ -42,8 +43,8 @@ def staged_params(
     settings: Settings, policy: StagePolicy | None, params: Mapping[str, Any]
 ) -> dict[str, Any]:
     """How tasks are prefilled: as the stage says, over it the settings, over them the project."""
-    told = {} if policy is None or policy.prefill is None else dict(policy.prefill)
-    return {**told, **settings.prefill, **params}
+    of_stage = {} if policy is None or policy.prefill is None else policy.prefill
+    return layered(of_stage, settings.prefill, params)
 
 
 def prefills(settings: Settings, policy: StagePolicy | None, params: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, suggestion, unknown_names
 
 _SHARES = (
     "predicted_iou",
@@ -108,25 +108,30 @@ class AutomaticSettings:
         return cls(crop_layers=2, crop_points_divisor=2, min_area_px=100, max_image_share=0.95)
 
     @classmethod
-    def of(cls, card: Mapping[str, float], **given: float | None) -> Self:
-        """Settings that a model card suggests, except for those that are given.
+    def of(
+        cls, card: Mapping[str, float], preset: str | None = None, **given: float | None
+    ) -> Self:
+        """Return the settings of a model card or a preset, except for those that are given.
 
         Args:
-            card: Some of the attributes by name.
-            given: The same; None: not given.
+            card: Some of the attributes by name. A preset takes the card's place.
+            preset: A name in `PRESETS`; None: no preset.
+            given: Attributes by name; None: not given.
 
         Raises:
-            InvalidInputError: A name is unknown, or a value out of its range.
+            InvalidInputError: A name is unknown, or a value is no number or out of its range.
         """
-        told = dict(card) | {name: value for name, value in given.items() if value is not None}
+        if preset is not None and preset not in PRESETS:
+            known = ", ".join(PRESETS)
+            raise InvalidInputError(
+                f"there is no preset {preset!r}{suggestion(str(preset), PRESETS)}; known: {known}"
+            )
+        base = dict(card) if preset is None else asdict(PRESETS[preset])
+        told = base | {name: value for name, value in given.items() if value is not None}
         kinds = {field.name: field.type for field in fields(cls)}
         if unknown := told.keys() - kinds.keys():
-            raise InvalidInputError(f"there is no threshold {', '.join(sorted(unknown))}")
-        # a card's numbers are all floats
-        values: dict[str, Any] = {
-            name: int(value) if kinds[name] is int else value for name, value in told.items()
-        }
-        return cls(**values)
+            raise unknown_names("the automatic generator", unknown, kinds)
+        return cls(**{name: _number(name, value, kinds[name]) for name, value in told.items()})
 
     def __post_init__(self) -> None:
         for name in _SHARES:
@@ -158,3 +163,24 @@ class AutomaticSettings:
         """Eight letters that differ where any setting does; for records."""
         told = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()[:8]
+
+
+def _number(name: str, value: object, kind: object) -> Any:
+    """Return a setting's value as the number that it is; a card's numbers are all floats."""
+    is_whole = kind is int
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not is_whole:
+            return value
+        if int(value) == value:
+            return int(value)
+    wanted = "a whole number" if is_whole else "a number"
+    raise InvalidInputError(f"{name} must be {wanted}, not {value!r:.60}")
+
+
+PRESETS: Mapping[str, AutomaticSettings] = {
+    "paper": AutomaticSettings.paper(),
+    "segment_anything": AutomaticSettings.reference(),
+}
+"""Whole sets of settings by the name that `--preset` takes."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sam_backend.engine.semi_automatic.settings import PrefillSettings
+from sam_backend.engine.semi_automatic.settings import PrefillSettings, layered
 from sam_backend.errors import InvalidInputError
 from sam_backend.store.cards import ModelCard, make_card
 
@@ -35,7 +35,7 @@ def test_the_card_then_the_process_then_the_project() -> None:
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"acept_stability": 1}, "prefill has no acept_stability; known: accept_predicted_iou"),
+        ({"acept_stability": 1}, r"no setting 'acept_stability' \(did you mean 'accept_stability'"),
         ({"accept_stability": 1.5}, "accept_stability must be within 0 and 1, not 1.5"),
         ({"accept_stability": "high"}, "must be within 0 and 1, not 'high'"),
         ({"max_masks": 0}, "max_masks must be a whole number from 1 on, not 0"),
@@ -44,11 +44,56 @@ def test_the_card_then_the_process_then_the_project() -> None:
         ({"output": "circle"}, "output must be one of auto, brush, .*, not 'circle'"),
         ({"parameters": [1]}, "parameters must be an object"),
         ({"review_stability": 0.99}, "review_stability 0.99 must not be above accept_stability"),
+        ({"preset": "papr"}, r"no preset 'papr' \(did you mean 'paper'\?\)"),
+        ({"preset": "paper", "parameters": {"crop_layer": 1}}, "did you mean 'crop_layers'"),
+        ({"preset": "paper", "proposer": "existing"}, "is for the proposer 'grid', not for 'exis"),
     ],
 )
 def test_wrong_choices_are_named(given: dict[str, object], says: str) -> None:
     with pytest.raises(InvalidInputError, match=says):
         PrefillSettings.of(card(), given)
+
+
+SURE = {"accept_predicted_iou": 0.3, "accept_stability": 0.0, "parameters": {"points_per_side": 8}}
+
+
+@pytest.mark.parametrize(
+    ("layers", "bar", "parameters"),
+    [
+        ([{"preset": "paper"}], 0.88, {"preset": "paper"}),
+        ([SURE, {"preset": "paper"}], 0.88, {"preset": "paper"}),
+        ([{"preset": "paper"}, {"accept_predicted_iou": 0.9}], 0.9, {"preset": "paper"}),
+        ([{"preset": "paper"}, {"preset": None}], 0.5, {}),
+        ([{"preset": "paper"}, {"proposer": "existing"}], 0.5, {}),
+        (
+            [{"preset": "segment_anything", "parameters": {"crop_layers": 1}}],
+            0.88,
+            {"preset": "segment_anything", "crop_layers": 1},
+        ),
+    ],
+)
+def test_a_preset_decides_what_cards_and_earlier_settings_say(
+    layers: list[dict[str, object]], bar: float, parameters: dict[str, object]
+) -> None:
+    told = PrefillSettings.of(card(accept_predicted_iou=0.5, accept_stability=0.2), *layers)
+    assert (told.accept_predicted_iou, dict(told.parameters)) == (bar, parameters)
+
+
+def test_putting_settings_over_each_other_twice_changes_nothing() -> None:
+    """The stage's settings are put under the project's, and the result over the card's again."""
+    every = {"preset": "paper"}
+    for own in ({"preset": None}, {"proposer": "existing"}, {"max_masks": 5}, SURE):
+        once = layered({"accept_stability": 0.5}, every, own)
+        again = PrefillSettings.given({}, every, once)
+        assert again == PrefillSettings.given(once), own
+    assert PrefillSettings.given(every, layered(every, {"preset": None})) == PrefillSettings()
+
+
+def test_the_presets_of_prefilling_are_the_published_recipes() -> None:
+    paper = PrefillSettings.of(card(accept_stability=0.2), {"preset": "paper"})
+    assert (paper.accept_stability, paper.duplicate_iou, paper.min_area_px) == (0.95, 0.7, 100)
+    published = PrefillSettings.of(card(), {"preset": "segment_anything"})
+    assert (published.accept_stability, published.min_area_px) == (0.95, 0)
 
 
 def test_the_fingerprint_tells_settings_apart() -> None:

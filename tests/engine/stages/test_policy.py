@@ -96,7 +96,7 @@ def test_a_team_sets_otherwise_what_it_may() -> None:
         ({"1": {"seconds_a_mask": float("nan")}}, "seconds_a_mask is a number .* not nan"),
         ({"1": {"grid": 16}}, "stage 1 has no prefilling: 'grid'"),
         ({"2": {"accept_stability": 0.8, "prefill": {"review_stability": 0.9}}}, "not be above"),
-        ({"2": {"prefill": {"luck": 1}}}, "prefill has no luck"),
+        ({"2": {"prefill": {"luck": 1}}}, "prefill has no setting 'luck'"),
         ({"1": {"up": {"luck": 1}}}, "no gate here looks at 'luck'"),
         ({"1": {"up": {"retrainings promoted": True}}}, "a number or null, not True"),
         ({"1": {"up": 3}}, "gates are an object of figures and bars, not 3"),

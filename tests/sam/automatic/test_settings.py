@@ -34,7 +34,11 @@ def test_a_card_suggests_and_what_is_given_wins(
 @pytest.mark.parametrize(
     ("card", "reason"),
     [
-        ({"predicted_io": 0.3}, "no threshold predicted_io"),
+        ({"predicted_io": 0.3}, r"no setting 'predicted_io' \(did you mean 'predicted_iou'\?\)"),
+        ({"points_per_side": "many"}, "points_per_side must be a whole number, not 'many'"),
+        ({"points_per_side": 16.5}, "points_per_side must be a whole number, not 16.5"),
+        ({"stability": "high"}, "stability must be a number, not 'high'"),
+        ({"box_nms": True}, "box_nms must be a number, not True"),
         ({"stability": 1.5}, "stability must be between 0 and 1, not 1.5"),
         ({"max_image_share": -1}, "max_image_share must be between 0 and 1, not -1"),
         ({"points_per_side": 0}, "points_per_side must be at least 1, not 0"),
@@ -71,6 +75,23 @@ def test_the_paper_s_recipe() -> None:
         0.7,
     )
     assert (paper.max_image_share, paper.min_area_px) == (0.95, 100)
+
+
+def test_a_preset_takes_the_place_of_the_card() -> None:
+    card = {"predicted_iou": 0.3, "stability": 0.0, "points_per_side": 16.0}
+    assert AutomaticSettings.of(card, preset="paper") == AutomaticSettings.paper()
+    theirs = inspect.signature(SamAutomaticMaskGenerator).parameters
+    published = AutomaticSettings.of(card, preset="segment_anything")
+    assert published == AutomaticSettings.reference(
+        **{
+            name: theirs[name].default
+            for name in inspect.signature(AutomaticSettings.reference).parameters
+        }
+    )
+    finer = AutomaticSettings.of(card, preset="paper", points_per_side=64)
+    assert (finer.points_per_side, finer.crop_layers) == (64, 2)
+    with pytest.raises(InvalidInputError, match=r"no preset 'papper' \(did you mean 'paper'\?\)"):
+        AutomaticSettings.of(card, preset="papper")
 
 
 def test_a_fingerprint_tells_settings_apart() -> None:

@@ -7,7 +7,7 @@ from sam_backend.engine.semi_automatic.proposers.base import Place, Proposer, Su
 from sam_backend.engine.semi_automatic.proposers.detector import Detector
 from sam_backend.engine.semi_automatic.proposers.existing import Existing
 from sam_backend.engine.semi_automatic.proposers.grid import Grid
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, suggestion
 
 __all__ = ["PROPOSERS", "Place", "Proposer", "Subject", "proposer_named"]
 
@@ -22,5 +22,8 @@ def proposer_named(name: str, parameters: Mapping[str, Any], place: Place) -> Pr
     """
     kind = PROPOSERS.get(name)
     if kind is None:
-        raise InvalidInputError(f"no proposer is named {name!r}; known: {', '.join(PROPOSERS)}")
+        raise InvalidInputError(
+            f"no proposer is named {name!r}{suggestion(str(name), PROPOSERS)}; "
+            f"known: {', '.join(PROPOSERS)}"
+        )
     return kind.of(parameters, place)

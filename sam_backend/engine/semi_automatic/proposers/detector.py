@@ -19,7 +19,7 @@ from sam_backend.engine.semi_automatic.proposers.base import (
 )
 from sam_backend.engine.semi_automatic.proposers.boxes import masks_of_boxes
 from sam_backend.engine.served_model import ServedModel
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, unknown_names
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.device import Priority
 from sam_backend.store.detectors import DetectorCard, DetectorStore
@@ -50,10 +50,7 @@ class Detector(Proposer):
     @classmethod
     def of(cls, parameters: Mapping[str, Any], place: Place) -> Self:
         if unknown := parameters.keys() - _DEFAULTS.keys():
-            raise InvalidInputError(
-                f"proposer 'detector' has no {', '.join(sorted(unknown))}; "
-                f"known: {', '.join(_DEFAULTS)}"
-            )
+            raise unknown_names("proposer 'detector'", unknown, _DEFAULTS)
         told = {**_DEFAULTS, **parameters}
         for name in ("min_score", "box_nms"):
             if not isinstance(told[name], int | float) or not 0 <= told[name] <= 1:
