@@ -15,6 +15,7 @@ import typer
 from sam_backend.cli.open_project import AsJson, OpenProject, Project, open_project
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
+from sam_backend.errors import SamBackendError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -126,6 +127,9 @@ def plot(project: Project, out: Annotated[Path, typer.Option(help="PNG that is w
         from sam_backend.quality.stage_plot import draw_stages
 
         told = board_of(at.settings, at.database, at.client.host, project, served_by(at.settings))
+        for part in ("course", "trade-off"):
+            if part in told["failures"]:
+                raise SamBackendError(f"{part} cannot be drawn: {told['failures'][part]}")
         draw_stages(told["course"], told["trade-off"], out)
     typer.echo(str(out))
 

@@ -1,7 +1,9 @@
 """`/dashboard`: a page that asks for its figures every few seconds; nothing to build."""
 
+import logging
+from collections.abc import Callable
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
@@ -11,10 +13,18 @@ from sam_backend.errors import SamBackendError
 from sam_backend.server.service import Service
 from sam_backend.settings import Settings
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 # No script but ours, and nothing from anywhere else.
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
 _JOURNAL = 20
+_NO_PROJECT = (
+    "No Label Studio project has called this backend yet: in the project, Settings → Model → "
+    "Connect Model."
+)
 
 
 def add_dashboard(app: FastAPI, service: Service, settings: Settings) -> None:
@@ -55,28 +65,50 @@ def dashboard_figures(service: Service, project: int | None, with_people: bool) 
         project: Number of the project; None: the first one that is known.
         with_people: Also what single people did; only for those who have shown a password.
 
-    What goes wrong is told under `failure`, not in the journal: the page asks every few seconds.
+    What goes wrong is told under `failure` (of the project), `server failure` and, of parts of the
+    board, its `failures`; not in the journal, for the page asks every few seconds.
     """
     known = service.boards.projects()
-    server = service.figures()
-    server["journal"] = server["journal"][:_JOURNAL]
-    told: dict[str, Any] = {"projects": known, "server": server, "board": None, "people": None}
     number = project if project in known else next(iter(known), None)
+    told: dict[str, Any] = {"projects": known, "board": None, "people": None}
+    server, told["server failure"] = _tried("server", service.figures)
+    told["server"] = server and {**server, "journal": server["journal"][:_JOURNAL]}
     if project is not None and project not in known:
         return told | {"failure": f"project {project} has not called /setup"}
     if number is None:
-        return told | {"failure": "no Label Studio project has called /setup yet"}
-    try:
-        board = service.boards.board(number)
-    except SamBackendError as error:
-        return told | {"failure": str(error)}
+        return told | {"failure": _NO_PROJECT}
+    board, failure = _tried(f"project {number}", lambda: service.boards.board(number))
+    if failure:
+        return told | {"failure": failure}
     if board is None:
-        return told | {"failure": server["database"] or "there is no database yet"}
+        reason = server and server["database"]
+        return told | {"failure": reason or "there is no database yet"}
     people = board["people"]
     shown = {name: value for name, value in board.items() if name != "people"}
     if not with_people:
-        moves = [{**move, "by": None} for move in board["moves"]]
-        return told | {"board": {**shown, "moves": moves, "stage": {**board["stage"], "by": None}}}
-    names = service.boards.names(number)
-    listed = [{"name": names.get(who, f"user {who}"), **people[who]} for who in people]
+        return told | {"board": _without_people(shown)}
+    if people is None:  # its reason stands among the failures
+        return told | {"board": shown}
+    names, _ = _tried("names", lambda: service.boards.names(number))
+    listed = [{"name": (names or {}).get(who, f"user {who}"), **people[who]} for who in people]
     return told | {"board": shown, "people": listed}
+
+
+def _tried(what: str, read: Callable[[], T]) -> tuple[T | None, str]:
+    """What is read, or None and why it cannot be."""
+    try:
+        return read(), ""
+    except SamBackendError as error:
+        return None, str(error)
+    except Exception as error:  # its message may hold data: the log gets it
+        log.exception("the dashboard: %s", what)
+        return None, f"internal error {type(error).__name__}, see the backend's log"
+
+
+def _without_people(board: dict[str, Any]) -> dict[str, Any]:
+    """A board that does not say who moved the project; parts that failed are None."""
+    moves, stage = board["moves"], board["stage"]
+    return board | {
+        "moves": moves and [{**move, "by": None} for move in moves],
+        "stage": stage and {**stage, "by": None},
+    }

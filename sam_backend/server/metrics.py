@@ -5,17 +5,19 @@ Labels are bounded: kinds, stages, verdicts and rules are fixed sets, and of pro
 """
 
 import logging
+import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from sam_backend.engine.monitoring.alerts import PROJECT_RULES, SERVER_RULES, raised
+from sam_backend.engine.monitoring.alerts import PROJECT_RULES, SERVER_RULES, Rule, raised
 from sam_backend.errors import SamBackendError
 from sam_backend.server.boards import MAX_PROJECTS, Boards
 
@@ -24,13 +26,49 @@ log = logging.getLogger(__name__)
 _PREFIX = "sam_backend"
 _BUDGET_S = 5.0
 """For boards, of a scrape: Prometheus gives up after some ten seconds."""
+_KEPT = 1000
+"""Of failures that the log has."""
+T = TypeVar("T")
+
 Json = Mapping[str, Any]
 Key = tuple[str, ...]
 """Values of a metric's labels."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """A metric that is read from the figures of this process, or from a project's board.
+
+    Attributes:
+        name: Without our prefix.
+        says: Help for people.
+        read: Values by those of the labels; None: unknown, and left out.
+        labels: Beside the project's number.
+        reads: Parts of a board that it looks at; it has no value where one of them failed.
+        is_counter: It only grows.
+    """
+
+    name: str
+    says: str
+    read: Callable[[Json], Mapping[Key, float | None]]
+    labels: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    is_counter: bool = False
+
+    def empty(self, first: tuple[str, ...] = ()) -> "_Filled":
+        """The metric without a value; `first` are labels before its own."""
+        kind = CounterMetricFamily if self.is_counter else GaugeMetricFamily
+        return kind(f"{_PREFIX}_{self.name}", self.says, labels=(*first, *self.labels))
+
+
+_Filled = GaugeMetricFamily | CounterMetricFamily
+
+
 class Figures(Collector):
     """Reads status and boards when Prometheus asks.
+
+    What cannot be read costs its own figures alone: it is counted by
+    `sam_backend_metrics_errors_total`, and the log has the reason.
 
     Args:
         server: The figures of this process.
@@ -39,6 +77,9 @@ class Figures(Collector):
 
     def __init__(self, server: Callable[[], Json], boards: Boards) -> None:
         self._server, self._boards = server, boards
+        self._lock = threading.Lock()
+        self._errors = Counter[str](dict.fromkeys(COLLECTORS, 0))
+        self._logged = deque[tuple[str, str]](maxlen=_KEPT)
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: registering must not read the database."""
@@ -46,88 +87,88 @@ class Figures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All of them."""
-        yield from _of_server(self._server())
-        boards = {}
+        told = self._tried("status", self._server)
+        for family in _SERVER:
+            made = family.empty()
+            yield made if told is None else self._fill(made, family, told, ())
+        boards = self._read_boards()
+        for family in _PROJECT:
+            made = family.empty(("project",))
+            for project, board in boards.items():
+                if not any(part in board["failures"] for part in family.reads):
+                    self._fill(made, family, board, (project,))
+            yield made
+        with self._lock:
+            errors = dict(self._errors)
+        yield self._fill(_ERRORS.empty(), _ERRORS, errors, ())
+
+    def _read_boards(self) -> dict[str, Json]:
+        """Boards by project, of as many projects as there is time for."""
+        boards: dict[str, Json] = {}
         until_s = time.monotonic() + _BUDGET_S
-        for project in self._boards.projects()[:MAX_PROJECTS]:
+        for project in (self._tried("projects", self._boards.projects) or [])[:MAX_PROJECTS]:
             if time.monotonic() > until_s:  # the next scrape finds these kept, and goes on
                 break
-            try:
-                board = self._boards.board(project)
-            except SamBackendError:  # told by the alert on the database
-                continue
-            except Exception:  # one odd project must not hide the others, and the server
-                log.exception("project %d has no metrics", project)
-                continue
+            board = self._tried("board", partial(self._boards.board, project))
             if board is not None:
                 boards[str(project)] = board
-        yield from _of_projects(boards)
+                for part, reason in board["failures"].items():
+                    self._count("board", f"project {project}: {part}: {reason}")
+        return boards
+
+    def _fill(self, made: _Filled, family: _Family, told: Json, first: Key) -> _Filled:
+        self._tried(family.name, lambda: _add(made, first, family.read(told)))
+        return made
+
+    def _tried(self, collector: str, read: Callable[[], T]) -> T | None:
+        """What is read; None, counted and logged, where that fails."""
+        try:
+            return read()
+        except SamBackendError as error:
+            self._count(collector, str(error))
+        except Exception as error:  # one odd figure must not hide the others, and the server
+            self._count(collector, f"internal error {type(error).__name__}", error)
+        return None
+
+    def _count(self, collector: str, reason: str, error: Exception | None = None) -> None:
+        """Count a failure; the log gets it once, and not at every scrape."""
+        with self._lock:
+            self._errors[collector] += 1
+            is_known = (collector, reason) in self._logged
+            self._logged.append((collector, reason))
+        if not is_known:
+            log.warning("/metrics: %s cannot be read: %s", collector, reason, exc_info=error)
 
 
-def _of_server(told: Json) -> Iterator[Metric]:
-    yield _gauge("up", "1 if a model answers", told["model"]["state"] == "ready")
-    yield _gauge(
-        "model_info", "Served version", {(told["model"]["version"],): 1}, ("model_version",)
-    )
-    yield _gauge("device_queue", "Pieces of work that wait for the device", told["work"]["waiting"])
-    yield _counter("device_busy_seconds", "The device worked", told["work"]["device_busy_s"])
-    embeddings = told["embeddings"]
-    outcomes: dict[Key, float] = {
-        (name,): embeddings[name] for name in ("from_cache", "encoded", "shared", "failed")
-    }
-    yield _counter("embeddings", "How embeddings were had", outcomes, ("outcome",))
-    yield _gauge("embeddings_bytes", "Kept in memory", embeddings["memory_mb"] * 1024 * 1024)
-    jobs: Counter[Key] = Counter((one["kind"], one["state"]) for one in told["jobs"])
-    yield _gauge("jobs", "The newest jobs by kind and state", jobs, ("kind", "state"))
-    yield _alerts("server_alert", "Rules about this process", SERVER_RULES, {(): told["alerts"]})
+def _add(made: _Filled, first: Key, values: Mapping[Key, float | None]) -> None:
+    """Give a metric these values: all of them or, if one is no number, none."""
+    numbers = {(*first, *key): float(v) for key, v in values.items() if v is not None}
+    for key, value in numbers.items():
+        made.add_metric(key, value)
 
 
-def _of_projects(boards: Mapping[str, Json]) -> Iterator[Metric]:
-    def of(read: Callable[[Json], Any]) -> dict[Key, float]:
-        """A figure of each project, where it is known."""
-        found = {(project,): read(board) for project, board in boards.items()}
-        return {key: value for key, value in found.items() if value is not None}
+def _one(read: Callable[[Json], float | None]) -> Callable[[Json], Mapping[Key, float | None]]:
+    """A figure without labels of its own."""
+    return lambda told: {(): read(told)}
 
-    def by(read: Callable[[Json], Mapping[str, Any]]) -> dict[Key, float]:
-        """Figures of each project by a second label."""
-        return {
-            (project, name): value
-            for project, board in boards.items()
-            for name, value in read(board).items()
-            if value is not None
-        }
 
-    project, stage = ("project",), ("project", "stage")
-    yield _gauge("stage", "Stage; 0: in none", of(_stage), project)
-    for name, says, key in (
-        ("annotations", "Submitted annotations", "annotations"),
-        ("masks", "Objects on them", "masks"),
-        ("annotation_seconds", "Time of people", "seconds"),
-    ):
-        yield _gauge(name, says, by(partial(_course, key=key)), stage)
-    for name, says, key in (
-        ("seconds_per_mask", "Time of people, last third of the stage", "seconds a mask"),
-        ("masks_per_image", "Masks of an annotation, last third of the stage", "masks an image"),
-    ):
-        yield _gauge(name, says, by(partial(_ends, key=key)), stage)
-    yield _gauge(
-        "prefilled_masks",
-        "Prefilled masks by what became of them",
-        by(lambda board: board["triage"]["masks"]),
-        ("project", "outcome"),
-    )
-    yield _gauge("gold_iou", "People's IoU on gold", of(_gold), project)
-    yield _gauge("calibration_error", "Expected calibration error", of(_error), project)
-    yield _gauge("calibration_drift", "Of masks judged since", of(_drift), project)
-    yield _gauge(
-        "lots",
-        "Bulk runs by verdict",
-        by(lambda board: Counter(lot["verdict"] for lot in board["lots"])),
-        ("project", "verdict"),
-    )
-    yield _gauge("queued_tasks", "In people's queues", of(lambda b: b["queues"]["tasks"]), project)
-    alerts: dict[Key, Any] = {(name,): board["alerts"] for name, board in boards.items()}
-    yield _alerts("project_alert", "Rules about a project", PROJECT_RULES, alerts, project)
+def _by(
+    read: Callable[[Json], Mapping[str, float | None]],
+) -> Callable[[Json], Mapping[Key, float | None]]:
+    """Figures by one label."""
+    return lambda told: {(name,): value for name, value in read(told).items()}
+
+
+def _jobs(told: Json) -> Mapping[Key, float | None]:
+    return Counter[Key]((one["kind"], one["state"]) for one in told["jobs"])
+
+
+def _embeddings(told: Json) -> Mapping[str, float | None]:
+    return {name: told["embeddings"][name] for name in _OUTCOMES}
+
+
+def _verdicts(board: Json) -> Mapping[str, float | None]:
+    return Counter[str](str(lot["verdict"]) for lot in board["lots"])
 
 
 def server_alerts(told: Json) -> list[dict[str, str]]:
@@ -168,45 +209,106 @@ def _drift(board: Json) -> float | None:
     return None if drift is None else drift["value"]
 
 
-def _gauge(
-    name: str,
-    says: str,
-    values: float | Mapping[Key, float],
-    labels: tuple[str, ...] = (),
-) -> Metric:
-    family = GaugeMetricFamily(f"{_PREFIX}_{name}", says, labels=labels)
-    return _filled(family, values)
-
-
-def _counter(
-    name: str,
-    says: str,
-    values: float | Mapping[Key, float],
-    labels: tuple[str, ...] = (),
-) -> Metric:
-    return _filled(CounterMetricFamily(f"{_PREFIX}_{name}", says, labels=labels), values)
-
-
-def _filled(
-    family: GaugeMetricFamily | CounterMetricFamily,
-    values: float | Mapping[Key, float],
-) -> Metric:
-    for key, value in values.items() if isinstance(values, Mapping) else [((), values)]:
-        family.add_metric(key, float(value))
-    return family
-
-
-def _alerts(
-    name: str,
-    says: str,
-    rules: Iterable[Any],
-    told: Mapping[Key, Iterable[Mapping[str, str]]],
-    labels: tuple[str, ...] = (),
-) -> Metric:
+def _alerts(rules: Sequence[Rule]) -> Callable[[Json], Mapping[Key, float | None]]:
     """1 for each rule that is raised, 0 for each that is not."""
-    values = {
-        (*key, rule.name, rule.severity): float(any(one["rule"] == rule.name for one in some))
-        for key, some in told.items()
-        for rule in rules
-    }
-    return _gauge(name, says, values, (*labels, "rule", "severity"))
+
+    def read(told: Json) -> Mapping[Key, float | None]:
+        names = {one["rule"] for one in told["alerts"]}
+        return {(rule.name, rule.severity): float(rule.name in names) for rule in rules}
+
+    return read
+
+
+_OUTCOMES = ("from_cache", "encoded", "shared", "failed")
+_RULE = ("rule", "severity")
+_STAGE = ("stage",)
+
+_SERVER = (
+    _Family("up", "1 if a model answers", _one(lambda told: told["model"]["state"] == "ready")),
+    _Family(
+        "model_info",
+        "Served version",
+        _by(lambda told: {told["model"]["version"]: 1}),
+        ("model_version",),
+    ),
+    _Family(
+        "device_queue",
+        "Pieces of work that wait for the device",
+        _one(lambda told: told["work"]["waiting"]),
+    ),
+    _Family(
+        "device_busy_seconds",
+        "The device worked",
+        _one(lambda told: told["work"]["device_busy_s"]),
+        is_counter=True,
+    ),
+    _Family(
+        "embeddings", "How embeddings were had", _by(_embeddings), ("outcome",), is_counter=True
+    ),
+    _Family(
+        "embeddings_bytes",
+        "Kept in memory",
+        _one(lambda told: told["embeddings"]["memory_mb"] * 1024 * 1024),
+    ),
+    _Family("jobs", "The newest jobs by kind and state", _jobs, ("kind", "state")),
+    _Family("server_alert", "Rules about this process", _alerts(SERVER_RULES), _RULE),
+)
+_PROJECT = (
+    _Family("stage", "Stage; 0: in none", _one(_stage), reads=("stage",)),
+    *(
+        _Family(name, says, _by(partial(_course, key=key)), _STAGE, ("course",))
+        for name, says, key in (
+            ("annotations", "Submitted annotations", "annotations"),
+            ("masks", "Objects on them", "masks"),
+            ("annotation_seconds", "Time of people", "seconds"),
+        )
+    ),
+    *(
+        _Family(name, says, _by(partial(_ends, key=key)), _STAGE, ("course",))
+        for name, says, key in (
+            ("seconds_per_mask", "Time of people, last third of the stage", "seconds a mask"),
+            (
+                "masks_per_image",
+                "Masks of an annotation, last third of the stage",
+                "masks an image",
+            ),
+        )
+    ),
+    _Family(
+        "prefilled_masks",
+        "Prefilled masks by what became of them",
+        _by(lambda board: board["triage"]["masks"]),
+        ("outcome",),
+        ("triage",),
+    ),
+    _Family("gold_iou", "People's IoU on gold", _one(_gold), reads=("gold",)),
+    _Family(
+        "calibration_error",
+        "Expected calibration error",
+        _one(_error),
+        reads=("calibration",),
+    ),
+    _Family("calibration_drift", "Of masks judged since", _one(_drift), reads=("calibration",)),
+    _Family("lots", "Bulk runs by verdict", _by(_verdicts), ("verdict",), ("lots",)),
+    _Family(
+        "queued_tasks",
+        "In people's queues",
+        _one(lambda board: board["queues"]["tasks"]),
+        reads=("queues",),
+    ),
+    _Family("project_alert", "Rules about a project", _alerts(PROJECT_RULES), _RULE),
+)
+_ERRORS = _Family(
+    "metrics_errors",
+    "Figures that could not be collected for /metrics, by what failed",
+    _by(dict),
+    ("collector",),
+    is_counter=True,
+)
+COLLECTORS = (
+    "status",
+    "projects",
+    "board",
+    *(family.name for family in (*_SERVER, *_PROJECT)),
+)
+"""What `sam_backend_metrics_errors_total` tells apart."""

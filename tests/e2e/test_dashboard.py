@@ -9,7 +9,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.server.watched_server import serving
+from sam_backend.engine.measured import GOLD
+from sam_backend.store.measurements import Measurements
+from tests.engine.working_project import HOST, PROJECT
+from tests.server.watched_server import NOW, connect, first_day, serving
 
 pytestmark = pytest.mark.e2e
 
@@ -56,6 +59,38 @@ def test_the_page_shows_the_projects_figures(
         assert "lot rejected" in page.inner_text("#alerts")
         assert "<b>the image is gone</b>" in page.inner_text("#journal"), "as text"
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "no scrolling"
+
+
+def test_on_the_first_day_every_panel_says_what_is_missing(
+    browser: Browser, tmp_path: Path, artifacts: Path
+) -> None:
+    with first_day(tmp_path) as (url, service, database):
+        with opened(browser, f"{url}/dashboard", 1200) as page:
+            assert "Connect Model" in page.inner_text("#stage")
+            assert empty_panels(page) == []
+        connect(service)
+        with opened(browser, f"{url}/dashboard", 1200) as page:
+            assert "In no stage yet" in page.inner_text("#stage")
+            assert "Nothing has been submitted yet" in page.inner_text("#seconds")
+            assert empty_panels(page) == []
+            page.screenshot(path=artifacts / "dashboard-first-day.png", full_page=True)
+        odd = {"gold images": 1, "people": "?", "models": [], "annotators": [], "answers": []}
+        Measurements(database, HOST, PROJECT).add(GOLD, odd, NOW)
+        service.boards._kept.clear()
+        with opened(browser, f"{url}/dashboard", 1200) as page:
+            assert "internal error TypeError" in page.inner_text("#gold")
+            assert "Nothing has been submitted yet" in page.inner_text("#masks"), "others live on"
+            assert empty_panels(page) == []
+            page.screenshot(path=artifacts / "dashboard-failed-part.png", full_page=True)
+
+
+def empty_panels(page: Page) -> list[str]:
+    """Headings of panels that show nothing."""
+    return page.evaluate(
+        "() => [...document.querySelectorAll('section:has(h2)')]"
+        ".filter(one => !one.querySelector('div').innerText.trim())"
+        ".map(one => one.querySelector('h2').innerText)"
+    )
 
 
 def test_the_page_follows_what_happens_and_says_when_it_cannot(

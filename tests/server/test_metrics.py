@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,14 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from sam_backend.engine.measured import GOLD
 from sam_backend.engine.timing import StageClock
 from sam_backend.errors import SamBackendError
-from tests.server.watched_server import serving
+from sam_backend.server.metrics import COLLECTORS
+from sam_backend.store.measurements import Measurements
+from sam_backend.store.revisions import SAVED, Revisions, Sighting, Subject
+from tests.engine.working_project import HOST, PROJECT, label
+from tests.server.watched_server import NOW, connect, first_day, serving
 from tests.system_packages import PROMETHEUS
 
 MONITORING = Path(__file__).parents[2] / "docker" / "monitoring"
@@ -135,3 +141,67 @@ def test_metrics_outlive_a_database_that_cannot_be_read(
     assert told.get("sam_backend_stage", {}) == {}
     assert answer.json()["failure"] == "the database is away"
     assert answer.json()["server"]["alerts"] == []
+
+
+def test_the_first_day_has_metrics_and_a_dashboard(tmp_path: Path) -> None:
+    """No project, one just connected, one with an empty annotation, in no stage."""
+    with first_day(tmp_path) as (url, service, database):
+        told, page = read(url), httpx.get(f"{url}/dashboard/figures").json()
+        assert no_errors(told)
+        assert "Connect Model" in page["failure"]
+        connect(service)
+        told, page = read(url), httpx.get(f"{url}/dashboard/figures").json()
+        assert no_errors(told)
+        assert told["sam_backend_stage"] == {(str(PROJECT),): 0}
+        assert page["board"]["failures"] == {}
+        assert page["board"]["course"] == page["board"]["trade-off"] == []
+    with first_day(tmp_path / "empty") as (url, service, database):
+        connect(service)
+        label(database, NOW, [8.0])
+        empty = Sighting(Subject.ANNOTATION, 2, SAVED, {"result": []}, 2, "1", NOW, 0, "1", NOW, 5)
+        Revisions(database, HOST, PROJECT).add([empty], "webhook", NOW)
+        told, page = read(url), httpx.get(f"{url}/dashboard/figures").json()
+        assert no_errors(told)
+        assert told["sam_backend_annotations"] == {(str(PROJECT), "none"): 2}
+        assert page["board"]["failures"] == {}
+        assert [one["annotations"] for one in page["board"]["course"]] == [2]
+
+
+def no_errors(told: dict[str, dict[tuple[str, ...], float]]) -> bool:
+    counts = told["sam_backend_metrics_errors_total"]
+    assert set(counts) == {(name,) for name in COLLECTORS}, "from the first scrape on"
+    return not any(counts.values())
+
+
+def test_one_odd_figure_costs_itself_alone_and_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(tmp_path) as (url, service):
+        odd = {"gold images": 1, "people": "?", "models": [], "annotators": [], "answers": []}
+        database = service.boards._database()
+        assert database is not None
+        Measurements(database, HOST, PROJECT).add(GOLD, odd, datetime.now(UTC))
+        told, page = read(url), httpx.get(f"{url}/dashboard/figures").json()
+        assert told["sam_backend_metrics_errors_total"][("board",)] >= 1
+        assert "sam_backend_gold_iou" not in told
+        assert told["sam_backend_annotations"][("3", "1")] == 60
+        assert told["sam_backend_project_alert"][("3", "lot_rejected", "critical")] == 1
+        failures = page["board"]["failures"]
+        assert "gold" in failures
+        assert "internal error TypeError, see the backend's log" in failures["gold"]
+        assert page["board"]["triage"]["masks"]["accepted"] == 30
+
+        def broken(*_: Any) -> None:
+            raise ZeroDivisionError("secret data")
+
+        service.boards._kept.clear()
+        monkeypatch.setattr("sam_backend.server.boards.board_of", broken)
+        monkeypatch.setattr(service.monitor, "figures", broken)
+        told, page = read(url), httpx.get(f"{url}/dashboard/figures").json()
+        errors = told["sam_backend_metrics_errors_total"]
+        assert errors[("status",)] == 1
+        assert "sam_backend_up" not in told
+        assert "sam_backend_request_seconds_bucket" not in told, "nobody has asked for anything"
+        reason = "internal error ZeroDivisionError, see the backend's log"
+        assert (page["failure"], page["server failure"], page["server"]) == (reason, reason, None)
+    assert "secret data" in caplog.text

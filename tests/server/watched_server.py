@@ -87,12 +87,24 @@ def calibrate(database: Database, version: str) -> None:
 @contextmanager
 def serving(folder: Path, **settings: Any) -> Iterator[tuple[str, Service]]:
     """A server over a filled database, and its address."""
+    with first_day(folder, **settings) as (url, service, database):
+        fill(database)
+        connect(service)
+        calibrate(database, service.model_version)
+        yield url, service
+
+
+def connect(service: Service) -> None:
+    """What Label Studio does when somebody connects the backend to the project."""
+    service.setup(SetupRequest(project=f"{PROJECT}.17", hostname=HOST, access_token="secret"))
+
+
+@contextmanager
+def first_day(folder: Path, **settings: Any) -> Iterator[tuple[str, Service, Database]]:
+    """A server over an empty database, which no project has called yet, and its address."""
     told = Settings(data_dir=folder, port=0, own_worker=False, **settings)
     database = open_database(told)
-    fill(database)
     with Service.start(told, database=lambda: database) as service:
-        service.setup(SetupRequest(project=f"{PROJECT}.17", hostname=HOST, access_token="secret"))
-        calibrate(database, service.model_version)
         server = uvicorn.Server(uvicorn.Config(create_app(service, told), port=0, log_config=None))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
@@ -100,7 +112,7 @@ def serving(folder: Path, **settings: Any) -> Iterator[tuple[str, Service]]:
             pass
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
-            yield f"http://127.0.0.1:{port}", service
+            yield f"http://127.0.0.1:{port}", service, database
         finally:
             server.should_exit = True
             thread.join()

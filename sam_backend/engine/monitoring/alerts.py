@@ -16,11 +16,13 @@ class Rule:
         name: Also of the metric's label and of the rule for Prometheus.
         severity: Critical: annotators or the data suffer now.
         says: Why it is raised, as a sentence; None: all is well. Of a board or a server's figures.
+        reads: Parts of a board that it looks at; it is silent where one of them failed.
     """
 
     name: str
     severity: Severity
     says: Callable[[Json], str | None]
+    reads: tuple[str, ...] = ()
 
 
 def _slow(board: Json) -> str | None:
@@ -91,11 +93,11 @@ _SLOW_CLICK_S = 2.0
 _MANY_ERRORS = 0.2
 
 PROJECT_RULES: tuple[Rule, ...] = (
-    Rule("slow_masks", "warning", _slow),
-    Rule("stage_backward", "critical", _backward),
-    Rule("lot_rejected", "critical", _rejected),
-    Rule("calibration_drift", "warning", _drifted),
-    Rule("retraining_failed", "warning", _failed_retraining),
+    Rule("slow_masks", "warning", _slow, ("stage", "course")),
+    Rule("stage_backward", "critical", _backward, ("stage",)),
+    Rule("lot_rejected", "critical", _rejected, ("lots",)),
+    Rule("calibration_drift", "warning", _drifted, ("calibration",)),
+    Rule("retraining_failed", "warning", _failed_retraining, ("retrainings",)),
 )
 SERVER_RULES: tuple[Rule, ...] = (
     Rule("no_model", "critical", _no_model),
@@ -107,8 +109,11 @@ SERVER_RULES: tuple[Rule, ...] = (
 
 def raised(rules: Sequence[Rule], told: Json) -> list[dict[str, str]]:
     """What the rules raise, in their order."""
+    failed = told.get("failures", {})
     found = []
     for rule in rules:
+        if any(part in failed for part in rule.reads):
+            continue  # the board tells of the part itself
         reason = rule.says(told)
         if reason is not None:
             found.append({"rule": rule.name, "severity": rule.severity, "reason": reason})

@@ -1,10 +1,12 @@
 """One project at this moment, as the dashboard, the metrics and the alerts see it."""
 
+import logging
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sam_backend.engine.measured import DRIFT
@@ -19,12 +21,15 @@ from sam_backend.engine.stages.labelling import (
 )
 from sam_backend.engine.stages.moving import standing
 from sam_backend.engine.stages.policy import StagePolicy
+from sam_backend.errors import SamBackendError
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.store.database import Database
 from sam_backend.store.jobs import Job
 from sam_backend.store.leases import Lease, Leases
 from sam_backend.store.measurements import Measurement, Measurements
 from sam_backend.store.prefills import Prefills
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -45,6 +50,9 @@ def board(
 ) -> Json:
     """All figures of one project, with what is told of single people under `people`.
 
+    A part that cannot be made is None, and its reason stands under `failures`, by the part's name:
+    one odd figure must not hide the others.
+
     Args:
         database: Where they are kept.
         host: Of the project.
@@ -53,33 +61,43 @@ def board(
         policies: All stages.
         now: The time.
     """
+
     measurements = Measurements(database, host.url, project)
-    visited = visits(evidence.labelled, evidence.moves)
-    leases = Leases(database, host.url, project).held()
-    return {
-        "project": project,
-        "label studio": host.url,
-        "stage": standing(evidence, policies).as_json(),
-        "is in a stage": bool(evidence.moves),
-        "moves": [
+    visited = cache(lambda: visits(evidence.labelled, evidence.moves))
+    leases = cache(lambda: Leases(database, host.url, project).held())
+    parts: dict[str, Callable[[], Any]] = {
+        "stage": lambda: standing(evidence, policies).as_json(),
+        "moves": lambda: [
             {"at": one.at.isoformat(), "stage": one.stage, "by": one.by, "reason": one.reason}
             for one in evidence.moves
         ],
-        "course": [course(visit) | _aims(policies.get(visit.stage)) for visit in visited],
-        "lately": _lately(evidence.labelled, now),
-        "trade-off": trade_off(evidence, by_stage(visited)),
-        "triage": triage_shares(Prefills(database).totals(str(host.origin), project)),
-        "gold": _gold(evidence.gold),
-        "calibration": _calibration(evidence, measurements.history(DRIFT, _N_MEASURED)),
-        "retrainings": [_retraining(job) for job in evidence.retrainings[:_N_RETRAININGS]],
-        "lots": [dict(lot.document) | {"at": lot.at.isoformat()} for lot in evidence.lots],
-        "queues": {
-            "tasks": len(leases),
-            "people": len({one.person for one in leases}),
-            "longest": max(Counter(one.person for one in leases).values(), default=0),
-        },
-        "people": _people(evidence, leases, now),
+        "course": lambda: [course(visit) | _aims(policies.get(visit.stage)) for visit in visited()],
+        "lately": lambda: _lately(evidence.labelled, now),
+        "trade-off": lambda: trade_off(evidence, by_stage(visited())),
+        "triage": lambda: triage_shares(Prefills(database).totals(str(host.origin), project)),
+        "gold": lambda: _gold(evidence.gold),
+        "calibration": lambda: _calibration(evidence, measurements.history(DRIFT, _N_MEASURED)),
+        "retrainings": lambda: [_retraining(job) for job in evidence.retrainings[:_N_RETRAININGS]],
+        "lots": lambda: [dict(lot.document) | {"at": lot.at.isoformat()} for lot in evidence.lots],
+        "queues": lambda: _queues(leases()),
+        "people": lambda: _people(evidence, leases(), now),
     }
+    found: Json = {
+        "project": project,
+        "label studio": host.url,
+        "is in a stage": bool(evidence.moves),
+    }
+    failures: dict[str, str] = {}
+    for name, make in parts.items():
+        found[name] = None
+        try:
+            found[name] = make()
+        except SamBackendError as error:
+            failures[name] = str(error)
+        except Exception as error:  # its message may hold data: the log gets it
+            log.exception("project %d: no %s", project, name)
+            failures[name] = f"internal error {type(error).__name__}, see the backend's log"
+    return found | {"failures": failures}
 
 
 def triage_shares(totals: Mapping[str, int]) -> Json:
@@ -94,6 +112,15 @@ def triage_shares(totals: Mapping[str, int]) -> Json:
             for name, count in totals.items()
             if name.startswith("tasks ")
         },
+    }
+
+
+def _queues(leases: Sequence[Lease]) -> Json:
+    by_person = Counter(one.person for one in leases)
+    return {
+        "tasks": len(leases),
+        "people": len(by_person),
+        "longest": max(by_person.values(), default=0),
     }
 
 

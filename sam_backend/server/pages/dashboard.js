@@ -27,7 +27,7 @@ const interval = (figure, n = 2) =>
 const spread = (figure, n = 1) =>
   known(figure) ? node("span", { title: `95 % interval: ${interval(figure, n)}` }, `${digits(figure.value, n)} ± ${digits((figure.high - figure.low) / 2, n)}`) : "too few";
 const stageClass = (stage) => (STAGES[stage] ? `s${stage}` : "s0");
-const stageName = (stage) => (STAGES[stage] ? `stage\u00a0${stage}` : "before");
+const stageName = (stage) => (STAGES[stage] ? `stage\u00a0${stage}` : "no stage");
 const moment = (text) => (text ? new Date(text).toLocaleString([], { dateStyle: "short", timeStyle: "short" }) : "–");
 
 function table(heads, rows) {
@@ -66,6 +66,7 @@ function course(board, figure, paper, budget) {
   const lines = stages.flatMap(([, told]) => [...(told[paper] || []), budget ? told[budget] || 0 : 0]);
   const top = Math.max(1, ...values, ...lines) * 1.05;
   const total = stages.reduce((sum, [, told]) => sum + told.annotations, 0);
+  if (!values.length) return [mute("What has been submitted has no masks on it.")];
   const svg = canvas(`${figure} as annotations came, by stage`);
   const y = axes(svg, BOX, top), x = scale(0, total, BOX.left, BOX.right);
   let done = 0;
@@ -233,14 +234,14 @@ function tiles(board, told) {
   const tile = (value, text) => node("div", { class: "tile" }, node("b", {}, value), node("span", {}, text));
   const parts = [];
   if (board) {
-    const all = board.course, now = all.at(-1);
-    parts.push(tile(board["is in a stage"] ? board.stage.stage : "–", "stage"),
+    const all = board.course || [], now = all.at(-1);  // a part that failed is null
+    parts.push(tile(board["is in a stage"] && board.stage ? board.stage.stage : "–", "stage"),
       tile(now && known(now["seconds a mask"].end) ? `${digits(now["seconds a mask"].end.value, 1)} s` : "–", "a mask, lately"),
       tile(now && known(now["masks an image"].end) ? digits(now["masks an image"].end.value, 1) : "–", "masks an image, lately"),
       tile(String(all.reduce((sum, one) => sum + one.masks, 0)), "masks"),
       tile(board.gold && known(board.gold.people) ? digits(board.gold.people.value) : "–", "people's IoU on gold"));
   }
-  parts.push(tile(told.clicks.n ? ms(told.clicks.p50_s) : "–", "a click, median"));
+  parts.push(tile(told && told.clicks.n ? ms(told.clicks.p50_s) : "–", "a click, median"));
   return parts;
 }
 function journal(told) {
@@ -257,21 +258,43 @@ function render(told) {
     if (chosen) chooser.value = chosen;
   }
   const { board, server: here } = told;
-  const alerts = [...here.alerts, ...(board ? board.alerts : [])];
-  show("alerts", ...alerts.map((one) => node("div", { class: `alert ${one.severity}` }, node("b", {}, one.rule.replaceAll("_", " ")), one.reason)));
-  show("tiles", ...tiles(board, here));
-  const parts = board && {
-    stage: stage(board), seconds: course(board, "seconds a mask", "paper seconds", "budget"),
-    masks: course(board, "masks an image", "paper masks", null), tradeoff: tradeoff(board), triage: triage(board),
-    gold: gold(board, told.people), calibration: calibration(board), retrainings: retrainings(board),
-    lots: lots(board), people: people(board, told.people),
-  };
-  for (const id of ["stage", "seconds", "masks", "tradeoff", "triage", "gold", "calibration", "retrainings", "lots", "people"]) {
-    show(id, ...(parts ? parts[id] : [mute(told.failure)]));
+  const alerts = [...(here ? here.alerts : []), ...(board ? board.alerts : [])];
+  draw("alerts", () => alerts.map((one) => node("div", { class: `alert ${one.severity}` }, node("b", {}, one.rule.replaceAll("_", " ")), one.reason)));
+  draw("tiles", () => tiles(board, here));
+  for (const [id, [parts, drawing]] of Object.entries(OF_PROJECT)) {
+    const failed = board && parts.find((part) => board.failures[part] !== undefined);
+    draw(id, () => (!board ? [mute(told.failure)]
+      : failed ? [mute(`This cannot be shown: ${board.failures[failed]}`)] : drawing(board, told.people)));
   }
-  show("clicks", ...clicks(here));
-  show("server", ...server(here));
-  show("journal", ...journal(here));
+  for (const [id, drawing] of Object.entries(OF_SERVER)) {
+    draw(id, () => (here ? drawing(here) : [mute(`This cannot be shown: ${told["server failure"]}`)]));
+  }
+}
+
+// Panels of a project: the parts of its board that each one needs, and what draws it.
+const OF_PROJECT = {
+  stage: [["stage"], stage],
+  seconds: [["course"], (board) => course(board, "seconds a mask", "paper seconds", "budget")],
+  masks: [["course"], (board) => course(board, "masks an image", "paper masks", null)],
+  tradeoff: [["trade-off"], tradeoff],
+  triage: [["triage"], triage],
+  gold: [["gold"], gold],
+  calibration: [["calibration"], calibration],
+  retrainings: [["retrainings"], retrainings],
+  lots: [["lots"], lots],
+  people: [["queues", "lately", "people"], people],
+};
+const OF_SERVER = { clicks, server, journal };
+const PANELS = [...Object.keys(OF_PROJECT), ...Object.keys(OF_SERVER)];
+
+function draw(id, drawing) {
+  // A panel that cannot be drawn says so; the others are none the worse.
+  try {
+    show(id, ...drawing());
+  } catch (error) {
+    console.error(error);
+    show(id, mute(`This cannot be shown: ${error.message}`));
+  }
 }
 
 const chosenProject = () => new URLSearchParams(location.search).get("project");
@@ -288,6 +311,7 @@ async function refresh() {
   } catch (error) {
     live.textContent = `not live: ${error.message}`;
     live.className = "away";
+    for (const id of PANELS) if (!place(id).hasChildNodes()) show(id, mute(`No figures yet: ${error.message}`));
   }
   setTimeout(refresh, EVERY_MS);
 }
