@@ -29,6 +29,9 @@ PROJECT_TITLE = "SAM demo"
 NOT_PASSED_ON = ("HOST", "PORT", "BASIC_AUTH_", "LABEL_STUDIO_")
 """Settings of ours that would lead the demo's backend away from the demo's Label Studio."""
 
+_BACKEND_GRACE_S = 40.0
+"""A retraining under way keeps what it has learned before its worker ends."""
+
 READY = """
 Ready. Open [bold]{url}[/bold]
   login     {email}
@@ -130,7 +133,7 @@ def _run(
     label_studio = LocalLabelStudio(program, folder / "label-studio", port)
     backend = _backend(folder)
     stack.callback(label_studio.stop)
-    stack.callback(backend.stop)
+    stack.callback(backend.stop, _BACKEND_GRACE_S)
     console.print("Starting the backend and Label Studio (the first time takes half a minute) …")
     backend.start()
     with _Progress(console) as progress:

@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,9 +60,53 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
+def leave_with_parent(leave: Callable[[], None], poll_s: float = 1.0) -> None:
+    """Call `leave` once the process that started this one has ended, however that came."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(poll_s)
+        leave()
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
 @contextmanager
-def leaving_at_signals(leave: Callable[[], None]) -> Iterator[Callable[[], bool]]:
-    """Let the first SIGINT or SIGTERM call `leave`, and the second one end the process.
+def ending_at_signals() -> Iterator[None]:
+    """Let SIGTERM, and a terminal that is closed, end this process with its clean-up.
+
+    Python dies of both without one. A server that handles SIGTERM itself may raise it again when
+    it is done: that arrives here, too.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + signal.SIGTERM)
+
+    def on_hangup(number: int, frame: FrameType | None) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    handlers: dict[int, Any] = {signal.SIGTERM: on_signal}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        handlers[signal.SIGHUP] = on_hangup
+    before: dict[int, Any] = {n: signal.signal(n, handler) for n, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def leaving_at_signals(
+    leave: Callable[[], None], is_child: bool = False
+) -> Iterator[Callable[[], bool]]:
+    """Let the first SIGINT, SIGTERM or SIGHUP call `leave`, and the second one end the process.
+
+    Args:
+        leave: Called once or more.
+        is_child: No number of signals ends it: the parent and whoever ends the whole group tell
+            it the same, and a parent that has no more patience kills.
 
     Yields:
         Whether there was one.
@@ -70,9 +116,12 @@ def leaving_at_signals(leave: Callable[[], None]) -> Iterator[Callable[[], bool]
     def on_signal(number: int, frame: FrameType | None) -> None:
         signalled.append(number)
         leave()
-        signal.signal(number, signal.SIG_DFL)
+        if not is_child:
+            signal.signal(number, signal.SIG_DFL)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        numbers.append(signal.SIGHUP)
     before: dict[int, Any] = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield lambda: bool(signalled)

@@ -1,11 +1,20 @@
 """`sam-backend serve`: the HTTP server that Label Studio talks to."""
 
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 import typer
 
-from sam_backend.cli.launching import keep_compiled, log_to_stderr, tune_allocator
+from sam_backend.cli.launching import (
+    ending_at_signals,
+    keep_compiled,
+    log_to_stderr,
+    tune_allocator,
+)
 from sam_backend.settings import Settings
+
+_PATIENCE_S = 5
+"""For requests under way when the server is told to end; whoever waits for it may wait 10 s."""
 
 
 def serve(
@@ -30,16 +39,20 @@ def serve(
     from sam_backend.server.app import create_app
     from sam_backend.server.service import Service
 
-    with (
-        RetrainingLoop(settings) as loop,
-        Service.start(settings, loop.handle, loop.newest_jobs, lambda: loop.database) as service,
-    ):
+    # The application closes them at its end, while the process still lives: uvicorn raises a signal
+    # again when it is done. Where it never began or is hurried, they are closed here.
+    with ending_at_signals(), ExitStack() as parts:
+        loop = parts.enter_context(RetrainingLoop(settings))
+        service = parts.enter_context(
+            Service.start(settings, loop.handle, loop.newest_jobs, lambda: loop.database)
+        )
+        parts.callback(loop.leave)
         loop.start(service.journal.error)
         uvicorn.run(
-            create_app(service, settings),
+            create_app(service, settings, parts.close),
             host=settings.host,
             port=settings.port,
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=_PATIENCE_S,
         )

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sam_backend.cli.launching import (
+    leave_with_parent,
     leaving_at_signals,
     log_to_stderr,
     settings_with,
@@ -21,6 +22,9 @@ def worker(
         str | None, typer.Option(help="What is served, as of `sam-backend serve`.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    child: Annotated[
+        bool, typer.Option("--child", help="End with the process that started this one.")
+    ] = False,
 ) -> None:
     """Run queued jobs, one at a time; any number of workers may share a database.
 
@@ -41,7 +45,9 @@ def worker(
     database = open_database(settings)
     at_work = Worker(Jobs(database), handlers(settings), worker_name())
     try:
-        with leaving_at_signals(at_work.leave):
+        if child:
+            leave_with_parent(at_work.leave)
+        with leaving_at_signals(at_work.leave, child):
             at_work.work(until_idle=until_idle)
     finally:
         database.close()

@@ -42,6 +42,7 @@ class OwnWorker:
         self._tell = tell
         self._poll_s, self._rest_s = poll_s, rest_s
         self._closed = threading.Event()
+        self._starting = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, name="own-worker", daemon=True)
 
@@ -49,14 +50,20 @@ class OwnWorker:
         """Begin to look for jobs."""
         self._thread.start()
 
+    def leave(self) -> None:
+        """Ask the worker to leave, without waiting for it; `close` does."""
+        with self._starting:
+            self._closed.set()
+            if self._process is not None and self._process.poll() is None:
+                self._process.terminate()
+
     def close(self) -> None:
-        """Ask the worker to leave; its job keeps what it has and goes back to the queue."""
-        self._closed.set()
+        """Let the worker leave; its job keeps what it has and goes back to the queue."""
+        self.leave()
         if self._thread.is_alive():
             self._thread.join()
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None:
             return
-        self._process.terminate()
         try:
             self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
@@ -84,12 +91,14 @@ class OwnWorker:
                 self._tell("retraining", f"the worker process ended with {code}, see the log")
                 return False
         if self._is_waiting():
-            self._process = self._spawn()
+            with self._starting:
+                if not self._closed.is_set():
+                    self._process = self._spawn()
         return True
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         program = [sys.executable, "-m", "sam_backend.cli.main", "worker"]
-        arguments = ["--until-idle", "--nice", str(NICENESS), *self._options]
+        arguments = ["--until-idle", "--nice", str(NICENESS), "--child", *self._options]
         process = subprocess.Popen(  # noqa: S603  our own program
             [*program, *arguments], stdin=subprocess.DEVNULL
         )

@@ -2,6 +2,8 @@
 
 import json
 import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -21,9 +23,25 @@ from sam_backend.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def create_app(service: Service, settings: Settings) -> FastAPI:
-    """Build the application over a service that may still be loading its model."""
-    app = FastAPI(title="sam_backend", docs_url=None, redoc_url=None, openapi_url=None)
+def create_app(
+    service: Service, settings: Settings, close: Callable[[], None] = lambda: None
+) -> FastAPI:
+    """Build the application over a service that may still be loading its model.
+
+    Args:
+        service: Behind the wire.
+        settings: Of this process.
+        close: Called at the end, once no request is under way.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(close)
+
+    app = FastAPI(
+        title="sam_backend", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
+    )
     if settings.basic_auth_user is not None and settings.basic_auth_password is not None:
         app.add_middleware(
             BasicAuth,

@@ -10,7 +10,15 @@ import pytest
 
 from sam_backend.cli.launching import ALLOCATOR_TUNING, backend_process
 from sam_backend.cli.main import main
+from sam_backend.datasets.manifest import write_manifest
+from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
 from sam_backend.labelstudio.server_process import ServerProcess
+from sam_backend.settings import Settings
+from sam_backend.store.database import open_database
+from sam_backend.store.jobs import Jobs
+from sam_backend.training.metrics import METRICS_NAME
+from tests.bullseyes import bullseye_dataset
+from tests.e2e.commands import eventually
 
 SETUP = {"project": "1.5", "schema": "", "hostname": "http://ls:8080", "access_token": "t"}
 
@@ -35,6 +43,46 @@ def test_it_serves_with_the_allocator_of_the_setting_and_ends_when_told(
     log = (tmp_path / "backend.log").read_text()
     assert "This is the small starter model" in log
     assert "Traceback" not in log
+
+
+def test_its_end_is_the_end_of_its_worker_and_the_job_waits_again(tmp_path: Path) -> None:
+    """Told to end by either signal or killed: what trains leaves, and the next server goes on."""
+    data = tmp_path / "data.jsonl"
+    write_manifest(bullseye_dataset(tmp_path / "images", range(12)), data)
+    order = RetrainingOrder(data=str(data), steps=100_000, parent="starter-2")
+    database = open_database(Settings(data_dir=tmp_path))
+    jobs = Jobs(database)
+    job = jobs.enqueue(JOB_KIND, order.model_dump(mode="json", exclude_none=True), None)
+
+    def is_under_way() -> bool:
+        begun = [*tmp_path.glob(f"runs/*/training/{METRICS_NAME}")]
+        return jobs.get(job.id).state == "running" and bool(begun)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        with server(tmp_path, SAM_BACKEND_THREADS="1") as running:
+            eventually(is_under_way)
+            worker = int(str(jobs.get(job.id).worker).rpartition(":")[2])
+            assert is_alive(worker)
+            process = running._process
+            assert process is not None
+            process.send_signal(number)
+            process.wait(60)
+            if number != signal.SIGKILL:
+                assert not is_alive(worker), "gone before the server is"
+                assert jobs.get(job.id).state == "queued"
+            eventually(lambda worker=worker: not is_alive(worker), 60)
+            assert jobs.get(job.id).state == "queued"
+        log = (tmp_path / "backend.log").read_text()
+        assert "Traceback" not in log
+    database.close()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_kill_9_forgets_no_label_studio(tmp_path: Path) -> None:

@@ -77,6 +77,11 @@ class RetrainingLoop:
     ) -> None:
         self.close()
 
+    def leave(self) -> None:
+        """Ask the server's own worker to end, without waiting for it; `close` does."""
+        if self._parts is not None and self._parts.worker is not None:
+            self._parts.worker.leave()
+
     def close(self) -> None:
         """End the threads; a running job keeps what it has and goes back to the queue."""
         self._closed.set()
