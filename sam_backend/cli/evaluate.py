@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sam_backend.datasets.types import Dataset
     from sam_backend.engine.evaluation import Evaluation
     from sam_backend.sam.checkpoints import LoadedModel
+    from sam_backend.store.learned_images import LearnedImages
 
 RESULTS_NAME = "evaluation.json"
 SHEET_NAME = "examples.png"
@@ -63,7 +64,7 @@ def evaluate(
 
     mIoU after 1, 3, 5 and 9 clicks and for the tight box. NoC: clicks until an IoU of 0.85 or 0.90.
     Boundary IoU, calibration of the predicted IoU, AR@1000 of automatic masks.
-    Intervals of 95 %, by bootstrap over images.
+    Intervals of 95 %, over images.
     """
     settings = Settings() if device is None else Settings(device=device)
     tune_allocator(settings)
@@ -81,7 +82,8 @@ def evaluate(
             f"{data} has no mask by annotator {annotator!r} that covers {min_area:.2%} of its image"
         )
     _say_what(dataset)
-    loaded, suggested = _load(model, settings)
+    loaded, suggested, learned = _load(model, settings)
+    _say_what_is_not_clean(dataset, learned)
     thresholds = AutomaticSettings.of(
         suggested, predicted_iou=predicted_iou, stability=stability, points_per_side=points
     )
@@ -111,20 +113,34 @@ def _say_what(dataset: "Dataset") -> None:
     typer.echo(f"{dataset.name}: {masks} masks on {images} images{skipped}", err=True)
 
 
-def _load(name: str | None, settings: Settings) -> "tuple[LoadedModel, Mapping[str, float]]":
-    """The model, and the thresholds of automatic masks that its card suggests."""
+def _say_what_is_not_clean(dataset: "Dataset", learned: "LearnedImages | None") -> None:
+    """Warn of images that the model or an ancestor of it has learned from."""
+    n = 0 if learned is None else sum(image.digest in learned for image in dataset)
+    if n:
+        typer.echo(
+            f"warning: the model has learned from {n} of these images; its figures on them say "
+            "nothing of other images",
+            err=True,
+        )
+
+
+def _load(
+    name: str | None, settings: Settings
+) -> "tuple[LoadedModel, Mapping[str, float], LearnedImages | None]":
+    """The model, its card's thresholds of automatic masks, and what it learned from if known."""
     import torch
 
     from sam_backend.sam.checkpoints import choose_device, load
+    from sam_backend.store.learned_images import read_learned
     from sam_backend.store.models import open_store
 
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     if name is not None and Path(name).exists():
-        return load(Path(name), device), {}
+        return load(Path(name), device), {}, None
     entry = open_store(settings).to_serve(name)
-    return load(entry.folder, device), entry.card.automatic
+    return load(entry.folder, device), entry.card.automatic, read_learned(entry)
 
 
 def _print(found: "Evaluation") -> None:

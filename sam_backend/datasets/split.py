@@ -1,6 +1,7 @@
 """Which images to train on and which to keep for judging."""
 
 import hashlib
+from collections.abc import Set
 from dataclasses import dataclass, replace
 
 from sam_backend.datasets.types import Dataset
@@ -38,14 +39,22 @@ def split(dataset: Dataset, held_out_share: float, seed: int = 0, min_held_out: 
     """
     if not 0 < held_out_share < 1:
         raise InvalidInputError(f"the held-out share must be between 0 and 1, not {held_out_share}")
-    places = {image.digest: _place(image.digest, seed) for image in dataset}
-    n_below = sum(place < held_out_share for place in places.values())
-    n_held_out = min(max(n_below, min_held_out), max(len(places) - 1, 0))
-    held_out = set(sorted(places, key=lambda digest: places[digest])[:n_held_out])
+    digests = {image.digest for image in dataset}
+    held_out = held_out_digests(digests, held_out_share, seed, min_held_out)
+    if held_out == digests:  # one image is learned from in any case
+        held_out -= {max(held_out, key=lambda digest: _place(digest, seed), default="")}
     return Split(
-        train=_part(dataset, "train", set(places) - held_out),
+        train=_part(dataset, "train", digests - held_out),
         held_out=_part(dataset, "held out", held_out),
     )
+
+
+def held_out_digests(digests: Set[str], share: float, seed: int, min_held_out: int) -> set[str]:
+    """Return the digests of images that are held out, as `split` does, but the last one too."""
+    places = {digest: _place(digest, seed) for digest in digests}
+    n_below = sum(place < share for place in places.values())
+    by_place = sorted(places, key=lambda digest: places[digest])
+    return set(by_place[: max(n_below, min_held_out)])
 
 
 def _place(digest: str, seed: int) -> float:

@@ -177,6 +177,7 @@ def release(
         "source": f"trained by this project: {commands}",
         "licence": RESEARCH_LICENCE if run.photos else "Apache-2.0",
         "training_data": f"{SCENES_USED}; {PHOTOS_USED}" if run.photos else SCENES_USED,
+        "learned_from": {"images": 0} | ({"unrecorded": [PHOTOS_USED]} if run.photos else {}),
         "trained_on": trained_on.isoformat(),
         "parameters": sum(p.numel() for p in sam.parameters()),
         "automatic": dict(automatic),

@@ -103,9 +103,9 @@ class GateDecision:
 def decide(
     champion: InteractiveReport, challenger: InteractiveReport, seed: int = 0
 ) -> GateDecision:
-    """Promote the challenger unless a figure is worse by more than chance, else keep the champion.
+    """Promote the challenger if a figure is better by more than chance, and none is worse.
 
-    A challenger that differs in nothing is let through: to be no worse is enough.
+    A challenger that differs in nothing by more than chance is not promoted.
 
     Args:
         champion: Of the model that is served.
@@ -125,11 +125,12 @@ def decide(
     better = [one for one in comparisons if one.verdict == "better"]
     if worse:
         head = "Kept the champion: the challenger is worse by more than chance."
+    elif better:
+        head = "Promoted the challenger: better by more than chance, and no figure is worse."
     else:
-        head = "Promoted the challenger: no figure is worse by more than chance."
-    shown = worse or better
-    details = [f"{one}." for one in shown] or ["No figure differs by more than chance."]
-    return GateDecision(not worse, comparisons, (head, *details))
+        head = "Kept the champion: no figure of the challenger is better by more than chance."
+    details = (f"{one}." for one in worse or better)
+    return GateDecision(bool(better and not worse), comparisons, (head, *details))
 
 
 def _compare(

@@ -11,6 +11,22 @@ from sam_backend.errors import ModelStoreError
 VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
+class LearnedFrom(BaseModel):
+    """Which images a checkpoint and its ancestors learned from, as the card tells it.
+
+    Attributes:
+        images: So many are listed in `learned_from.txt` beside the card (`store.learned_images`).
+        sha256: Of that file; None where there is no image and no file.
+        unrecorded: What else was learned from, in words: no list of its images is known.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    images: int = Field(ge=0)
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    unrecorded: tuple[str, ...] = ()
+
+
 class ModelCard(BaseModel):
     """`card.json` of one checkpoint. Unknown keys are kept: trainers may say more.
 
@@ -32,6 +48,7 @@ class ModelCard(BaseModel):
         parent: Version that the training began from.
         challenger: A training run of ours made it: not served unless promoted or named.
         data_digest: Of the data set it learned from (`Dataset.digest`).
+        learned_from: The images that it and its ancestors learned from; None: not recorded.
         gate: What the quality gate found when it met the champion.
         run: How it was trained: depth, steps, seed …
         trained_on: Day that the training ended.
@@ -54,6 +71,7 @@ class ModelCard(BaseModel):
     parent: str | None = None
     challenger: bool = False
     data_digest: str | None = None
+    learned_from: LearnedFrom | None = None
     gate: dict[str, Any] = Field(default_factory=dict)
     run: dict[str, Any] = Field(default_factory=dict)
     trained_on: date | None = None

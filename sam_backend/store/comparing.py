@@ -15,6 +15,7 @@ _FACTS = (
     "licence",
     "training_data",
     "data_digest",
+    "learned_from",
     "parameters",
     "source",
     "trained_on",

@@ -10,11 +10,13 @@ from typer.testing import CliRunner
 
 from sam_backend.cli import evaluate
 from sam_backend.cli.main import app
-from sam_backend.datasets.manifest import write_manifest
+from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks.rle import encode
 from sam_backend.sam.checkpoint_files import sha256_of
+from sam_backend.store.learned_images import LEARNED_NAME, NOTHING_LEARNED
+from sam_backend.store.models import ModelStore
 from tests.datasets.making import box, picture
 from tests.sam.networks import random_starter
 
@@ -128,3 +130,19 @@ def test_the_packaged_starter_needs_no_name(
     monkeypatch.setenv("SAM_BACKEND_DATA_DIR", str(tmp_path))
     done = run(data, "--clicks", 1, "--limit", 1)
     assert "starter-" in done.stdout.splitlines()[0]
+
+
+def test_images_that_the_model_has_learned_from_are_told(
+    data: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAM_BACKEND_MODEL_STORE", str(tmp_path / "store"))
+    first, *_ = read_manifest(data)
+    listed = tmp_path / LEARNED_NAME
+    told = NOTHING_LEARNED.and_images([first.digest, "0" * 64]).write(listed)
+    store = ModelStore([tmp_path / "store"])
+    store.add(weights, "taught", attachments={LEARNED_NAME: listed}, learned_from=told)
+    store.add(weights, "untaught")
+    ended = run(data, "--model", "taught", "--clicks", 1, "--json")
+    assert ended.exit_code == 0, ended.output
+    assert "warning: the model has learned from 1 of these images" in ended.stderr
+    assert "warning" not in run(data, "--model", "untaught", "--clicks", 1).stderr

@@ -1,6 +1,7 @@
 """From labelled images to a judged challenger, also over a stop and with worthless labels."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,20 +9,22 @@ from typing import Any
 
 import pytest
 
-from sam_backend.datasets.manifest import write_manifest
+from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.engine.gold.adding import add_gold
 from sam_backend.engine.job_handlers import handlers
+from sam_backend.engine.retraining.learned import learned_by
 from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
-from sam_backend.engine.retraining.parts import MIN_STEERING, divide
+from sam_backend.engine.retraining.parts import MIN_STEERING, GroundTruth, divide
 from sam_backend.engine.retraining.run import RetrainingRun
 from sam_backend.engine.retraining.verdict import spread
 from sam_backend.engine.worker import IsStopped, Report, Worker
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.quality.gate import MIN_IMAGES
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.jobs import Job, Jobs
+from sam_backend.store.learned_images import LEARNED_NAME, NOTHING_LEARNED, read_learned
 from sam_backend.store.models import open_store
 from tests.bullseyes import bullseye_dataset
 from tests.store.checkpoints import put
@@ -191,6 +194,7 @@ def test_a_run_leaves_its_records_only(unbroken: tuple[Bench, Mapping[str, Any]]
         ".lock",
         "parent.txt",
         "manifest.jsonl",
+        "learned_from.txt",
         "gate.json",
         "before_after.png",
         "training/config.json",
@@ -279,7 +283,7 @@ def test_the_parts_share_no_image(tmp_path: Path) -> None:
     assert sum(map(len, sets)) == len(set.union(*sets)) == 30
     assert len(parts.gate) >= MIN_IMAGES
     gold = Dataset("gold", data.images[:6])
-    parts = divide(data, gold)
+    parts = divide(data, GroundTruth(named=gold))
     assert {i.digest for i in parts.gate} == {i.digest for i in gold}
     assert not {i.digest for i in parts.gate} & {i.digest for i in parts.train}
 
@@ -302,15 +306,141 @@ def test_gold_masks_of_the_data_itself_judge(tmp_path: Path) -> None:
     assert learned == {image.digest for image in images[7:]}
 
 
-@pytest.mark.parametrize("n_gold", [4, 17])
-def test_gold_that_is_too_little_or_all_there_is_judges_as_any_other(
-    tmp_path: Path, n_gold: int
-) -> None:
+def digests(*parts: Dataset) -> set[str]:
+    return {image.digest for part in parts for image in part}
+
+
+def test_ground_truth_is_never_learned_from_however_little_there_is(tmp_path: Path) -> None:
     data = bullseye_dataset(tmp_path, range(20))
-    gold = replace(data, images=(*map(marked, data.images[:n_gold]), *data.images[n_gold:]))
-    parts = divide(gold)
+    few = replace(data, images=(*map(marked, data.images[:4]), *data.images[4:]))
+    parts = divide(few)
     assert not parts.is_gold
-    assert [i.digest for i in parts.gate] == [i.digest for i in divide(data).gate]
+    assert digests(parts.gate) > {image.digest for image in data.images[:4]}
+    assert len(parts.gate) >= MIN_IMAGES
+    assert digests(parts.train, parts.steering) == digests(data) - digests(parts.gate)
+    stored = GroundTruth(reserved={image.digest for image in data.images[:4]})
+    parts = divide(data, stored)  # gold that is excluded at the moment
+    assert not digests(parts.train, parts.steering, parts.gate) & set(stored.reserved)
+    nearly_all = replace(data, images=(*map(marked, data.images[:17]), *data.images[17:]))
+    with pytest.raises(InvalidInputError, match=r"not 3 and 17; 17 of the images are ground truth"):
+        divide(nearly_all)
+
+
+def test_what_an_ancestor_has_learned_from_does_not_judge(tmp_path: Path) -> None:
+    data = bullseye_dataset(tmp_path, range(30))
+    first = divide(data)
+    learned = NOTHING_LEARNED.and_images(digests(first.train, first.steering))
+    again = divide(data, learned=learned)
+    assert digests(again.gate) == digests(first.gate)
+    assert digests(again.train, again.steering) == digests(first.train, first.steering)
+    few = replace(data, images=data.images[:10])
+    first = divide(few)
+    learned = NOTHING_LEARNED.and_images(digests(first.train, first.steering))
+    assert digests(divide(few, learned=learned).gate) == digests(first.gate)
+    # all its held-out images were learned from meanwhile: others that are clean take their place
+    more = bullseye_dataset(tmp_path, range(60))
+    learned = NOTHING_LEARNED.and_images(digests(data))
+    parts = divide(more, learned=learned)
+    assert len(parts.gate) >= MIN_IMAGES
+    assert not digests(parts.gate) & digests(data)
+    with pytest.raises(InvalidInputError, match=r"too few clean images.* learned from 30 others"):
+        divide(data, learned=learned)
+
+
+def test_ground_truth_that_was_learned_from_before_it_was_marked_does_not_judge(
+    tmp_path: Path,
+) -> None:
+    data = bullseye_dataset(tmp_path, range(40))
+    images = data.images
+    learned = NOTHING_LEARNED.and_images(image.digest for image in images[:10])
+    later = replace(data, images=(*map(marked, images[5:18]), *images[:5], *images[18:]))
+    parts = divide(later, learned=learned)
+    assert parts.is_gold
+    assert digests(parts.gate) == {image.digest for image in images[10:18]}
+    assert parts.left_out == 5
+    assert not digests(parts.train, parts.steering) & {image.digest for image in images[5:18]}
+    # gold of our own, and somebody's own data set
+    for truth in (
+        GroundTruth(stored=Dataset("gold", images[:18])),
+        GroundTruth(named=Dataset("named", images[:18])),
+    ):
+        assert digests(divide(data, truth, learned).gate) == {i.digest for i in images[10:18]}
+    named = GroundTruth(named=Dataset("named", images[:13]))
+    with pytest.raises(InvalidInputError, match="5 gold to judge on, not 27 and 3: too few clean"):
+        divide(data, named, learned)
+
+
+def test_a_version_knows_what_it_learned_from(
+    unbroken: tuple[Bench, Mapping[str, Any]], manifests: dict[str, Path], tmp_path: Path
+) -> None:
+    bench, result = unbroken
+    entry = bench.store.get(result["version"])
+    parts = divide(read_manifest(manifests["good"]))
+    learned = read_learned(entry)
+    assert learned is not None
+    assert learned.prefixes == {digest[:16] for digest in digests(parts.train, parts.steering)}
+    assert not any(digest in learned for digest in digests(parts.gate))
+    assert any("BSDS500 train (200 photos" in words for words in learned.unrecorded)
+    told = entry.card.learned_from
+    assert told is not None
+    assert told.images == len(learned.prefixes) == N_IMAGES - MIN_IMAGES
+    runs = bench.settings.data_dir / "runs"
+    assert learned_by(entry.version, bench.store, runs) == learned
+
+    # gold that is stored later: these images have no say over what comes of this version
+    bench = Bench(tmp_path)
+    shutil.copytree(entry.folder, tmp_path / "model_store" / entry.version)
+    later = replace(parts.train, images=parts.train.images[:7])
+    add_gold(bench.settings, open_database(bench.settings), later, "the test")
+    write_manifest(Dataset("rest", parts.train.images), tmp_path / "rest.jsonl")
+    order = RetrainingOrder(data=str(tmp_path / "rest.jsonl"), parent=entry.version)
+    job = bench.jobs.enqueue(JOB_KIND, order.model_dump(mode="json", exclude_none=True), None, "x")
+    bench.work()
+    assert "too few clean images" in str(bench.jobs.get(job.id).reason)
+
+    # a list that somebody has changed
+    (tmp_path / "model_store" / entry.version / LEARNED_NAME).write_text("0123456789abcdef\n")
+    with pytest.raises(ModelStoreError, match="changed or damaged"):
+        learned_by(entry.version, bench.store, runs)
+
+
+def test_what_a_version_of_an_earlier_release_learned_from(
+    unbroken: tuple[Bench, Mapping[str, Any]], tmp_path: Path
+) -> None:
+    """Its run's folder tells; if that is gone, nobody knows, and it must not be guessed."""
+    bench, result = unbroken
+    entry = bench.store.get(result["version"])
+    recorded = read_learned(entry)
+    assert recorded is not None
+    folder = tmp_path / "model_store" / entry.version
+    shutil.copytree(entry.folder, folder)
+    card = json.loads((folder / "card.json").read_text())
+    del card["learned_from"]
+    (folder / "card.json").write_text(json.dumps(card))
+    (folder / LEARNED_NAME).unlink()
+    store, runs = open_store(Settings(data_dir=tmp_path)), bench.settings.data_dir / "runs"
+    assert learned_by(entry.version, store, runs) == recorded
+
+    card["run"]["gate_is_gold"] = True  # which images were gold then?
+    (folder / "card.json").write_text(json.dumps(card))
+    assert len(learned_by(entry.version, store, runs).prefixes) == N_IMAGES
+    with pytest.raises(InvalidInputError, match=r"starter-2-r1 learned from is not known: .*gone"):
+        learned_by(entry.version, store, tmp_path / "runs")
+    put(tmp_path / "model_store", "starter-2-r9", challenger=True, parent="starter-2-r8")
+    with pytest.raises(InvalidInputError, match="starter-2-r9 learned from is not known"):
+        learned_by("starter-2-r9", store, runs)
+
+
+def test_what_checkpoints_from_elsewhere_learned_from_is_said_as_far_as_it_is_known(
+    tmp_path: Path,
+) -> None:
+    store = open_store(Settings(data_dir=tmp_path))
+    put(tmp_path / "model_store", "theirs", training_data="a million photos", parent="starter-2")
+    assert learned_by("starter-2-synthetic", store, tmp_path) == NOTHING_LEARNED
+    theirs = learned_by("theirs", store, tmp_path)
+    assert theirs.prefixes == frozenset()
+    assert theirs.unrecorded[1] == "theirs: a million photos"
+    assert "BSDS500" in theirs.unrecorded[0]
 
 
 def test_tasks_of_one_image_are_one_image(tmp_path: Path) -> None:

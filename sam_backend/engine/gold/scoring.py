@@ -16,9 +16,13 @@ from sam_backend.quality.scorecards import QUALITY, Scorecard, by_week, scorecar
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold, GoldImage
+from sam_backend.store.learned_images import NOTHING_LEARNED, LearnedImages, read_learned
 from sam_backend.store.measurements import Measurements
+from sam_backend.store.models import ModelStore, open_store
 
 PROCESSES = 2
+
+LEARNED = "answers of a model that has learned from the image"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,15 +117,31 @@ def score_project(
     if not gold:
         raise InvalidInputError("there is no gold yet: `sam-backend gold add` takes some")
     answers = read_answers(settings, client, project_id, gold.__contains__, observe)
+    models, n_learned = unlearned(open_store(settings), answers.models)
+    unread = answers.unread | ({LEARNED: n_learned} if n_learned else {})
     report = GoldReport(
         gold=len(gold),
         annotators=standings(gold, answers.people),
-        models=standings(gold, answers.models),
-        unread=answers.unread,
+        models=standings(gold, models),
+        unread=unread,
     )
     measurements = Measurements(database, client.host.url, project_id)
     measurements.add(GOLD, report.measured(), datetime.now(UTC))
     return report, answers
+
+
+def unlearned(store: ModelStore, answers: Sequence[Answer]) -> tuple[list[Answer], int]:
+    """Return the answers to images that their model has not learned from; count the others.
+
+    Of a version that is not in the store, or has no record, nothing is known: it is judged.
+    """
+    entries = {entry.version: entry for entry in store.list()}
+    known: dict[str, LearnedImages] = {}
+    for who in {one.who for one in answers}:
+        entry = entries.get(who.partition("+")[0])
+        known[who] = (None if entry is None else read_learned(entry)) or NOTHING_LEARNED
+    judged = [one for one in answers if one.image not in known[one.who]]
+    return judged, len(answers) - len(judged)
 
 
 def standings(

@@ -18,8 +18,8 @@ class RetrainingOrder(BaseModel):
         project: Label Studio project whose accepted annotations are learned from.
         data: A data set's path instead.
         images: Folder of the data set's images, if they do not lie beside it.
-        gold: Data set that the gate judges on; without, our own gold (`sam-backend gold`), else the
-            data's own gold masks, else a held-out part.
+        gold: Data set that the gate judges on; without, our own gold (`sam-backend gold`) and the
+            data's own gold masks, and where these are too few, a held-out part.
         parent: Version to start from and to beat; the one that is served without.
         depth: Which parts of the network learn.
         steps: Optimiser steps at the most; the depth's default without.

@@ -17,17 +17,18 @@ from sam_backend.datasets.types import Dataset
 from sam_backend.engine.project_dataset import PullProgress, host_of_project, pull_project
 from sam_backend.engine.retraining import card_words
 from sam_backend.engine.retraining.folders import TRAINING_FOLDER, WEIGHTS_NAME
+from sam_backend.engine.retraining.learned import MANIFEST_NAME, learned_by
 from sam_backend.engine.retraining.order import RetrainingOrder
-from sam_backend.engine.retraining.parts import Parts, divide
+from sam_backend.engine.retraining.parts import GroundTruth, Parts, divide
 from sam_backend.engine.retraining.verdict import GATE_NAME, SHEET_NAME, Steering, compare
 from sam_backend.engine.worker import IsStopped, Report, StoppedError
 from sam_backend.errors import ModelStoreError
-from sam_backend.quality.gate import MIN_IMAGES
 from sam_backend.sam.checkpoints import choose_device, load
 from sam_backend.settings import Settings
 from sam_backend.store.checkpoint_folders import VersionTakenError
 from sam_backend.store.database import open_database
 from sam_backend.store.gold import Gold
+from sam_backend.store.learned_images import LEARNED_NAME, LearnedImages
 from sam_backend.store.models import ModelEntry, ModelStore
 from sam_backend.training.loop import Ending
 from sam_backend.training.metrics import METRICS_NAME
@@ -38,8 +39,6 @@ from sam_backend.training.run_config import OtherRunError
 from sam_backend.training.weights import save_weights
 
 log = logging.getLogger(__name__)
-
-MANIFEST_NAME = "manifest.jsonl"
 
 
 class RetrainingRun:
@@ -85,9 +84,10 @@ class RetrainingRun:
         challenger = self._finished()
         if challenger is None:
             parent = self._parent()
+            learned = learned_by(parent.version, self._store, self._folder.parent)
             data = self._data()
-            parts = divide(data, self._gold())
-            challenger = self._train_and_judge(parent, data, parts)
+            parts = divide(data, self._truth(), learned)
+            challenger = self._train_and_judge(parent, data, parts, learned)
         return self._promote(challenger)
 
     def _finished(self) -> ModelEntry | None:
@@ -132,18 +132,24 @@ class RetrainingRun:
         host = host_of_project(self._settings, project)
         return pull_project(host, project, folder, self._settings, tell)
 
-    def _gold(self) -> Dataset | None:
-        """What the gate judges on: what was ordered, else our own gold; None: neither is there."""
-        if self._order.gold is not None:
-            return read_dataset(Path(self._order.gold))
+    def _truth(self) -> GroundTruth:
+        """What was ordered to judge on, and our own gold."""
         database = open_database(self._settings)
         try:
-            images = tuple(image.labelled for image in Gold(database).images())
+            gold = Gold(database).images(with_excluded=True)
         finally:
             database.close()
-        return Dataset("gold", images) if len(images) >= MIN_IMAGES else None
+        used = tuple(image.labelled for image in gold if image.excluded is None)
+        named = self._order.gold
+        return GroundTruth(
+            named=None if named is None else read_dataset(Path(named)),
+            stored=Dataset("gold", used),
+            reserved=frozenset(image.digest for image in gold),
+        )
 
-    def _train_and_judge(self, parent: ModelEntry, data: Dataset, parts: Parts) -> ModelEntry:
+    def _train_and_judge(
+        self, parent: ModelEntry, data: Dataset, parts: Parts, learned: LearnedImages
+    ) -> ModelEntry:
         trained = self._train(parent, parts)
         weights = self._folder / WEIGHTS_NAME
         save_weights(trained.sam, weights)
@@ -155,9 +161,13 @@ class RetrainingRun:
             self._folder,
             self._order.seed,
             self._tell_judging,
+            _left_out(parts, parent.version),
         )
+        listed = self._folder / LEARNED_NAME
+        used = [image.digest for image in (*parts.train, *parts.steering)]
+        learned_from = learned.and_images(used).write(listed)
         training = self._folder / TRAINING_FOLDER
-        files = [self._folder / GATE_NAME, self._folder / SHEET_NAME]
+        files = [self._folder / GATE_NAME, self._folder / SHEET_NAME, listed]
         files += [training / METRICS_NAME, training / CURVES_NAME]
         return self._add(
             parent,
@@ -173,6 +183,7 @@ class RetrainingRun:
             prefill=parent.card.prefill,
             challenger=True,
             data_digest=data.digest,
+            learned_from=learned_from,
             measured_quality={card_words.gate_name(parts): verdict.challenger.as_card()},
             gate=verdict.decision.as_json(),
             run={
@@ -187,6 +198,7 @@ class RetrainingRun:
                 "masks": parts.train.n_masks,
                 "gate_images": len(parts.gate),
                 "gate_is_gold": parts.is_gold,
+                "gate_left_out": parts.left_out,
             },
         )
 
@@ -277,3 +289,13 @@ class RetrainingRun:
     def _check_stopped(self) -> None:
         if self._is_stopped():
             raise StoppedError("stopped before the training ended")
+
+
+def _left_out(parts: Parts, parent: str) -> tuple[str, ...]:
+    """What the gate's word has to add."""
+    if not parts.left_out:
+        return ()
+    return (
+        f"Left out of the judging: {parts.left_out} images of ground truth that {parent}, or a "
+        "version that it comes from, has learned from.",
+    )

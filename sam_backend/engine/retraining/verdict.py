@@ -101,17 +101,24 @@ class _Remembering:
 
 
 def compare(
-    champion: Sam, challenger: Sam, gate: Dataset, folder: Path, seed: int, tell: TellProgress
+    champion: Sam,
+    challenger: Sam,
+    gate: Dataset,
+    folder: Path,
+    seed: int,
+    tell: TellProgress,
+    notes: tuple[str, ...] = (),
 ) -> Verdict:
     """Let both find the gate's masks, decide, and write `GATE_NAME` and `SHEET_NAME`.
 
     Args:
         champion: In eval mode, like the other.
         challenger: What would take its place, as it would be served.
-        gate: Images that the challenger has not seen.
+        gate: Images that neither of the two, nor an ancestor, has learned from.
         folder: Gets the figures and a picture of masks before and after.
         seed: Chooses masks, if there are too many, and resamples.
         tell: Called for each image.
+        notes: Sentences that the decision's reasons end with.
 
     Raises:
         InvalidInputError: No image can be read.
@@ -121,6 +128,7 @@ def compare(
     before = evaluate(old, _told(judged, "champion", tell))
     after = evaluate(new, _told(judged, "challenger", tell))
     decision = decide(before, after, seed)
+    decision = replace(decision, reasons=(*decision.reasons, *notes))
     seen = {
         name: one.as_json() | {"intervals": {k: asdict(v) for k, v in intervals(one).items()}}
         for name, one in (("champion", before), ("challenger", after))
