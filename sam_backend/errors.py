@@ -67,8 +67,9 @@ def suggestion(name: str, known: Iterable[str]) -> str:
         name: What somebody wrote.
         known: The names that exist.
     """
-    near = get_close_matches(name.lower(), list(known), n=1, cutoff=0.7)
-    return f" (did you mean {near[0]!r}?)" if near else ""
+    by_lower = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.7)
+    return f" (did you mean {by_lower[near[0]]!r}?)" if near else ""
 
 
 def unknown_names(subject: str, unknown: Iterable[str], known: Iterable[str]) -> InvalidInputError:

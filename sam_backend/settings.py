@@ -7,6 +7,10 @@ import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+PREFIX = "SAM_BACKEND_"
+ENV_FILE = Path(".env")
+"""Read from the folder that a command is started in; the environment goes before it."""
+
 
 class Settings(BaseSettings):
     """How this backend runs. Each field is read from `SAM_BACKEND_<NAME>`.
@@ -16,8 +20,8 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="SAM_BACKEND_",
-        env_file=".env",
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
         env_ignore_empty=True,  # compose files pass on what is not set as an empty text
         extra="ignore",
         populate_by_name=True,
@@ -155,3 +159,15 @@ class Settings(BaseSettings):
                 "LABEL_STUDIO_API_KEY needs LABEL_STUDIO_URL, the one place it goes to"
             )
         return self
+
+
+def variables_of(setting: str) -> list[str]:
+    """Return the environment variables that a setting is read from, the usual one first.
+
+    Args:
+        setting: Name of a field of `Settings`.
+    """
+    alias = Settings.model_fields[setting].validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in reversed(alias.choices)]
+    return [f"{PREFIX}{setting.upper()}"]

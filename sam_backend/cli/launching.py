@@ -24,6 +24,13 @@ ALLOCATOR_TUNING = {
     "MALLOC_TOP_PAD_": "268435456",
 }
 
+_RESTARTED = "_SAM_BACKEND_RESTARTED"
+
+
+def is_restarted() -> bool:
+    """Return whether this process was started anew, or by one of ours: what was said is said."""
+    return _RESTARTED in os.environ
+
 
 def settings_with(model: str | None, device: str | None) -> Settings:
     """The settings, with the options of a command before the environment; None: not given."""
@@ -34,6 +41,7 @@ def settings_with(model: str | None, device: str | None) -> Settings:
 def tune_allocator(settings: Settings) -> None:
     """Start this process anew, under the same id, with the allocator's variables set."""
     if settings.tune_allocator and not ALLOCATOR_TUNING.keys() & os.environ.keys():
+        os.environ[_RESTARTED] = "1"
         arguments = [sys.executable, "-m", "sam_backend.cli.main", *sys.argv[1:]]
         os.execve(sys.executable, arguments, os.environ | ALLOCATOR_TUNING)  # noqa: S606
 

@@ -1,9 +1,13 @@
 """The `sam-backend` command: mounts the others and translates errors, here and only here."""
 
+import logging
 import sys
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.markup import escape
 
@@ -29,13 +33,33 @@ from sam_backend.cli import (
     train_detector,
     worker,
 )
+from sam_backend.cli.failures import file_fault, settings_faults, unknown_settings
+from sam_backend.cli.launching import is_restarted
 from sam_backend.errors import InvalidInputError, SamBackendError
 
-app = typer.Typer(
-    help="The SAM data engine as a Label Studio ML backend.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
+log = logging.getLogger(__name__)
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sam-backend {version('sam-backend')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    is_version_wanted: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version, and end."
+        ),
+    ] = False,
+) -> None:
+    """The SAM data engine as a Label Studio ML backend."""
+
+
 app.command("serve")(serve.serve)
 app.command("check")(check.check)
 app.command("demo")(demo.demo)
@@ -60,22 +84,36 @@ app.add_typer(starter.app, name="starter", help=starter.HELP)
 
 
 def main() -> None:
-    """Run the command line: exit code 2 for wrong input, 1 for other errors of ours."""
+    """Run the command line: exit code 2 for wrong input, 1 for what went wrong otherwise.
+
+    Errors are one sentence on stderr; the traceback is in the log at SAM_BACKEND_LOG_LEVEL=DEBUG.
+    """
     try:
+        if not is_restarted():
+            for warning in unknown_settings():
+                _say("yellow", "warning", warning)
         app()
     except SamBackendError as error:
-        _say(str(error))
-        sys.exit(2 if isinstance(error, InvalidInputError) else 1)
-    except ValidationError as error:
-        for fault in error.errors(include_input=False, include_url=False):
-            name = ".".join(str(part) for part in fault["loc"])
-            _say(f"setting {name}: {fault['msg']}" if name else fault["msg"])
-        sys.exit(2)
+        _fail([str(error)], 2 if isinstance(error, InvalidInputError) else 1)
+    except (ValidationError, SettingsError) as error:
+        _fail(settings_faults(error), 2)
+    except OSError as error:
+        _fail([file_fault(error)], 1)
 
 
-def _say(reason: str) -> None:
-    console = Console(stderr=True)
-    console.print(f"[red]error:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
+def _fail(reasons: list[str], code: int) -> NoReturn:
+    log.debug("the error in full", exc_info=sys.exception())
+    for reason in reasons:
+        _say("red", "error", reason)
+    sys.exit(code)
+
+
+def _say(colour: str, kind: str, sentence: str) -> None:
+    """Print to stderr; file names that are no text are shown with their bytes."""
+    text = escape(sentence.encode(errors="backslashreplace").decode())
+    Console(stderr=True).print(
+        f"[{colour}]{kind}:[/{colour}] {text}", highlight=False, soft_wrap=True
+    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from sam_backend.cli.launching import (
     log_to_stderr,
     tune_allocator,
 )
+from sam_backend.cli.listening import check_address
 from sam_backend.settings import Settings
 
 _PATIENCE_S = 5
@@ -31,6 +32,7 @@ def serve(
     tune_allocator(settings)
     keep_compiled(settings)
     log_to_stderr(settings)
+    check_address(settings)
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     import uvicorn

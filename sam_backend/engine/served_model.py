@@ -60,7 +60,8 @@ class ServedModel:
         self._loaded: Segmenter | None = None
         self._failure: str | None = None
         # no daemon: a process that ends while torch reads weights on one would abort
-        threading.Thread(target=self._load, name="model-load").start()
+        self._loading = threading.Thread(target=self._load, name="model-load")
+        self._loading.start()
 
     @property
     def model_version(self) -> str:
@@ -180,10 +181,16 @@ class ServedModel:
         return self._device.submit(work, priority).result()
 
     def close(self, reason: str) -> None:
-        """Let go of the network; who waits for it is told the reason."""
+        """Let go of the network; who waits for it is told the reason.
+
+        Waits for a loading that is under way: once the process ends, the thread pools that it
+        needs take no more work, and it would die with a traceback.
+        """
         with self._lock:
             self._loaded, self._failure = None, reason
             self._settled.set()
+        if self._loading is not threading.current_thread():
+            self._loading.join()
 
     def _load(self) -> None:
         try:

@@ -9,6 +9,7 @@ import torch
 
 from sam_backend.engine.champion import Champion
 from sam_backend.engine.model_choice import ModelChoice
+from sam_backend.engine.served_model import Checkpoint
 from sam_backend.sam.embeddings import (
     DiskEmbeddings,
     EmbeddingCache,
@@ -73,6 +74,15 @@ def open_caches(settings: Settings) -> Caches:
 def is_starter(card: ModelCard) -> bool:
     """True for a starter as it ships; one that was retrained is somebody's own."""
     return card.family == "starter" and card.parent is None
+
+
+def chosen_checkpoint(settings: Settings) -> Checkpoint:
+    """Return the checkpoint that is served now, without loading it.
+
+    Raises:
+        ModelStoreError: The named model is not in the store, or the store is empty.
+    """
+    return ModelChoice(settings, open_store(settings)).checkpoint()
 
 
 def serve_champion(settings: Settings, choice: ModelChoice, cache: EmbeddingCache) -> Champion:

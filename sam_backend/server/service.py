@@ -14,6 +14,7 @@ from sam_backend.engine.events import WebhookEvent
 from sam_backend.engine.model_choice import ModelChoice
 from sam_backend.engine.monitoring.surveying import Served
 from sam_backend.engine.opening import Opening
+from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.engine.serving import Caches, open_caches, serve_champion
 from sam_backend.engine.stages.policy import policies
@@ -126,7 +127,9 @@ class Service:
         Raises:
             SamBackendError: A setting cannot be followed.
         """
-        policies(settings.stages)  # a wrong table is said now, not at the first look at a project
+        # what is wrong is said now, not at the first look at a project
+        policies(settings.stages)
+        PrefillSettings.given(settings.prefill)
         caches = open_caches(settings)
         store = open_store(settings)
         champion = serve_champion(settings, ModelChoice(settings, store), caches.all)

@@ -2,14 +2,12 @@
 
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
 from sam_backend.cli.launching import ALLOCATOR_TUNING, backend_process
-from sam_backend.cli.main import main
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
 from sam_backend.labelstudio.server_process import ServerProcess
@@ -106,35 +104,3 @@ def test_a_broken_database_costs_the_retrainings_alone(tmp_path: Path) -> None:
     assert "file is not a database" in status["journal"][0]["reason"]
     assert answer.is_error
     assert "file is not a database" in answer.text
-
-
-@pytest.mark.parametrize(
-    ("settings", "arguments", "code", "says"),
-    [
-        ({}, ["--model", "nope"], 1, "no model 'nope' in the store"),
-        ({}, ["--device", "abacus"], 2, "not 'abacus'"),
-        ({"SAM_BACKEND_PORT": "many"}, [], 2, "setting port: Input should be a valid integer"),
-        ({"REDIS_URL": "secret://x"}, [], 2, "the Redis URL must look like"),
-    ],
-)
-def test_a_wrong_setting_is_named_without_a_traceback(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    settings: dict[str, str],
-    arguments: list[str],
-    code: int,
-    says: str,
-) -> None:
-    """The program's own `main`, here; anything that it lets through would fail the test."""
-    own = {"SAM_BACKEND_DATA_DIR": str(tmp_path), "SAM_BACKEND_TUNE_ALLOCATOR": "false"}
-    for name, value in (own | settings).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "argv", ["sam-backend", "serve", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    told = capsys.readouterr().err
-    assert ended.value.code == code
-    assert says in told
-    assert "Traceback" not in told
-    assert "secret" not in told

@@ -12,7 +12,7 @@ from sam_backend.engine.semi_automatic.nearest import LabelBook
 from sam_backend.engine.semi_automatic.preannotate import Preannotation, Progress, Summary
 from sam_backend.engine.semi_automatic.proposers import Place, proposer_named
 from sam_backend.engine.semi_automatic.settings import PrefillSettings, layered
-from sam_backend.engine.serving import serving_champion
+from sam_backend.engine.serving import chosen_checkpoint, serving_champion
 from sam_backend.engine.stages.steering import policy_of, staged_params
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
@@ -59,23 +59,27 @@ def preannotate_project(
     host = host_of_project(settings, project_id)
     database = open_database(settings)
     try:
-        with serving_champion(settings) as champion, LabelStudioClient(host, _TIMEOUT_S) as client:
+        with LabelStudioClient(host, _TIMEOUT_S) as client:
+            # what is wrong is told before a model loads
             config = LabelConfig.parse(str(client.project(project_id).get("label_config", "")))
             policy = policy_of(settings, database, client.host.url, project_id)
             own = layered(params_of_project(client, project_id), params or {})
             told = staged_params(settings, policy, own)
             choice = PrefillChoice(settings, database)
-            run = Preannotation(
-                client,
-                project_id,
-                champion,
-                lambda one: choice.task_prefiller(one, told, project_id, config),
-                Prefills(database),
-                observe,
-                is_stopped,
-                again,
-            )
-            return run.run(task_numbers(client, project_id, view, filters, limit))
+            choice.task_prefiller(chosen_checkpoint(settings), told, project_id, config)
+            numbers = task_numbers(client, project_id, view, filters, limit)
+            with serving_champion(settings) as champion:
+                run = Preannotation(
+                    client,
+                    project_id,
+                    champion,
+                    lambda one: choice.task_prefiller(one, told, project_id, config),
+                    Prefills(database),
+                    observe,
+                    is_stopped,
+                    again,
+                )
+                return run.run(numbers)
     finally:
         database.close()
 
@@ -122,13 +126,11 @@ def evaluate_prefilling(
     Raises:
         SamBackendError: A setting is wrong, or there is no model or image.
     """
+    card = chosen_checkpoint(settings).card
+    told = PrefillSettings.of(card, settings.prefill, params)
+    usual = [told.accept_predicted_iou + step for step in (-0.1, 0.0, 0.1)]
+    marked = sorted(bars or [round(min(max(bar, 0.0), 1.0), 3) for bar in usual])
+    proposer = proposer_named(told.proposer, told.parameters, Place(card, settings.data_dir, None))
+    every = sorted({*marked, *CURVE_BARS})
     with serving_champion(settings) as champion, champion.lease() as model:
-        card = model.checkpoint.card
-        told = PrefillSettings.of(card, settings.prefill, params)
-        usual = [told.accept_predicted_iou + step for step in (-0.1, 0.0, 0.1)]
-        marked = sorted(bars or [round(min(max(bar, 0.0), 1.0), 3) for bar in usual])
-        proposer = proposer_named(
-            told.proposer, told.parameters, Place(card, settings.data_dir, None)
-        )
-        every = sorted({*marked, *CURVE_BARS})
         return marked, evaluate_prefill(model, proposer, told, dataset, every, observe)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.stages.gates import Figure, Gate
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, unknown_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def _with(policy: StagePolicy, values: Mapping[str, Any]) -> StagePolicy:
     changes: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
-            raise InvalidInputError(f"a stage has no setting {name!r}; known: {_names(known)}")
+            raise unknown_names("a stage", [name], known)
         if name in _BARS:
             changes[name] = _gates(getattr(policy, name), value)
         elif name == "prefill":

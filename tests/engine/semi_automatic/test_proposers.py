@@ -104,11 +104,15 @@ def test_existing_boxes_become_masks(champion: Champion) -> None:
 @pytest.mark.parametrize(
     ("name", "parameters", "says"),
     [
-        ("gird", {}, "no proposer is named 'gird'; known: grid, detector, existing"),
+        (
+            "gird",
+            {},
+            "no proposer is named 'gird' \\(did you mean 'grid'\\?\\); known: grid, detector",
+        ),
         ("grid", {"points": 3}, "points"),
         ("grid", {"points_per_side": 0}, "points_per_side"),
         ("existing", {"points": 3}, "proposer 'existing' has no parameters, not points"),
-        ("detector", {"score": 1}, "has no score; known: version, min_score"),
+        ("detector", {"score": 1}, "has no setting 'score'"),
         ("detector", {"min_score": 2}, "min_score must be within 0 and 1, not 2"),
         ("detector", {"max_boxes": 0}, "max_boxes must be 1 to 300, not 0"),
     ],

@@ -1,0 +1,204 @@
+"""What cannot be done is said in one sentence: no traceback, and an exit code that is not 0.
+
+One table: a command line, what is wrong around it, and words of the sentence.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import command, command_inside
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A command line that must be refused.
+
+    Attributes:
+        line: Its words.
+        says: Words of the sentence.
+        code: Exit code.
+        settings: Variables around it.
+        files: Files in its folder, by name.
+    """
+
+    line: str
+    says: tuple[str, ...]
+    code: int = 2
+    settings: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def in_file(text: str) -> dict[str, str]:
+    return {".env": text}
+
+
+SETTINGS = [
+    Refusal(
+        "serve",
+        ("SAM_BACKEND_PORT in the environment is 'many', and must be a whole number", "correct"),
+        settings={"SAM_BACKEND_PORT": "many"},
+    ),
+    Refusal("serve --port 70000", ("SAM_BACKEND_PORT is '70000', and must be at most 65535",)),
+    Refusal(
+        "models list",
+        ("SAM_BACKEND_PREFILL in", ".env must be JSON, and is none", "line 1 column 2"),
+        files=in_file("SAM_BACKEND_PREFILL={max_masks: 3}\n"),
+    ),
+    Refusal(
+        "stage policy",
+        ("SAM_BACKEND_STAGES in the environment at '1' is '3', and must be a JSON object",),
+        settings={"SAM_BACKEND_STAGES": '{"1": 3}'},
+    ),
+    Refusal(
+        "serve",
+        ("SAM_BACKEND_LOG_LEVEL", "is 'LOUD', and must be one of 'DEBUG', 'INFO'"),
+        settings={"SAM_BACKEND_LOG_LEVEL": "LOUD"},
+    ),
+    Refusal(
+        "serve",
+        ("basic auth needs both SAM_BACKEND_BASIC_AUTH_USER and",),
+        settings={"SAM_BACKEND_BASIC_AUTH_PASSWORD": "s3cret"},
+    ),
+    Refusal(
+        "serve",
+        ("prefill has no setting 'max_mask' (did you mean 'max_masks'?)",),
+        settings={"SAM_BACKEND_PREFILL": '{"max_mask": 3}'},
+    ),
+    Refusal(
+        "serve",
+        ("a stage has no setting 'retrain_evry' (did you mean 'retrain_every'?)",),
+        settings={"SAM_BACKEND_STAGES": '{"1": {"retrain_evry": 3}}'},
+    ),
+    Refusal("serve --model nope", ("no model 'nope' in the store",), 1),
+    Refusal("serve --device abacus", ("not 'abacus'",)),
+    Refusal("serve", ("the Redis URL must look like",), settings={"REDIS_URL": "s3cret://x"}),
+    Refusal("serve --host 203.0.113.7", ("cannot listen on 203.0.113.7 port 9090",), 1),
+    Refusal("serve --host no-such-host.invalid", ("cannot listen on no-such-host.invalid",), 1),
+]
+
+
+@pytest.mark.parametrize("refusal", SETTINGS, ids=lambda one: f"{one.line} {one.says[0]}"[:60])
+def test_one_sentence_and_no_traceback(tmp_path: Path, refusal: Refusal) -> None:
+    for name, text in refusal.files.items():
+        (tmp_path / name).write_text(text)
+    ended = command_inside(tmp_path, *refusal.line.split(), settings=refusal.settings)
+    check(ended, refusal)
+
+
+def check(ended: subprocess.CompletedProcess[str], refusal: Refusal) -> None:
+    assert ended.returncode == refusal.code, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "s3cret" not in ended.stderr
+    (sentence,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    for words in refusal.says:
+        assert words in sentence
+    assert ended.stderr.splitlines()[-1] == sentence, "nothing comes after it"
+    assert ended.stdout == ""
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken.getsockname()[1]
+
+
+def test_a_busy_port_is_told_by_a_process_that_loads_nothing(
+    tmp_path: Path, busy_port: int
+) -> None:
+    ended = command(tmp_path, "serve", "--port", str(busy_port))
+    says = (f"cannot listen on 127.0.0.1 port {busy_port} (Address already in use)", "--port")
+    check(ended, Refusal("", says, 1))
+    assert "serving" not in ended.stderr
+
+
+def test_a_file_of_settings_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"SAM_BACKEND_MODEL=caf\xe9\n")
+    ended = command_inside(tmp_path, "models", "list")
+    check(ended, Refusal("", (".env is no text in UTF-8 (byte 21): save it as UTF-8",)))
+
+
+@pytest.mark.parametrize("place", ["the environment", ".env"])
+def test_a_misspelt_setting_is_told(tmp_path: Path, place: str) -> None:
+    settings = {"SAM_BACKEND_PROT": "9091", "SAM_BACKEND_NOTHING_ALIKE_AT_ALL": "1"}
+    if place == ".env":
+        (tmp_path / ".env").write_text("".join(f"{k}={v}\n" for k, v in settings.items()))
+        settings = {}
+    ended = command_inside(tmp_path, "models", "list", "--json", settings=settings)
+    assert ended.returncode == 0
+    alike, unlike = sorted(ended.stderr.splitlines(), key=len, reverse=True)
+    assert alike.startswith("warning: SAM_BACKEND_PROT in ")
+    assert alike.endswith("is no setting and does nothing (did you mean 'SAM_BACKEND_PORT'?)")
+    assert place in alike
+    assert unlike.startswith("warning: SAM_BACKEND_NOTHING_ALIKE_AT_ALL in ")
+    assert unlike.endswith("is no setting and does nothing")
+
+
+def test_a_process_that_starts_itself_again_warns_once(tmp_path: Path) -> None:
+    ended = command(tmp_path, "worker", "--until-idle", settings={"SAM_BACKEND_PROT": "1"})
+    assert ended.stderr.count("SAM_BACKEND_PROT") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "warns"),
+    [
+        (["--host", "0.0.0.0"], {}, True),
+        (["--host", "::"], {}, True),
+        (["--host", "localhost"], {}, False),
+        ([], {"SAM_BACKEND_HOST": "127.0.0.2"}, False),
+        (
+            ["--host", "0.0.0.0"],
+            {"SAM_BACKEND_BASIC_AUTH_USER": "a", "SAM_BACKEND_BASIC_AUTH_PASSWORD": "b"},
+            False,
+        ),
+    ],
+)
+def test_an_open_door_without_a_password_is_told(
+    options: list[str], settings: dict[str, str], warns: bool, caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """It goes no further than the model that is not there."""
+    line = ["serve", "--port", "0", "--model", "nope", *options]
+    ended = command_inside(tmp_path, *line, settings=settings)
+    assert "no model 'nope'" in ended.stderr
+    told = [one for one in caplog.messages if "anybody who reaches" in one]
+    assert len(told) == warns
+    assert all("SAM_BACKEND_BASIC_AUTH_USER" in one for one in told)
+
+
+def test_a_process_that_fails_while_its_model_loads_ends_without_a_traceback(
+    tmp_path: Path,
+) -> None:
+    """The loading needs a thread pool, and those take no more work once a process ends."""
+    script = """
+import sys
+from sam_backend.settings import Settings
+from sam_backend.engine.serving import serving_champion
+with serving_champion(Settings()):
+    sys.exit(3)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "SAM_BACKEND_DATA_DIR": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 3, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "cannot be loaded" not in ended.stderr
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    from importlib.metadata import version
+
+    ended = command_inside(tmp_path, "--version")
+    assert (ended.returncode, ended.stdout) == (0, f"sam-backend {version('sam-backend')}\n")
