@@ -1,5 +1,6 @@
 """Trust in a model version, gathered from all that people have judged of its masks."""
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -16,9 +17,13 @@ from sam_backend.quality.trust import Asked, Trust
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold
+from sam_backend.store.learned_images import NOTHING_LEARNED, read_learned
+from sam_backend.store.models import open_store
 from sam_backend.store.prefills import Prefills
 from sam_backend.store.proposals import Proposals
 from sam_backend.store.trusts import Trusts
+
+log = logging.getLogger(__name__)
 
 
 def gather_judged(
@@ -30,7 +35,7 @@ def gather_judged(
     with_gold: bool = True,
     observe: Callable[[str, int], None] = lambda what, done: None,
 ) -> list[JudgedMask]:
-    """All masks of a model version that people have judged.
+    """All masks of a model version that people have judged, on images that it has not learned from.
 
     Args:
         settings: Of this process.
@@ -65,7 +70,25 @@ def gather_judged(
         found += judged_reviews(run, report)
     if with_gold:
         found += judged_gold(Gold(database).images(), Proposals(database), model_version)
-    return found
+    return _unlearned(settings, model_version, found)
+
+
+def _unlearned(
+    settings: Settings, model_version: str, judged: Sequence[JudgedMask]
+) -> list[JudgedMask]:
+    """Those on images that the model has not learned from: it is better there than elsewhere."""
+    entries = {entry.version: entry for entry in open_store(settings).list()}
+    entry = entries.get(model_version.partition("+")[0])
+    learned = (None if entry is None else read_learned(entry)) or NOTHING_LEARNED
+    kept = [one for one in judged if one.image not in learned]
+    if len(kept) < len(judged):
+        log.warning(
+            "%d of %d judged masks are left out: %s has learned from their images",
+            len(judged) - len(kept),
+            len(judged),
+            model_version,
+        )
+    return kept
 
 
 def establish_trust(

@@ -110,4 +110,5 @@ def _against(
             weight=weight,
             source="prefill",
             at=at,
+            mask_weight=weight,
         )

@@ -1,7 +1,8 @@
 """Establishing trust in a model version's masks, and seeing when it is out of date.
 
-Images are divided by their digest: a third teaches the calibration, the others prove thresholds on
-what it says, for who has learned from a mask is no witness of it.
+Images are divided by their digest: the calibration is fitted to a third of them, and the others
+validate what it says and prove thresholds on it, for who has learned from a mask is no witness of
+it.
 """
 
 from collections import Counter
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
+from sam_backend.errors import InvalidInputError
 from sam_backend.quality.bootstrap import Interval, weighted_ratio_interval
 from sam_backend.quality.calibration import traits_of
 from sam_backend.quality.fitting import fit, reliabilities
@@ -45,10 +47,15 @@ def establish(
         InvalidInputError: They are too few, or what is asked is out of its range.
     """
     calibration = fit([one for one in judged if _teaches(one)])
-    before, after = reliabilities(judged)
     witnesses = [one for one in judged if not _teaches(one)]
-    probabilities = calibration.of_many(traits_of(witnesses)) if witnesses else np.zeros(0)
-    known = _scored(witnesses, probabilities)
+    if not witnesses:
+        raise InvalidInputError(
+            "all judged masks are on images that the calibration is fitted to: none is left to "
+            "validate it; judge masks on more images"
+        )
+    before, after = reliabilities(calibration, witnesses)
+    known = _scored(witnesses, calibration.of_many(traits_of(witnesses)))
+    accept = accept_threshold(known, asked.min_precision, asked.confidence)
     return Trust(
         model_version=model_version,
         fitted_at=now,
@@ -59,8 +66,9 @@ def establish(
         before=before,
         after=after,
         asked=asked,
-        accept=accept_threshold(known, asked.min_precision, asked.confidence),
+        accept=accept,
         discard=discard_threshold(known, asked.max_lost, asked.confidence),
+        accepted=None if accept is None else _share_of_good(witnesses, known.scores >= accept),
         more_images=_with_teachers(
             more_images_needed(known, asked.min_precision, asked.confidence)
         ),
@@ -120,6 +128,20 @@ def observed_drift(trust: Trust, judged: Sequence[JudgedMask]) -> Interval | Non
     return weighted_ratio_interval(parts, wholes, np.ones(len(names)), ["all"] * len(names))
 
 
+def _share_of_good(
+    judged: Sequence[JudgedMask], is_counted: npt.NDArray[np.bool_]
+) -> Interval | None:
+    """Of the counted masks of all images together those that need no correction."""
+    counted = [one for one, counts in zip(judged, is_counted, strict=True) if counts]
+    names, images = np.unique([one.image for one in counted], return_inverse=True)
+    weights = np.array([one.weight for one in counted])
+    is_good = np.array([one.is_good for one in counted])
+    parts, wholes = (
+        np.bincount(images, column).astype(np.float64) for column in (weights * is_good, weights)
+    )
+    return weighted_ratio_interval(parts, wholes, np.ones(len(names)), ["all"] * len(names))
+
+
 def _teaches(one: JudgedMask) -> bool:
     return int(one.image[-8:], 16) % TEACHERS == 0
 
@@ -136,5 +158,6 @@ def _scored(told: Sequence[JudgedMask], scores: npt.NDArray[np.float64]) -> Scor
         scores=scores,
         is_good=np.array([one.is_good for one in told], np.bool_),
         images=images.astype(np.int64),
-        weights=np.array([one.weight for one in told], np.float64),
+        weights=np.array([one.mask_weight for one in told], np.float64),
+        image_weights=np.array([one.weight / one.mask_weight for one in told], np.float64),
     )

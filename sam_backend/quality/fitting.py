@@ -38,21 +38,21 @@ def fit(judged: Sequence[JudgedMask]) -> Calibration:
     return _fit(*_columns(judged))
 
 
-def said_unseen(judged: Sequence[JudgedMask]) -> Floats:
-    """What calibrations say of masks that they have not learned from, fold by fold, shape (N,)."""
-    traits, images, is_good, weights = _columns(judged)
-    said = np.zeros(len(judged))
-    for learned, unseen in GroupKFold(N_FOLDS).split(traits, is_good, images):
-        columns = (traits, images, is_good, weights)
-        said[unseen] = _fit(*(column[learned] for column in columns)).of_many(traits[unseen])
-    return said
+def reliabilities(
+    calibration: Calibration, unseen: Sequence[JudgedMask]
+) -> tuple[Reliability, Reliability]:
+    """Compare what is said of masks with what came true.
 
+    Args:
+        calibration: That is used.
+        unseen: Judged masks that it has not learned from, at least one.
 
-def reliabilities(judged: Sequence[JudgedMask]) -> tuple[Reliability, Reliability]:
-    """Of the predicted IoU as it is, and of calibrated probabilities of unseen masks."""
-    traits, _, is_good, weights = _columns(judged)
+    Returns:
+        Of the predicted IoU as it is, and of the calibrated probability.
+    """
+    traits, _, is_good, weights = _columns(unseen)
     before = Reliability.of(traits[:, 0], is_good, weights)
-    return before, Reliability.of(said_unseen(judged), is_good, weights)
+    return before, Reliability.of(calibration.of_many(traits), is_good, weights)
 
 
 def _columns(

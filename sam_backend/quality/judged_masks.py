@@ -55,9 +55,10 @@ class JudgedMask:
         image: sha256 of the image's bytes, hex.
         traits: What was known before.
         iou: With what the person submitted; 0 if that is gone.
-        weight: Inverse of its probability to be shown.
+        weight: Inverse of its probability to be shown, that of its image included.
         source: `prefill`, `review` or `gold`.
         at: When it was judged.
+        mask_weight: Inverse of its probability to be shown if its image was; a part of `weight`.
     """
 
     image: str
@@ -66,6 +67,7 @@ class JudgedMask:
     weight: float
     source: str
     at: datetime
+    mask_weight: float = 1.0
 
     @property
     def is_good(self) -> bool:

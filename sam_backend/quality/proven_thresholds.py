@@ -1,15 +1,22 @@
 """The scores from which masks may be trusted, or thrown away: the widest that can be proven.
 
 Learn then test (Angelopoulos et al., arXiv 2110.01052): each candidate threshold is a hypothesis
-"too many masks would be wrong", and only those that are rejected may be used. Candidates are tried
-from the strictest on, and the first that is not rejected ends the trial (fixed sequence testing),
-so that no correction is paid for those behind it; as the strictest may have too few masks to prove
-anything, the trial is begun at several candidates, each with its part of the error (Bonferroni).
+"the risk is too high", and only those that are rejected may be used. Candidates are tried from the
+strictest on, and the first that is not rejected ends the trial (fixed sequence testing), so that no
+correction is paid for those behind it; as the strictest may have too few masks to prove anything,
+the trial is begun at several candidates, each with its part of the error (Bonferroni).
 
-Masks of one image share its difficulty, so that the image is the unit of the test: of each image's
-masks the wrong ones are weighed against those that are allowed. That is a mean of bounded numbers,
-tested by betting (Waudby-Smith and Ramdas, arXiv 2010.09686, section 4): it holds for any
-distribution and any number of images, the bound being the largest image that was judged.
+**What is promised.** The risk is a mean over images, whatever the number of masks on each: of the
+masks that are accepted on an image the share that is wrong, over images on which some are accepted;
+of an image's good masks the share that is discarded, over images that have some. An image's loss
+lies between 0 and 1 and images are independent, so that the mean can be tested by betting
+(Waudby-Smith and Ramdas, arXiv 2010.09686, section 4): this holds for any distribution and any
+number of images. The share of wrong ones among all masks together is another figure. It is higher
+where images with many masks are the worse ones, and cannot be bounded as soon as one image may hold
+any number of them.
+
+Masks that were shown with different probabilities are first thinned to the lowest one, so that the
+rest of an image stands for the whole of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,6 +38,7 @@ DISCARD_STARTS = (0.0,)
 CONFIDENCE = 0.95
 BOLDEST = 0.98
 """Largest stake as a share of one that could lose all."""
+_THINNING_SEED = 0
 MOST_IMAGES = 100_000
 """Where so many further images would not do, nothing is promised of more."""
 
@@ -43,7 +51,9 @@ class ScoredMasks:
         scores: How sure the model was, shape (N,).
         is_good: Whether the mask needed no correction, shape (N,) bool.
         images: Which image each mask is of, shape (N,) int.
-        weights: Inverse of each mask's probability to be judged, shape (N,).
+        weights: Inverse of each mask's probability to be judged with its image, shape (N,).
+        image_weights: Inverse of the probability of each mask's image, up to a factor, shape (N,);
+            None: all images had the same one.
 
     Raises:
         InvalidInputError: The shapes differ, a score is no number, or a weight not positive.
@@ -53,15 +63,17 @@ class ScoredMasks:
     is_good: Bools
     images: npt.NDArray[np.int64]
     weights: Floats
+    image_weights: Floats | None = None
 
     def __post_init__(self) -> None:
-        columns = (self.scores, self.is_good, self.images, self.weights)
+        of_images = self.weights if self.image_weights is None else self.image_weights
+        columns = (self.scores, self.is_good, self.images, self.weights, of_images)
         shapes = {column.shape for column in columns}
         if len(shapes) != 1 or self.scores.ndim != 1:
             raise InvalidInputError(f"judged masks must have one length, not shapes {shapes}")
         if not np.isfinite(self.scores).all():
             raise InvalidInputError("scores must be finite")
-        if not (self.weights > 0).all():
+        if not (self.weights > 0).all() or not (of_images > 0).all():
             raise InvalidInputError("weights must be positive")
 
 
@@ -72,7 +84,7 @@ def accept_threshold(
 
     Args:
         judged: Masks that were drawn whatever their worth.
-        min_precision: Share of accepted masks that must be good.
+        min_precision: Share of an image's accepted masks that must be good, on average over images.
         confidence: That the promise holds.
 
     Returns:
@@ -98,7 +110,7 @@ def discard_threshold(
 
     Args:
         judged: Masks that were drawn whatever their worth, also from what is discarded now.
-        max_lost: Share of the good masks that may be lost.
+        max_lost: Share of an image's good masks that may be lost, on average over images.
         confidence: That the promise holds.
 
     Returns:
@@ -126,8 +138,7 @@ def accept_p_value(judged: ScoredMasks, threshold: float, min_precision: float) 
         threshold: Masks from this score on are accepted.
         min_precision: That is asked for.
     """
-    wrong, of = _by_image(judged, judged.scores >= threshold, ~judged.is_good)
-    return _bet_against(wrong, of, 1 - min_precision)
+    return _bet_against(*_wrong_accepted(judged, threshold), 1 - min_precision)
 
 
 def discard_p_value(judged: ScoredMasks, threshold: float, max_lost: float) -> float:
@@ -136,10 +147,10 @@ def discard_p_value(judged: ScoredMasks, threshold: float, max_lost: float) -> f
     Args:
         judged: Masks whose worth is known.
         threshold: Masks below this score are discarded.
-        max_lost: Share of the good masks.
+        max_lost: That is asked for.
     """
-    lost, of = _by_image(judged, judged.is_good, judged.scores < threshold)
-    return _bet_against(lost, of, max_lost)
+    losses = _image_losses(judged, judged.is_good, judged.scores < threshold)
+    return _bet_against(*losses, max_lost)
 
 
 def more_images_needed(
@@ -162,9 +173,7 @@ def more_images_needed(
         return 0
     bar = (1 - confidence) / len(ACCEPT_STARTS)
     needed = [
-        _copies_needed(
-            *_by_image(judged, judged.scores >= one, ~judged.is_good), min_precision, bar
-        )
+        _copies_needed(*_wrong_accepted(judged, one), 1 - min_precision, bar)
         for one in _candidates(judged.scores)
     ]
     found = [one for one in needed if one is not None]
@@ -172,14 +181,14 @@ def more_images_needed(
     return max(1, min(found) - n_images) if found else None
 
 
-def _copies_needed(wrong: Floats, counts: Floats, min_precision: float, bar: float) -> int | None:
+def _copies_needed(losses: Floats, weights: Floats, allowed: float, bar: float) -> int | None:
     """Images of this kind in all that would do; None: no number of them."""
-    if not len(counts) or wrong.sum() >= (1 - min_precision) * counts.sum():
+    if not len(losses) or np.average(losses, weights=weights) >= allowed:
         return None
     times = 1
-    while times * len(counts) <= MOST_IMAGES:
-        if _bet_against(np.tile(wrong, times), np.tile(counts, times), 1 - min_precision) <= bar:
-            return times * len(counts)
+    while times * len(losses) <= MOST_IMAGES:
+        if _bet_against(np.tile(losses, times), np.tile(weights, times), allowed) <= bar:
+            return times * len(losses)
         times += max(1, times // 4)
     return None
 
@@ -216,35 +225,44 @@ def _widest(
     return None if widest < 0 else tried[widest]
 
 
-def _by_image(judged: ScoredMasks, whole: Bools, part: Bools) -> tuple[Floats, Floats]:
-    """Weights of the masks in `part` and `whole`, and in `whole`, by image that has any."""
-    _, image = np.unique(judged.images[whole], return_inverse=True)
-    weights = judged.weights[whole]
-    parts = np.bincount(image, weights * part[whole]).astype(np.float64)
-    return parts, np.bincount(image, weights).astype(np.float64)
+def _wrong_accepted(judged: ScoredMasks, threshold: float) -> tuple[Floats, Floats]:
+    return _image_losses(judged, judged.scores >= threshold, ~judged.is_good)
 
 
-def _bet_against(wrong: Floats, counts: Floats, allowed: float) -> float:
-    """p-value of "wrong masks are as many as allowed, or more", for independent images.
+def _image_losses(judged: ScoredMasks, whole: Bools, part: Bools) -> tuple[Floats, Floats]:
+    """Which share of an image's masks in `whole` is in `part`, of images that have any.
 
-    One bets on fewer, with a stake that the images until then suggest; if there are not fewer, the
-    capital is expected not to grow, and so ever reaches 1/p with a probability of p at the most
+    Returns:
+        Shares and the images' weights, shape (I,) each.
+    """
+    if not whole.any():
+        return np.zeros(0), np.zeros(0)
+    places = np.random.default_rng(_THINNING_SEED).random(len(whole))
+    kept = whole & (places < judged.weights / judged.weights[whole].max())
+    _, first, image = np.unique(judged.images[kept], return_index=True, return_inverse=True)
+    counts = np.bincount(image)
+    weights = np.ones(len(kept)) if judged.image_weights is None else judged.image_weights
+    return np.bincount(image, part[kept]) / counts, weights[kept][first]
+
+
+def _bet_against(losses: Floats, weights: Floats, allowed: float) -> float:
+    """p-value of "the mean loss is as high as allowed, or higher", for independent images.
+
+    One bets on a lower one, with a stake that the images until then suggest; if it is not lower,
+    the capital is expected not to grow, and so ever reaches 1/p with a probability of p at the most
     (Ville's inequality).
 
     Args:
-        wrong: Wrong masks of each image, shape (N,).
-        counts: Masks of each image, likewise.
-        allowed: Share of wrong masks.
+        losses: Of each image, 0 to 1, shape (N,).
+        weights: Of each image, above 0, likewise.
+        allowed: Mean loss.
     """
-    if not len(counts):
+    if not len(losses):
         return 1.0
-    worst = (1 - allowed) * float(counts.max())  # an image with nothing but wrong masks
-    largest = BOLDEST / worst
-    typical = allowed * float(counts.mean())
-    values = wrong - allowed * counts
+    values = weights / weights.max() * (losses - allowed)  # 1 - allowed at the most
     before = np.arange(1, len(values) + 1)
-    total = np.concatenate([[0.0], np.cumsum(values)[:-1]]) - typical
-    squares = np.concatenate([[0.0], np.cumsum(values**2)[:-1]]) + typical**2
-    stakes = np.clip(-total / before / (squares / before), 0.0, largest)
+    total = np.concatenate([[0.0], np.cumsum(values)[:-1]]) - allowed
+    squares = np.concatenate([[0.0], np.cumsum(values**2)[:-1]]) + allowed**2
+    stakes = np.clip(-total / before / (squares / before), 0.0, BOLDEST / (1 - allowed))
     capital = np.cumsum(np.log1p(-stakes * values))
     return float(min(1.0, np.exp(-capital.max())))

@@ -1,9 +1,10 @@
 """How far the masks of one model version may be trusted: calibration and proven thresholds."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from sam_backend.quality.bootstrap import Interval
 from sam_backend.quality.calibration import Calibration, Reliability, as_tuples
 
 
@@ -12,8 +13,9 @@ class Asked:
     """What a threshold has to prove.
 
     Attributes:
-        min_precision: Share of accepted masks that need no correction.
-        max_lost: Share of all masks that need none that may be discarded.
+        min_precision: Share of an image's accepted masks that need no correction, on average over
+            images.
+        max_lost: Share of an image's masks that need none that may be discarded, likewise.
         confidence: With which.
     """
 
@@ -33,14 +35,16 @@ class Trust:
         images: Of them.
         sources: Masks by where they were judged.
         calibration: From traits to a probability.
-        before: Reliability of the predicted IoU.
-        after: Of the probability, on masks that it has not learned from.
+        before: Reliability of the predicted IoU, on masks that the calibration was not fitted to.
+        after: Of its probability, on the same masks.
         asked: What thresholds have to prove.
         accept: Masks of at least this probability are accepted; None: nothing can be proven, and
             nothing is accepted.
         discard: Masks of a lower one are discarded; None: nothing can be proven, and nothing is.
         more_images: Further judged images that would prove some accept threshold; None: no number
             of such images would.
+        accepted: Share of the judged masks over the accept threshold that need no correction, all
+            counted together; None: nothing is accepted, or there are too few.
     """
 
     model_version: str
@@ -55,6 +59,7 @@ class Trust:
     accept: float | None
     discard: float | None
     more_images: int | None
+    accepted: Interval | None = None
 
     @property
     def more_masks(self) -> int | None:
@@ -67,10 +72,14 @@ class Trust:
         """The accept threshold as a sentence."""
         share, sure = f"{self.asked.min_precision:.0%}", f"{self.asked.confidence:.0%}"
         if self.accept is not None:
-            return (
-                f"accepted from a probability of {self.accept:.3f}: {share} of them need no "
-                f"correction, with {sure} confidence"
+            told = (
+                f"accepted from a probability of {self.accept:.3f}: on average over images {share} "
+                f"of an image's accepted masks need no correction, with {sure} confidence"
             )
+            if self.accepted is not None:
+                value, low, high = astuple(self.accepted)
+                told += f"; of those judged, all together, {value:.0%} ({low:.0%} to {high:.0%})"
+            return told
         if self.more_images is None:
             rest = "no number of such masks would prove it: too many of the surest are wrong"
         else:
@@ -86,8 +95,8 @@ class Trust:
         if self.discard is None:
             return f"no threshold proves that at most {share} of the good masks would be lost"
         return (
-            f"discarded under a probability of {self.discard:.3f}: at most {share} of the good "
-            "masks among those that people were shown are lost"
+            f"discarded under a probability of {self.discard:.3f}: on average over images at most "
+            f"{share} of the good masks among those that people were shown are lost"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -110,5 +119,6 @@ class Trust:
                 "before": Reliability(**as_tuples(told["before"])),
                 "after": Reliability(**as_tuples(told["after"])),
                 "asked": Asked(**told["asked"]),
+                "accepted": Interval(**accepted) if (accepted := told.get("accepted")) else None,
             }
         )

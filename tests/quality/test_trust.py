@@ -83,7 +83,7 @@ def test_the_error_is_that_of_the_table() -> None:
 def test_probabilities_are_the_true_ones(known: list[JudgedMask]) -> None:
     calibration, fresh = fit(known), traits_of(judged(2, 500))
     assert np.abs(calibration.of_many(fresh) - chance(fresh)).mean() < 0.03
-    before, after = reliabilities(known)
+    before, after = reliabilities(calibration, judged(2, 500))
     assert before.error > 0.15
     assert after.error < 0.03
     one = judged(3, 1)[0].traits
@@ -91,6 +91,22 @@ def test_probabilities_are_the_true_ones(known: list[JudgedMask]) -> None:
     rising = [calibration(replace(one, predicted_iou=p)) for p in np.linspace(0.3, 1.2, 30)]
     assert rising == sorted(rising)
     assert rising[0] < 0.1 < 0.9 < rising[-1]
+
+
+def test_the_error_is_told_of_the_fit_that_is_used(
+    known: list[JudgedMask], established: Trust
+) -> None:
+    """Not of other fits, to other masks: each third image is fitted to, the others tell."""
+    unseen = [one for one in known if int(one.image[-8:], 16) % 3]
+    assert 0.6 * len(known) < len(unseen) < 0.75 * len(known)
+    is_good = np.array([one.is_good for one in unseen])
+    traits, ones = traits_of(unseen), np.ones(len(unseen))
+    said = established.calibration.of_many(traits)
+    assert established.after == Reliability.of(said, is_good, ones)
+    assert established.before == Reliability.of(traits[:, 0], is_good, ones)
+    only_fitted = [one for one in known if int(one.image[-8:], 16) % 3 == 0]
+    with pytest.raises(InvalidInputError, match="none is left to validate"):
+        establish("model-1", only_fitted, Asked(), NOON)
 
 
 def test_what_was_learned_is_plain_numbers(established: Trust) -> None:
@@ -113,10 +129,15 @@ def test_the_thresholds_keep_their_promise(established: Trust) -> None:
     assert accepted.mean() > 0.3
     assert discarded.mean() > 0.15
     assert "accepted from a probability of 0." in established.explain_accept()
+    assert "on average over images 90% of an image's accepted" in established.explain_accept()
     assert (
-        "at most 5% of the good masks among those that people were shown"
+        "on average over images at most 5% of the good masks among those that people were shown"
         in established.explain_discard()
     )
+    together = established.accepted
+    assert together is not None
+    assert together.value == pytest.approx(likely[accepted].mean(), abs=0.03)
+    assert f"all together, {together.value:.0%} (" in established.explain_accept()
 
 
 def test_nothing_proven_is_an_answer(known: list[JudgedMask]) -> None:
