@@ -5,6 +5,16 @@ of each task, label and image joins a pending box with the clicks that follow in
 the last answer's logits to the list that extends it. It is a hint, never truth: losing it costs a
 refinement its head start, and nothing else.
 
+Several people may work on one task at once, and a request does not name the one who asks. Their
+drafts tell them apart: Label Studio sends those of the asker only, and makes ids of regions at
+random. So an object bears on a request, and can be forgotten by it, only if the request shows that
+it is the asker's:
+  * one of its prompts is in the context or in the drafts, or one of its answers is on the task; or
+  * the drafts are the very ones that came with the object, and it is too young to be in them.
+Saved annotations tell nothing of the asker, for a request carries everybody's.
+Any other object is somebody else's, or gone, or its first draft is not saved yet (Label Studio
+takes five seconds): then a click is answered by itself.
+
 An object is forgotten
   * after `keep_s` without a new prompt, or when newer ones push it out;
   * when a mask that it was answered with stands on the task: it was accepted (that is kept, for
@@ -33,6 +43,11 @@ from sam_backend.labelstudio.task_regions import TaskRegions
 Logits = npt.NDArray[np.float32]
 
 _N_TURNS = 64
+
+AUTOSAVE_S = 8.0
+"""From this age on a prompt is in its person's draft, or gone: the page saves 5 s after a change
+(seen in 1.23.2), and the call takes its time."""
+
 # What a click takes beside the logits, as measured with CPython 3.11; an id takes half of it.
 _BYTES_OF_AN_ITEM = 180
 
@@ -70,7 +85,7 @@ class _Remembered:
         model_version: Of the model that gave them.
         answer_ids: Ids of the regions it was answered with.
         was_newest: True if its box was once the newest region of a context.
-        draft_stamp: When the drafts had been saved last.
+        draft_stamp: Which drafts its person had then (`TaskRegions.draft_stamp`).
         at: Clock seconds.
     """
 
@@ -99,7 +114,7 @@ class TaskMemory:
         max_bytes: Memory for what is remembered; an object takes 256 or 512 KiB of logits. The
             tasks, labels and images that were asked about least recently go first.
         keep_s: Seconds that an object is remembered after its last prompt.
-        per_key: Objects of one task, label and image.
+        per_key: Objects of one task, label and image, of all people who work on it.
         clock: Monotonic seconds.
     """
 
@@ -107,7 +122,7 @@ class TaskMemory:
         self,
         max_bytes: int = 128 * 1024 * 1024,
         keep_s: float = 300.0,
-        per_key: int = 8,
+        per_key: int = 32,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_bytes = max_bytes
@@ -140,15 +155,15 @@ class TaskMemory:
         """
         with self._lock:
             known = self._fresh(key)
+            shown = [one for one in known if self._is_askers(one, reading, on_task)]
             task_ids = on_task.drafted_ids | on_task.saved_ids
-            settled = frozenset(
-                one.prompt.box.region_id
-                for one in known
-                if one.prompt.box is not None and one.answer_ids & task_ids
-            )
-            pending = tuple(one for one in known if _is_pending(one, reading, on_task))
-            accepted = tuple(one for one in known if one.answer_ids & task_ids)
-            self._store(key, (*accepted, *pending))
+            accepted = [one for one in shown if one.answer_ids & task_ids]
+            pending = [one for one in shown if _is_pending(one, reading, on_task)]
+            over = [one for one in shown if one not in accepted and one not in pending]
+            self._store(key, [one for one in known if one not in over])
+        settled = frozenset(
+            one.prompt.box.region_id for one in accepted if one.prompt.box is not None
+        )
         joined = _refined_by(pending, reading)
         boxes = tuple(one.prompt.box for one in joined or pending if one.prompt.box is not None)
         return Recalled(
@@ -224,6 +239,17 @@ class TaskMemory:
     def __len__(self) -> int:
         with self._lock:
             return len(self._known)
+
+    def _is_askers(self, one: _Remembered, reading: ContextReading, on_task: TaskRegions) -> bool:
+        """True if the request shows that the object is of the person who asks."""
+        # Not the annotations: they are everybody's.
+        askers = on_task.drafted_ids | set(reading.region_ids)
+        if any(item.region_id in askers for item in one.prompt.items):
+            return True
+        if one.answer_ids & (askers | on_task.saved_ids):
+            return True
+        is_young = one.at >= self._clock() - AUTOSAVE_S
+        return is_young and on_task.draft_stamp != "" and on_task.draft_stamp == one.draft_stamp
 
     def _fresh(self, key: MemoryKey) -> tuple[_Remembered, ...]:
         return tuple(one for one in self._known.get(key, ()) if self._is_fresh(one))

@@ -188,13 +188,16 @@ class _Placing:
         return frozenset(tag.name for tag in self._config.controls if tag.role == "prompt")
 
     def _same_label(self, control_names: frozenset[str]) -> Iterator[Region]:
-        """The task's shapes of some tags on this image and with this label, or with none.
+        """The asker's shapes of some tags on this image and with this label, or with none.
+
+        Those of the drafts, which hold all that the page shows five seconds after a change. Saved
+        annotations may be another person's, and nothing in a request tells whose page shows them.
 
         Each id once, the newest first, and no more brushes and bitmasks than can be decoded.
         """
         seen: set[str] = set()
         n_drawn = 0
-        for region in (*reversed(self._on_task.drafted), *reversed(self._on_task.saved)):
+        for region in reversed(self._on_task.drafted):
             index, kind, region_id = region.get("item_index"), region_kind(region), region.get("id")
             if (
                 str(region.get("from_name")) in control_names

@@ -13,8 +13,9 @@ class TaskRegions:
 
     Attributes:
         drafted: Regions of the drafts; Label Studio sends those of the asking user only.
-        saved: Regions of submitted annotations.
-        draft_stamp: When the drafts were saved last, as Label Studio writes it; empty without.
+        saved: Regions of submitted annotations, whoever submitted them.
+        draft_stamp: Which drafts there are and when each was saved last: the same text in two
+            requests means the same person, and nothing saved between them. Empty without drafts.
     """
 
     drafted: tuple[Region, ...] = ()
@@ -30,7 +31,7 @@ class TaskRegions:
         return cls(
             drafted=tuple(_results(drafts)),
             saved=tuple(_results(_objects(task.get("annotations")))),
-            draft_stamp=max((str(draft.get("updated_at", "")) for draft in drafts), default=""),
+            draft_stamp=" ".join(sorted(map(_stamp, drafts))),
         )
 
     @property
@@ -42,6 +43,10 @@ class TaskRegions:
     def saved_ids(self) -> frozenset[str]:
         """Ids of the regions in annotations."""
         return frozenset(str(region.get("id")) for region in self.saved)
+
+
+def _stamp(draft: Mapping[str, Any]) -> str:
+    return f"{draft.get('id', '?')}@{draft.get('updated_at', '?')}"
 
 
 def _results(holders: Any) -> Iterator[Region]:

@@ -120,16 +120,33 @@ class LabellingPage:
         position = controls[group]["labels"].index(label)
         self.page.locator(".lsf-labels").nth(group).locator(".lsf-label").nth(position).click()
 
-    def click(self, x: float, y: float, is_positive: bool = True) -> list[dict[str, Any]]:
-        """Click at a pixel of the image (a negative click holds Alt); return the suggestions."""
+    def click(
+        self, x: float, y: float, is_positive: bool = True, in_region: bool = False
+    ) -> list[dict[str, Any]]:
+        """Click at a pixel of the image; return the suggestions.
+
+        A negative click holds Alt. One inside a region, such as a pending box, holds Control, or
+        the page would choose the region and send nothing.
+        """
         at = self._on_screen(x, y)
+        held = [
+            key for key, is_held in (("Alt", not is_positive), ("Control", in_region)) if is_held
+        ]
         with self._prompt():
-            if not is_positive:
-                self.page.keyboard.down("Alt")
+            for key in held:
+                self.page.keyboard.down(key)
             self.page.mouse.click(*at)
-            if not is_positive:
-                self.page.keyboard.up("Alt")
+            for key in held:
+                self.page.keyboard.up(key)
         return self.suggestions()
+
+    @contextmanager
+    def draft_saved(self) -> Iterator[None]:
+        """Wait until what is done inside is in the person's draft (some five seconds)."""
+        with self.page.expect_response(
+            lambda answer: "/drafts" in answer.url and answer.request.method in {"POST", "PATCH"}
+        ):
+            yield
 
     def drag(self, x0: float, y0: float, x1: float, y1: float) -> list[dict[str, Any]]:
         """Drag a box between two pixels of the image; return the suggestions."""

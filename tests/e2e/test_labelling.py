@@ -6,10 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 
 from sam_backend.cli.demo_images import demo_images
+from sam_backend.labelstudio.local_server import LocalLabelStudio
+from tests.e2e.browser import LabellingPage
 from tests.e2e.conftest import OpenTask
 from tests.e2e.decoding import bounding_box, iou, mask_of, union_of
+from tests.e2e.people import Person
 from tests.e2e.scene import HEIGHT, WIDTH, Scene
 
 pytestmark = pytest.mark.e2e
@@ -112,6 +116,39 @@ def test_two_pending_boxes_give_a_mask_each(open_task: OpenTask, scene: Scene) -
         for name in ("box", "disc")
     }
     assert min(best.values()) > 0.8, best
+
+
+def test_two_people_on_one_task_never_get_each_others_box(
+    open_task: OpenTask, browser: Browser, label_studio: LocalLabelStudio, scene: Scene
+) -> None:
+    """Anna's pending box holds the ellipse's left half; Ben clicks inside it."""
+    truth, left_half, inside = scene.masks["ellipse"], (125, 330, 300, 510), (220, 420)
+    Person.new(label_studio, "ben-beside@example.com")
+    anna, ben = open_task.page, LabellingPage(browser, label_studio.url)
+    try:
+        ben.login("ben-beside@example.com", "correct horse")
+        ben.open_task(open_task.project, open_task.task)
+        ben.turn_on_auto_annotation()
+        ben.use_clicks()
+        anna.use_boxes()
+        anna.choose_label("box", "Object")
+        ben.choose_label("click", "Object")
+        with anna.draft_saved():
+            anna.drag(*left_half)
+            (at_once,) = ben.click(*inside)
+        ben.choose_label("click", "Object")
+        (later,) = ben.click(260, 430)
+        assert iou(mask_of(at_once), truth) > 0.8
+        assert iou(mask_of(later), truth) > 0.8
+
+        anna.use_clicks()
+        anna.choose_label("click", "Object")
+        (hers,) = anna.click(*inside, in_region=True)
+        outside = mask_of(hers).copy()
+        outside[330:510, 125:300] = False
+        assert outside.sum() < 0.1 * mask_of(hers).sum(), "her box still counts for her"
+    finally:
+        ben.close()
 
 
 def test_rejecting_leaves_nothing(open_task: OpenTask) -> None:

@@ -268,8 +268,8 @@ def mask_region(box_percent: tuple[int, int, int, int], **more: Any) -> dict[str
             True,
         ),
         ("7: has its mask", {}, {"drafts": [box("a", *FIRST), mask_region(FIRST)]}, {}, False),
-        ("7: mask is saved", {}, {"annotations": [mask_region(FIRST)]}, {}, False),
-        ("7: other mask", {}, {"annotations": [mask_region((40, 40, 9, 9))]}, {}, True),
+        ("7: perhaps another's", {}, {"annotations": [mask_region(FIRST)]}, {}, True),
+        ("7: other mask", {}, {"drafts": [mask_region((40, 40, 9, 9))]}, {}, True),
         (
             "8: drawn by hand",
             {"from_name": "both"},
@@ -358,16 +358,20 @@ HINTS = {
 
 
 @pytest.mark.parametrize("kind", HINTS)
-@pytest.mark.parametrize("where", ["drafts", "annotations"])
-def test_marked_regions_of_the_task_serve_as_prompts(kind: str, where: str) -> None:
-    [one] = place(click("k", 30, 30), **{where: [HINTS[kind]]}).objects
+def test_marked_regions_of_the_draft_serve_as_prompts(kind: str) -> None:
+    [one] = place(click("k", 30, 30), drafts=[HINTS[kind]]).objects
     assert one.box is not None
     assert one.box.xyxy == pytest.approx((40, 10, 80, 50))
     assert one.box.source == "task"
     assert (one.mask is not None) == (kind == "brush")
     if one.mask is not None:
         assert one.mask.sum() == 40 * 40
-    assert asked(place(click("k", 90, 90), **{where: [HINTS[kind]]})) == [("k",)]
+    assert asked(place(click("k", 90, 90), drafts=[HINTS[kind]])) == [("k",)]
+
+
+@pytest.mark.parametrize("kind", HINTS)
+def test_marked_regions_of_annotations_may_be_another_persons(kind: str) -> None:
+    assert asked(place(click("k", 30, 30), annotations=[HINTS[kind]])) == [("k",)]
 
 
 def rough(region_id: str, *percent: float) -> dict[str, Any]:
@@ -379,7 +383,7 @@ def test_of_many_marked_brushes_the_newest_count() -> None:
     old, new = rough("old", 0, 0, 20, 20), rough("new", 50, 50, 20, 20)
     between = [rough(str(number), 80, 80, 10, 10) for number in range(49)]
     oval = {**HINTS["ellipse"], "id": "oval"}
-    task = {"drafts": [*between, new], "annotations": [old, oval]}
+    task = {"drafts": [old, oval, *between, new]}
     assert asked(place(click("k", 60, 60), **task)) == [("new", "k")]
     assert asked(place(click("k", 10, 10), **task)) == [("k",)]
     assert asked(place(click("k", 30, 40), **task)) == [("oval", "k")]

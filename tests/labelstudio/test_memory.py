@@ -11,7 +11,7 @@ import pytest
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.context import read_context
 from sam_backend.labelstudio.hosts import Origin
-from sam_backend.labelstudio.memory import MemoryKey, TaskMemory
+from sam_backend.labelstudio.memory import AUTOSAVE_S, MemoryKey, TaskMemory
 from sam_backend.labelstudio.placing import place_prompts
 from sam_backend.labelstudio.prompts import Box, ObjectPrompt
 from sam_backend.labelstudio.task_regions import TaskRegions
@@ -46,24 +46,42 @@ def mask(region_id: str) -> dict[str, Any]:
 
 
 class Session:
-    """Does with each context what the engine does; a "model" numbers its answers."""
+    """One person's requests; does with each context what the engine does.
 
-    def __init__(self, memory: TaskMemory, key: MemoryKey = KEY) -> None:
+    A "model" numbers its answers. The person has a draft from before, unless it is their first
+    prompt on the task.
+    """
+
+    def __init__(
+        self, memory: TaskMemory, key: MemoryKey = KEY, draft: int = 1, is_first: bool = False
+    ) -> None:
         self.memory = memory
         self.key = key
         self.drafts: list[dict[str, Any]] = []
+        self.annotations: list[dict[str, Any]] = []
+        self.draft = draft
         self.n_saves = 0
         self.n_answers = 0
+        if not is_first:
+            self.autosave()
 
     def autosave(self, *regions: dict[str, Any]) -> None:
         self.n_saves += 1
-        self.drafts = [{"result": list(regions), "updated_at": f"2026-11-23T14:{self.n_saves:02}"}]
+        stamp = f"2026-11-23T14:{self.n_saves:02}"
+        self.drafts = [{"id": self.draft, "result": list(regions), "updated_at": stamp}]
+
+    def recalled_boxes(self, *regions: dict[str, Any]) -> list[str]:
+        """Ids of the remembered boxes that the clicks of a context could join."""
+        reading = read_context({"result": list(regions)})
+        assert reading is not None
+        on_task = TaskRegions.of({"drafts": self.drafts})
+        return [one.region_id for one in self.memory.recall(self.key, reading, on_task).boxes]
 
     def ask(self, *regions: dict[str, Any]) -> list[tuple[tuple[str, ...], float | None, float]]:
         """Ids of each object, the answer that its refinement starts from, and its own answer."""
         reading = read_context({"result": list(regions)})
         assert reading is not None
-        on_task = TaskRegions.of({"drafts": self.drafts})
+        on_task = TaskRegions.of({"drafts": self.drafts, "annotations": self.annotations})
         recalled = self.memory.recall(self.key, reading, on_task)
         answered = []
         for one in place_prompts(reading, SIZE, CONFIG, on_task, recalled).objects:
@@ -217,10 +235,80 @@ def test_memory_ends_with_time() -> None:
     now = [0.0]
     session = Session(TaskMemory(keep_s=60, clock=lambda: now[0]))
     session.ask(A)
+    session.autosave(A)
     now[0] = 60
     assert session.ask(K) == [(("a", "k"), 1, 2)]
     now[0] = 121
     assert session.ask(K, L) == [(("k", "l"), None, 3)]
+
+
+# ---------------------------------------------------------------- two people on one task
+
+
+@pytest.fixture(params=[True, False], ids=["no drafts yet", "with drafts"])
+def people(request: pytest.FixtureRequest) -> tuple[Session, Session]:
+    """Two people who work on one task; ids of their regions differ, as Label Studio's do."""
+    memory = TaskMemory()
+    return tuple(Session(memory, draft=one, is_first=request.param) for one in (1, 2))
+
+
+def test_a_click_never_joins_another_persons_pending_box(people: tuple[Session, Session]) -> None:
+    anna, ben = people
+    anna.ask(A)
+    assert ben.ask(K) == [(("k",), None, 1)]
+    anna.autosave(A)
+    assert ben.ask(K, L) == [(("k", "l"), 1, 2)]
+    ben.autosave(K, L)
+    assert ben.ask(K, L, M) == [(("k", "l", "m"), 2, 3)]
+    assert anna.ask(click("n", 20, 20)) == [(("a", "n"), 1, 2)]
+
+
+def test_another_persons_prompts_end_nothing_of_mine(people: tuple[Session, Session]) -> None:
+    anna, ben = people
+    anna.ask(A)
+    anna.ask(A, B)
+    anna.autosave(A, B)
+    ben.ask(K)
+    ben.ask(box("c", 10, 10, 40, 40))
+    assert anna.ask(click("n", 70, 70)) == [(("b", "n"), 3, 4)]
+    ben.autosave(K)
+    ben.ask(click("o", 70, 70))
+    assert anna.ask(click("n", 70, 70), M) == [(("b", "n", "m"), 4, 5)]
+
+
+def test_a_box_submitted_with_an_annotation_is_nobody_elses(
+    people: tuple[Session, Session],
+) -> None:
+    anna, ben = people
+    anna.ask(A)
+    ben.annotations = [{"id": 1, "completed_by": 1, "result": [A]}]
+    assert ben.ask(K) == [(("k",), None, 1)]
+
+
+def test_many_prompts_of_another_person_push_mine_not_out(people: tuple[Session, Session]) -> None:
+    anna, ben = people
+    anna.ask(K)
+    for number in range(10):
+        ben.ask(click(f"b{number}", 90, 90))
+    assert anna.ask(K, L) == [(("k", "l"), 1, 2)]
+
+
+def test_the_first_box_of_a_task_counts_once_it_is_in_the_draft() -> None:
+    session = Session(TaskMemory(), is_first=True)
+    session.ask(A)
+    assert session.ask(K) == [(("k",), None, 2)], "nothing tells it from another person's"
+    session.autosave(A, K)
+    assert session.ask(K, M) == [(("a", "k", "m"), 1, 3)]
+
+
+def test_a_box_that_no_draft_has_got_is_gone() -> None:
+    now = [0.0]
+    session = Session(TaskMemory(clock=lambda: now[0]))
+    session.ask(A)
+    now[0] = AUTOSAVE_S
+    assert session.recalled_boxes(K) == ["a"]
+    now[0] += 0.1
+    assert session.ask(K) == [(("k",), None, 2)]
 
 
 OTHERS = {
@@ -252,8 +340,10 @@ def test_memory_is_bounded_in_bytes(first: Any, n_kept: int) -> None:
     for key in TASKS:
         memory.remember(key, PROMPT, LOGITS, first_logits=first)
     assert len(memory) == n_kept
-    assert Session(memory, TASKS[0]).ask(K)[0][0] == ("k",)
-    assert Session(memory, TASKS[3]).ask(click("k", 5, 5))[0][0] == ("a", "k")
+    for task, boxes in ((TASKS[0], []), (TASKS[3], ["a"])):
+        session = Session(memory, task)
+        session.autosave(A)
+        assert session.recalled_boxes(K) == boxes
 
 
 def test_clicks_and_ids_count_too() -> None:
@@ -267,10 +357,7 @@ def test_objects_of_one_task_are_bounded() -> None:
     memory = TaskMemory(per_key=3)
     boxes = [box(f"b{number}", number * 10, 0, 9, 9) for number in range(5)]
     Session(memory).ask(*boxes)
-    reading = read_context({"result": [K]})
-    assert reading is not None
-    recalled = memory.recall(KEY, reading, TaskRegions())
-    assert [one.region_id for one in recalled.boxes] == ["b2", "b3", "b4"]
+    assert Session(memory).recalled_boxes(K) == ["b2", "b3", "b4"]
 
 
 def test_tasks_that_nobody_clicks_on_any_more_are_dropped() -> None:

@@ -91,8 +91,10 @@ def test_a_click_inside_a_pending_box_joins_it(service: Service) -> None:
     beside = point(40, 68, is_positive=False)
     assert ask(service, "/left.png", beside, task_id=2) == []
     assert "only negative clicks" in reasons(service)[0]
-    ask(service, "/left.png", box(12, 29, 32, 42), task_id=1)
-    (region,) = ask(service, "/left.png", beside, task_id=1)
+    boxed = box(12, 29, 32, 42)
+    ask(service, "/left.png", boxed, task_id=1)
+    drafts = [{"id": 1, "result": [boxed], "updated_at": "2026-11-23T14:00:00Z"}]
+    (region,) = ask(service, "/left.png", beside, task_id=1, drafts=drafts)
     assert mask_iou(controls.decode(region), disc(SIZE, *LEFT)) > 0.7
 
 
@@ -107,12 +109,13 @@ def test_a_click_joins_a_box_that_is_still_being_answered(service: Service) -> N
     service.wait_until_loaded()
     service._champion.device.submit(hold)
     blocked.wait()
+    earlier = [{"id": 1, "result": [], "updated_at": "2026-11-23T14:00:00Z"}]
     with ThreadPoolExecutor(2) as pool:
-        boxed = pool.submit(ask, service, "/left.png", box(12, 29, 32, 42))
+        boxed = pool.submit(ask, service, "/left.png", box(12, 29, 32, 42), drafts=earlier)
         while service._champion.device.queue_length == 0:
             time.sleep(0.01)
         beside = point(40, 68, is_positive=False)
-        clicked = pool.submit(ask, service, "/left.png", beside)
+        clicked = pool.submit(ask, service, "/left.png", beside, drafts=earlier)
         time.sleep(0.2)
         may_go.set()
         assert len(boxed.result()) == len(clicked.result()) == 1
@@ -274,6 +277,29 @@ def test_recorded_requests_get_masks(service: Service, images: CannedServer, nam
 
 def test_the_recordings_are_there() -> None:
     assert len(SAMPLE_NAMES) == 7
+
+
+def test_two_people_on_one_task_get_the_masks_they_would_get_alone(
+    service: Service, images: CannedServer, tmp_path: Path
+) -> None:
+    """Recorded from two browsers: Ben's clicks lie inside the box that Anna has just drawn."""
+    recorded = json.loads((SAMPLES / "two_people_on_one_task.json").read_text())
+
+    def answers(asked: Service, *people: str) -> list[object]:
+        set_up(asked, images.url, recorded[0]["body"]["project"])
+        return [
+            [region["value"] for region in prediction["result"]]
+            for one in recorded
+            if one["person"] in people
+            for prediction in asked.predict(PredictRequest.model_validate(one["body"])).content[
+                "results"
+            ]
+        ]
+
+    with running_service(tmp_path / "ben") as alone:
+        bens = answers(alone, "ben")
+    assert len(bens) == 4
+    assert answers(service, "anna", "ben")[1:] == bens
 
 
 NAN = float("nan")
