@@ -134,12 +134,16 @@ def _fill(ring: Ring, size: tuple[int, int]) -> tuple[tuple[slice, slice], Mask]
     n_rows = last - first
     edge = np.repeat(np.arange(len(ring)), n_rows)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows) + first[edge]
-    (x0, y0), (x1, y1) = start[edge].T, end[edge].T
+    # From the upper end to the lower, whichever way the ring runs: the two sides of a cut to a hole
+    # must round alike, or a pixel whose centre lies on the cut is lost.
+    goes_down = start[:, 1] < end[:, 1]
+    upper, lower = np.where(goes_down[:, None], (start, end), (end, start))
+    (x0, y0), (x1, y1) = upper[edge].T, lower[edge].T
     x = x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0)
     column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
     turns = np.bincount(
         row * (width + 1) + column,
-        weights=np.where(y1 > y0, 1.0, -1.0),
+        weights=np.where(goes_down[edge], 1.0, -1.0),
         minlength=height * (width + 1),
     ).reshape(height, width + 1)
     inside: Mask = np.cumsum(turns[:, :width], axis=1) != 0

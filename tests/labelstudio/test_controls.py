@@ -96,6 +96,18 @@ class TestRoundTrips:
         (item,) = controls.encode(RING, answer("polygon"))
         assert len(item["value"]["points"]) == 4 + 4 + 2
 
+    def test_polygons_with_many_holes_are_exact_through_percent(self) -> None:
+        """A cut to a hole may run through a pixel's centre, and percent round its two sides."""
+        rng = np.random.default_rng(1)
+        wrong = []
+        for round_ in range(400):
+            size = rng.integers(3, 60, 2)
+            mask = rng.random(size) < rng.uniform(0.9, 0.995)
+            shown = over_the_wire(controls.encode(mask, answer("polygon")))
+            if not np.array_equal(union(shown, mask.shape), mask):
+                wrong.append(round_)
+        assert wrong == []
+
     def test_simplified_polygon_is_close(self) -> None:
         y, x = np.mgrid[:300, :400]
         disc = np.hypot(y - 150, x - 200) < 100
