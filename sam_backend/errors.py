@@ -45,7 +45,15 @@ class DatabaseError(SamBackendError):
 
 
 class LabelStudioError(SamBackendError):
-    """Label Studio refused a call or could not be reached."""
+    """Label Studio refused a call or could not be reached.
+
+    Attributes:
+        status: HTTP status of its answer; None if there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class LabelStudioUnavailableError(LabelStudioError):
@@ -55,8 +63,10 @@ class LabelStudioUnavailableError(LabelStudioError):
         retry_after_s: When it wants to be asked again; None if it has not said.
     """
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, retry_after_s: float | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(message, status)
         self.retry_after_s = retry_after_s
 
 

@@ -1,6 +1,5 @@
 """`sam-backend tasks balance`: queues filled and levelled, once or all the while."""
 
-import json
 import logging
 import threading
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam_backend.cli.launching import leaving_at_signals
-from sam_backend.cli.open_project import AsJson, Project, open_project
+from sam_backend.cli.open_project import Project, open_project
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError, SamBackendError
 
@@ -82,7 +82,7 @@ def balance(
 
 def _tell(told: "Balance", as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(told.as_json(), default=str))
+        echo_json(told.as_json())
         return
     echo_table(
         [

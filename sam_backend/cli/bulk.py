@@ -1,6 +1,5 @@
 """`sam-backend export` and `sam-backend import`: what a bulk run found, for others."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam_backend.cli.launching import leaving_at_signals, log_to_stderr
+from sam_backend.cli.open_project import open_client
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures
 from sam_backend.errors import InvalidInputError
@@ -93,7 +94,7 @@ def import_(
     patience: Annotated[
         float, typer.Option(help="Seconds that Label Studio may be away.", min=0)
     ] = 600.0,
-    as_json: Annotated[bool, typer.Option("--json", help="The closing table as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make tasks of a bulk run's images, with their masks.
 
@@ -108,7 +109,6 @@ def import_(
     from sam_backend.engine.bulk.run_folder import read_run
     from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
     from sam_backend.engine.measured import IMPORT
-    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.engine.trusting import trust_of
     from sam_backend.labelstudio.config import LabelConfig
     from sam_backend.labelstudio.patience import Patience
@@ -123,7 +123,7 @@ def import_(
     options = TaskOptions(as_, max_masks, output, label, trust, proven, audit_share)
     stopped = threading.Event()
     with (
-        client_of_project(settings, project) as client,
+        open_client(project, settings) as client,
         leaving_at_signals(stopped.set),
         progress_bar() as show,
     ):
@@ -144,7 +144,7 @@ def import_(
         imports = Measurements(database, client.host.url, project)
         imports.add(IMPORT, {"run": found.run_id} | summary.as_json(), datetime.now(UTC))
     if as_json:
-        typer.echo(json.dumps(summary.as_json(), indent=2))
+        echo_json(summary.as_json())
     else:
         echo_figures(summary.as_json())
     if stopped.is_set():

@@ -1,11 +1,11 @@
 """`sam-backend check`: why does clicking in Label Studio bring no mask?"""
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def check(
     connect: Annotated[
         bool, typer.Option("--connect", help="Connect the backend to the project if it is not.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print findings as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Test the way of a click: Label Studio, token, project, backend, image, one prediction.
 
@@ -78,7 +78,7 @@ def check(
             _print(finding)
     is_ok = all(finding.status != "fail" for finding in findings)
     if as_json:
-        typer.echo(json.dumps({"ok": is_ok, "findings": [asdict(f) for f in findings]}, indent=2))
+        echo_json({"ok": is_ok, "findings": [asdict(f) for f in findings]})
     if not is_ok:
         raise typer.Exit(1)
 

@@ -1,6 +1,5 @@
 """`sam-backend dataset`: versions of a project's annotations."""
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -10,7 +9,8 @@ from typing import Annotated
 import typer
 
 from sam_backend.cli.launching import settings_with
-from sam_backend.cli.open_project import AsJson, Project, open_project
+from sam_backend.cli.open_project import Project, open_project
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_table
 from sam_backend.errors import InvalidInputError
@@ -69,7 +69,7 @@ def commit(
     if as_json:
         shown = None if version is None else {"digest": version.digest, **asdict(version)}
         counts = {"tasks": read.tasks, "fetched": read.fetched, "revisions": read.revisions}
-        typer.echo(json.dumps({"version": shown, "read": counts}, indent=2))
+        echo_json({"version": shown, "read": counts})
     elif version is None:
         typer.echo("nothing has changed since the last version")
     else:
@@ -133,7 +133,7 @@ def log(
             heads = ["VERSION", "AT", "TAGS", "TASKS", "ANNOTATIONS", "REGIONS", "MODEL", "STAGE"]
             heads.append("MESSAGE")
     if as_json:
-        typer.echo(json.dumps(lines, indent=2, default=str))
+        echo_json(lines)
     else:
         echo_table([heads, *rows])
 
@@ -144,7 +144,7 @@ def show(project: Project, version: Name) -> None:
     with open_project(project) as at:
         found = at.versions.find(version)
         tags = at.versions.tags().get(found.digest, [])
-    typer.echo(json.dumps({"digest": found.digest, "tags": tags, **asdict(found)}, indent=2))
+    echo_json({"digest": found.digest, "tags": tags, **asdict(found)})
 
 
 @app.command()
@@ -182,7 +182,7 @@ def diff(
                 )
             )
     if as_json:
-        typer.echo(json.dumps(found.as_json(), indent=2))
+        echo_json(found.as_json())
     else:
         shown = found.as_json()
         del shown["changes"]

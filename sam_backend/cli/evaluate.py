@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam_backend.cli.launching import tune_allocator
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
@@ -58,7 +59,7 @@ def evaluate(
         int | None, typer.Option(help="Points a side of the grid; the card's without.", min=1)
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a checkpoint: a simulated annotator clicks and draws boxes on every mask.
 
@@ -101,7 +102,7 @@ def evaluate(
         draw_examples(loaded, dataset, found.interactive, out / SHEET_NAME)
         typer.echo(f"{out / RESULTS_NAME}\n{out / SHEET_NAME}", err=True)
     if as_json:
-        typer.echo(json.dumps(found.as_json(with_results=False), indent=2))
+        echo_json(found.as_json(with_results=False))
     else:
         _print(found)
 

@@ -1,6 +1,5 @@
 """`sam-backend generate`: all masks of a folder or a bucket, into shards."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from sam_backend.cli.launching import (
     settings_with,
     tune_allocator,
 )
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_figures
@@ -40,7 +40,7 @@ def generate(
         str | None, typer.Option(help="Version, see `sam-backend models list`.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The closing table as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find all masks of many images, without a person.
 
@@ -82,7 +82,7 @@ def generate(
             stopped.is_set,
         )
     if as_json:
-        typer.echo(json.dumps(summary.as_json(), indent=2))
+        echo_json(summary.as_json())
     else:
         echo_figures(summary.as_json())
     for uri, reason in list(summary.unreadable.items())[:_MOST_SHOWN]:

@@ -1,13 +1,13 @@
 """`sam-backend gold`: images whose masks are trusted, and who stands the test of them."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sam_backend.cli.launching import log_to_stderr
-from sam_backend.cli.open_project import open_project
+from sam_backend.cli.open_project import open_client, open_project
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_table
 from sam_backend.errors import InvalidInputError
@@ -18,7 +18,6 @@ HELP = "Gold: images whose masks are trusted."
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
 Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Digest = Annotated[str, typer.Argument(help="The image's digest, or the beginning of it.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept.")]
 
@@ -73,7 +72,7 @@ def add(
             settings, open_database(settings), dataset, source, consensus, project is not None
         ).as_json()
     if as_json:
-        typer.echo(json.dumps(told, indent=2))
+        echo_json(told)
         return
     disagreement = told.pop("disagreement")
     echo_figures(told)
@@ -102,7 +101,7 @@ def list_(as_json: AsJson = False) -> None:
         for one in images
     ]
     if as_json:
-        typer.echo(json.dumps(told, indent=2))
+        echo_json(told)
         return
     rows = [
         (one["image"][:12], one["name"], str(one["masks"]), one["source"], one["excluded"] or "")
@@ -142,7 +141,7 @@ def history(as_json: AsJson = False) -> None:
     rows = [(one.at.isoformat(), one.image, one.change, one.reason) for one in changes]
     if as_json:
         names = ("at", "image", "change", "reason")
-        typer.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
+        echo_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     short = [(at[:19], image[:12], change, reason) for at, image, change, reason in rows]
     echo_table([("AT (UTC)", "IMAGE", "CHANGE", "REASON"), *short])
@@ -201,13 +200,12 @@ def score(
     settings = Settings()
     log_to_stderr(settings)
     from sam_backend.engine.gold.scoring import score_project
-    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.labelstudio.people import people_names
     from sam_backend.quality import scorecards
     from sam_backend.store.database import open_database
 
     with (
-        client_of_project(settings, project) as client,
+        open_client(project, settings) as client,
         progress_bar() as show,
     ):
         names = people_names(client)
@@ -219,7 +217,7 @@ def score(
             counting(show, "reading"),
         )
     if as_json:
-        typer.echo(json.dumps(report.as_json() | {"names": names}, indent=2))
+        echo_json(report.as_json() | {"names": names})
         return
     columns = (
         scorecards.QUALITY,

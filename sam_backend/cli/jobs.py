@@ -1,11 +1,11 @@
 """`sam-backend jobs`: what is asked of the workers, and how far they are."""
 
-import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.tables import echo_table
 from sam_backend.settings import Settings
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Jobs: list, show, cancel.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 JobId = Annotated[int, typer.Argument(help="Its number, see `sam-backend jobs`.")]
 SHOWN = 20
 
@@ -40,7 +39,7 @@ def list_(
     """Show the last jobs, the newest first."""
     found = _jobs(context).list(limit=None if all_ else SHOWN)
     if as_json:
-        typer.echo(json.dumps([job.as_json() for job in found], indent=2))
+        echo_json([job.as_json() for job in found])
     elif not found:
         typer.echo("no jobs", err=True)
     else:
@@ -51,7 +50,7 @@ def list_(
 @app.command()
 def show(context: typer.Context, job_id: JobId) -> None:
     """Show everything about one job, as JSON."""
-    typer.echo(json.dumps(_jobs(context).get(job_id).as_json(), indent=2))
+    echo_json(_jobs(context).get(job_id).as_json())
 
 
 @app.command()

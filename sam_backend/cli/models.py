@@ -10,12 +10,15 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    Task,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
 from sam_backend.cli.gate_table import gate_rows
+from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.progress_bar import lines_beside
 from sam_backend.cli.tables import echo_table
 from sam_backend.settings import Settings
 from sam_backend.store.models import ModelEntry, ModelStore, open_store
@@ -45,14 +48,14 @@ def models(
 @app.command("list")
 def list_(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="Cards as a JSON array.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the checkpoints that are here, best first; the champion is served if none is named."""
     store = _store(context)
     entries = store.list()
     champion = store.champion().version if entries else None
     if as_json:
-        typer.echo(json.dumps([_as_json(entry, champion) for entry in entries], indent=2))
+        echo_json([_as_json(entry, champion) for entry in entries])
         return
     heads = ("VERSION", "ROLE", "FAMILY", "WEIGHTS", "SIZE", "LICENCE", "MEASURED QUALITY")
     echo_table([heads, *(_row(entry, champion) for entry in entries)])
@@ -81,9 +84,13 @@ def pull(
         TimeRemainingColumn(),
     )
     store = _store(context)
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=None)
-        entry = store.pull(name, lambda done, total: bar.update(task, completed=done, total=total))
+        with lines_beside(console, lambda: _downloaded(bar.tasks[task])):
+            entry = store.pull(
+                name, lambda done, total: bar.update(task, completed=done, total=total)
+            )
     _say_where(entry, store)
 
 
@@ -145,7 +152,7 @@ def diff(
     context: typer.Context,
     first: Annotated[str, typer.Argument(help="Version.")],
     second: Annotated[str, typer.Argument(help="Version.")],
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what tells two checkpoints apart: cards, figures and weights."""
     from sam_backend.store.comparing import compare
@@ -154,7 +161,7 @@ def diff(
     entries = store.get(first), store.get(second)
     found = compare(*entries)
     if as_json:
-        typer.echo(json.dumps(found.as_json(), indent=2))
+        echo_json(found.as_json())
         return
     rows = [("", *(entry.version for entry in entries))]
     for title, pairs in (("", found.facts), ("quality, ", found.quality)):
@@ -200,6 +207,11 @@ def _store(context: typer.Context) -> ModelStore:
     if not isinstance(store, ModelStore):
         raise TypeError(f"the context must hold a ModelStore, not {store!r}")
     return store
+
+
+def _downloaded(task: Task) -> str:
+    of = "" if task.total is None else f" of {task.total / 1e6:.0f}"
+    return f"downloading {task.description}: {task.completed / 1e6:.0f}{of} MB"
 
 
 def _say_where(entry: ModelEntry, store: ModelStore) -> None:

@@ -1,5 +1,6 @@
 """A project that a command works on: its Label Studio, and what we keep of it."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam_backend.cli.launching import log_to_stderr
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, LabelStudioUnavailableError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from sam_backend.store.stage_moves import StageMoves
     from sam_backend.store.versions import Versions
 
+log = logging.getLogger(__name__)
+
 Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +121,43 @@ class OpenProject:
 
 
 @contextmanager
-def open_project(number: int, settings: Settings | None = None) -> Iterator[OpenProject]:
-    """Open a project for the length of a command."""
-    settings = settings or Settings()
-    log_to_stderr(settings)
-    from sam_backend.engine.project_dataset import client_of_project
-    from sam_backend.store.database import open_database
+def open_client(
+    number: int, settings: Settings, only_reads_ours: bool = False
+) -> Iterator["LabelStudioClient"]:
+    """Open a client of a project's Label Studio, which has said that it has the project.
+
+    Args:
+        number: Of the project.
+        settings: Of this process.
+        only_reads_ours: The command shows what our database keeps: it works while Label Studio is
+            out of reach.
+
+    Raises:
+        LabelStudioError: There is no such project, or Label Studio refuses our token or is out of
+            reach.
+    """
+    from sam_backend.engine.project_dataset import client_of_project, find_project
 
     with client_of_project(settings, number) as client:
+        try:
+            find_project(client, number)
+        except LabelStudioUnavailableError as error:
+            if not only_reads_ours:
+                raise
+            log.warning("project %d: %s", number, error)
+        yield client
+
+
+@contextmanager
+def open_project(
+    number: int, settings: Settings | None = None, only_reads_ours: bool = False
+) -> Iterator[OpenProject]:
+    """Open a project for the length of a command; arguments and errors as of `open_client`."""
+    settings = settings or Settings()
+    log_to_stderr(settings)
+    from sam_backend.store.database import open_database
+
+    with open_client(number, settings, only_reads_ours) as client:
         database = open_database(settings)
         try:
             yield OpenProject(settings, client, database, number)

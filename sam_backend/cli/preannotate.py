@@ -1,6 +1,5 @@
 """`sam-backend preannotate`: prefill a project's tasks with masks, the dependable way."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from sam_backend.cli.launching import (
     settings_with,
     tune_allocator,
 )
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_figures
@@ -35,7 +35,7 @@ def preannotate(
         str | None, typer.Option(help="Version, see `sam-backend models list`.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The closing table as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Prefill a project's tasks with confident masks, as predictions.
 
@@ -77,7 +77,7 @@ def preannotate(
             again,
         )
     if as_json:
-        typer.echo(json.dumps(summary.as_json(), indent=2))
+        echo_json(summary.as_json())
     else:
         echo_figures(summary.as_json())
     for task, reason in list(summary.reasons.items())[:20]:

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from sam_backend.cli.launching import log_to_stderr, tune_allocator
+from sam_backend.cli.open_project import open_client
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_table, shown
@@ -28,9 +30,7 @@ def prefill() -> None:
 
 
 @app.command()
-def report(
-    project: Project, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
-) -> None:
+def report(project: Project, as_json: AsJson = False) -> None:
     """Compare people's annotations with the predictions that they were made from.
 
     Masks that nobody touched are kept, changed ones edited, predicted ones that are gone rejected,
@@ -38,14 +38,13 @@ def report(
     """
     settings = Settings()
     log_to_stderr(settings)
-    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.engine.semi_automatic.edit_report import edit_report
     from sam_backend.store.database import open_database
 
-    with client_of_project(settings, project) as client:
+    with open_client(project, settings) as client:
         told = edit_report(open_database(settings), client, project).as_json()
     if as_json:
-        typer.echo(json.dumps(told, indent=2))
+        echo_json(told)
         return
     unread, kept = told.pop("unread"), told.pop("kept share")
     if kept is not None:

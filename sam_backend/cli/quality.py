@@ -1,6 +1,5 @@
 """`sam-backend quality`: agreement, calibration, thresholds, and the report of all of it."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,8 @@ from typing import Annotated
 import typer
 
 from sam_backend.cli.launching import log_to_stderr, settings_with
+from sam_backend.cli.open_project import open_client
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
@@ -18,7 +19,6 @@ HELP = "What masks are worth: agreement, calibration, proven thresholds."
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
 Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON.")]
 Model = Annotated[str | None, typer.Option(help="Version, see `sam-backend models list`.")]
 
 
@@ -33,13 +33,12 @@ def agreement(project: Project, as_json: AsJson = False) -> None:
     settings = Settings()
     log_to_stderr(settings)
     from sam_backend.engine.gold.answers import read_answers
-    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.labelstudio.people import people_names
     from sam_backend.quality.agreement import agreements
     from sam_backend.quality.scorecards import shown
 
     with (
-        client_of_project(settings, project) as client,
+        open_client(project, settings) as client,
         progress_bar() as show,
     ):
         names = people_names(client)
@@ -51,7 +50,7 @@ def agreement(project: Project, as_json: AsJson = False) -> None:
         )
     found = agreements(answers.people)
     if as_json:
-        typer.echo(json.dumps([one.as_json() for one in found], indent=2))
+        echo_json([one.as_json() for one in found])
         return
     rows = [
         [
@@ -122,7 +121,7 @@ def calibrate(
     if out is not None:
         write_reliability(trust, out)
     if as_json:
-        typer.echo(json.dumps(trust.as_json(), indent=2))
+        echo_json(trust.as_json())
         return
     typer.echo(f"{version}: {trust.masks} judged masks on {trust.images} images")
     typer.echo(
@@ -155,7 +154,6 @@ def report(
     settings = settings_with(model, None)
     log_to_stderr(settings)
     from sam_backend.engine.model_choice import ModelChoice
-    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.engine.quality_report import Bars, quality_report, write_report
     from sam_backend.store.database import open_database
     from sam_backend.store.models import open_store
@@ -163,7 +161,7 @@ def report(
     version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
     database = open_database(settings)
     with (
-        client_of_project(settings, project) as client,
+        open_client(project, settings) as client,
         progress_bar() as show,
     ):
         told = quality_report(
@@ -177,7 +175,7 @@ def report(
         )
     file = write_report(told, database, out)
     if as_json:
-        typer.echo(json.dumps(told.as_json(), indent=2))
+        echo_json(told.as_json())
     else:
         typer.echo(str(file))
     for failure in told.failures:

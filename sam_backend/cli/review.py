@@ -1,6 +1,5 @@
 """`sam-backend review`: a lot's sample, its report, its quarantine."""
 
-import json
 import re
 import sys
 from typing import Annotated
@@ -18,6 +17,8 @@ from sam_backend.cli.bulk import (
     addresses_of,
 )
 from sam_backend.cli.launching import log_to_stderr
+from sam_backend.cli.open_project import open_client
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures
 from sam_backend.errors import InvalidInputError
@@ -70,7 +71,6 @@ def sample(
     from sam_backend.engine.bulk.review.runs import draw_sample, plan_for
     from sam_backend.engine.bulk.run_folder import read_run
     from sam_backend.engine.bulk.tasks import TaskOptions
-    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.store.database import open_database
 
     found = read_run(run)
@@ -78,7 +78,7 @@ def sample(
         max_defects = 1 - min_share
     plan = plan_for(open_database(settings), found, min_share, iou, max_defects)
     with (
-        client_of_project(settings, project) as client,
+        open_client(project, settings) as client,
         progress_bar() as show,
     ):
         drawn = draw_sample(
@@ -106,7 +106,7 @@ def sample(
 def report(
     run: Run,
     name: Annotated[str | None, typer.Option("--sample", help="Its name; else the newest.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Judge a lot by what people have done to its sample; exit code 1 if it is rejected."""
     settings = Settings()
@@ -114,13 +114,12 @@ def report(
     from sam_backend.engine.bulk.review.runs import report_lot
     from sam_backend.engine.bulk.review.samples import REPORT_HTML, read_sample
     from sam_backend.engine.bulk.run_folder import read_run
-    from sam_backend.engine.project_dataset import client_of_project
     from sam_backend.quality.acceptance import Verdict
     from sam_backend.store.database import open_database
 
     found = read_run(run)
     project = read_sample(found, name).project_id
-    with client_of_project(settings, project) as client, progress_bar() as show:
+    with open_client(project, settings) as client, progress_bar() as show:
         judged, folder = report_lot(
             settings,
             open_database(settings),
@@ -131,7 +130,7 @@ def report(
         )
     told = judged.as_json()
     if as_json:
-        typer.echo(json.dumps(told, indent=2))
+        echo_json(told)
     else:
         for left_out in ("images", "paper", "strata", "plan"):
             told.pop(left_out)
@@ -160,9 +159,8 @@ def quarantine(
     log_to_stderr(settings)
     from sam_backend.engine.bulk.review.quarantine import quarantine as remove
     from sam_backend.engine.bulk.run_folder import read_run
-    from sam_backend.engine.project_dataset import client_of_project
 
-    with client_of_project(settings, project) as client:
+    with open_client(project, settings) as client:
         told = remove(client, project, read_run(run))
     typer.echo(
         f"{told.predictions} predictions removed from {told.tasks} tasks, {told.kept} kept that "

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.open_project import AsJson, OpenProject, Project, open_project
+from sam_backend.cli.open_project import OpenProject, Project, open_project
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import SamBackendError
@@ -45,7 +46,7 @@ def policy(as_json: AsJson = False) -> None:
 
     told = policies(Settings().stages)
     if as_json:
-        typer.echo(json.dumps({name: asdict(one) for name, one in told.items()}, indent=2))
+        echo_json({name: asdict(one) for name, one in told.items()})
         return
     rows = [("", *(f"STAGE {one.stage}" for one in told.values()))]
     for field in fields(next(iter(told.values()))):
@@ -64,7 +65,7 @@ def status(project: Project, measure: Measure = False, as_json: AsJson = False) 
     """Every gate of the project's stage: its figure, and what is missing."""
     with _standing(project, measure) as (_, now):
         if as_json:
-            typer.echo(json.dumps(now.as_json(), indent=2))
+            echo_json(now.as_json())
             return
         begun = "begun" if now.move is None else f"since {now.move.at:%Y-%m-%d %H:%M}"
         where = f"stage {now.policy.stage}, {now.policy.name}, for {now.policy.aim}"
@@ -113,7 +114,7 @@ def log(project: Project, as_json: AsJson = False) -> None:
     with open_project(project) as at:
         moves = list(reversed(at.stage_moves.history()))
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in moves], indent=2, default=str))
+        echo_json([asdict(one) for one in moves])
         return
     rows = [(f"{one.at:%Y-%m-%d %H:%M}", one.stage, one.by, one.reason) for one in moves]
     echo_table([("WHEN", "STAGE", "BY", "WHY"), *rows])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sam_backend.cli.output import echo_json
 from sam_backend.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def release(
     given = {"predicted_iou": predicted_iou, "stability": stability}
     automatic = {name: value for name, value in given.items() if value is not None}
     card = write_release(sam, out, version, date.today(), quality, told, factor, automatic)
-    typer.echo(json.dumps(json.loads(card.read_text(encoding="utf-8")), indent=2))
+    echo_json(json.loads(card.read_text(encoding="utf-8")))
 
 
 def _numbers(text: str, count: int, option: str) -> list[float]:

@@ -1,6 +1,5 @@
 """`sam-backend tasks order` and `gaps`: what comes next, and what is under-represented."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam_backend.cli.launching import keep_compiled, settings_with, tune_allocator
-from sam_backend.cli.open_project import AsJson, OpenProject, Project, open_project
+from sam_backend.cli.open_project import OpenProject, Project, open_project
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
@@ -56,7 +56,7 @@ def order(
         found = ordering.order(weights, inject, counting(show, "seeing images"))
     if as_json:
         lines = [asdict(one) for one in found.orders]
-        typer.echo(json.dumps({"tasks": lines, "unseen": dict(found.unseen)}, default=str))
+        echo_json({"tasks": lines, "unseen": dict(found.unseen)})
         return
     rows = [(str(one.task), f"{one.priority:.4f}", one.reason) for one in found.orders[:limit]]
     echo_table([("TASK", "PRIORITY", "WHY"), *rows])
@@ -82,7 +82,7 @@ def gaps(
         then, now = ordering.surveys(version, counting(show, "seeing images"))
     table = change_table(() if then is None else then.groups, now.groups)
     if as_json:
-        typer.echo(json.dumps([dict(row) for row in table], indent=2))
+        echo_json([dict(row) for row in table])
         return
     rows = [("WHAT", "NAME", "WANTED", "BEFORE", "NOW", "")]
     for row in table:

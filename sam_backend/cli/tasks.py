@@ -1,6 +1,5 @@
 """`sam-backend tasks`: who has a queue; with `balance`, `order` and `gaps`."""
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
@@ -8,7 +7,8 @@ from typing import Annotated
 import typer
 
 from sam_backend.cli.balance import balance
-from sam_backend.cli.open_project import AsJson, Project, open_project
+from sam_backend.cli.open_project import Project, open_project
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.tables import echo_table
 from sam_backend.cli.task_order import gaps, order
 from sam_backend.errors import InvalidInputError
@@ -105,7 +105,7 @@ def people(project: Project, as_json: AsJson = False) -> None:
             for one in at.annotators.list()
         ]
     if as_json:
-        typer.echo(json.dumps(lines, indent=2, default=str))
+        echo_json(lines)
         return
     rows = [("WHO", "TASKS", "SKILLS", "LANGUAGES", "AWAY UNTIL", "OUTSIDE THE QUEUE")]
     for line in lines:

@@ -1,6 +1,5 @@
 """`sam-backend train`: a checkpoint learns from human masks, and the gate decides on the result."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ import typer
 from sam_backend.cli.following import known_handlers, result_of, work_or_follow
 from sam_backend.cli.gate_table import gate_rows
 from sam_backend.cli.launching import log_to_stderr, tune_allocator
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
@@ -46,7 +46,7 @@ def train(
     ] = True,
     detach: Annotated[bool, typer.Option(help="Leave it to a worker and return.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The outcome as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Retrain on human masks; the gate compares the challenger with the champion.
 
@@ -103,7 +103,7 @@ def _finish(job: "Job", as_json: bool) -> None:
     """
     result = result_of(job)
     if as_json:
-        typer.echo(json.dumps(result, indent=2))
+        echo_json(result)
     else:
         _echo_outcome(result)
     if not result["promoted"]:

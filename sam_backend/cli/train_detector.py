@@ -1,12 +1,12 @@
 """`sam-backend train-detector`: a project's detector learns from its masks."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from sam_backend.cli.following import known_handlers, result_of, work_or_follow
 from sam_backend.cli.launching import log_to_stderr, tune_allocator
+from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
@@ -22,7 +22,7 @@ def train_detector(
     seed: Annotated[int, typer.Option(help="Of order and first weights.", min=0)] = 0,
     detach: Annotated[bool, typer.Option(help="Leave it to a worker and return.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The outcome as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train the detector whose boxes the proposer `detector` prompts with.
 
@@ -59,6 +59,6 @@ def train_detector(
     finally:
         database.close()
     if as_json:
-        typer.echo(json.dumps(result, indent=2))
+        echo_json(result)
     else:
         echo_table([("WHAT", "HOW MUCH"), *((name, str(value)) for name, value in result.items())])

@@ -6,13 +6,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from sam_backend.datasets import reasons
 from sam_backend.datasets.collecting import MIN_AREA_PX
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.engine.project_images import ProjectImages
-from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
+from sam_backend.errors import (
+    ImageDecodeError,
+    ImageFetchError,
+    InvalidInputError,
+    LabelStudioError,
+    LabelStudioUnavailableError,
+)
 from sam_backend.labelstudio.annotations import (
     AnnotatedTask,
     annotated_tasks,
@@ -71,6 +78,39 @@ def client_of_project(settings: Settings, project_id: int) -> LabelStudioClient:
     return LabelStudioClient(host_of_project(settings, project_id), _TIMEOUT_S)
 
 
+def find_project(client: LabelStudioClient, project_id: int) -> dict[str, Any]:
+    """Return Label Studio's record of a project, once it is sure that there is one.
+
+    Raises:
+        LabelStudioUnavailableError: Label Studio is out of reach.
+        LabelStudioError: It has no such project, or refuses our token; says what to do.
+    """
+    where = f"Label Studio at {client.host.url}"
+    try:
+        return client.project(project_id)
+    except LabelStudioUnavailableError as error:
+        raise LabelStudioUnavailableError(
+            f"{error}: does Label Studio run, and is LABEL_STUDIO_URL right?",
+            error.retry_after_s,
+            error.status,
+        ) from None
+    except LabelStudioError as error:
+        if error.status == 404:
+            titles = client.titles().items()
+            names = ", ".join(f"{number} ({title!r})" for number, title in titles) or "none"
+            raise LabelStudioError(
+                f"{where} has no project {project_id} that our user may see; there are: {names}",
+                error.status,
+            ) from None
+        if error.status in (401, 403):
+            raise LabelStudioError(
+                f"{where} refuses our token ({error}): set LABEL_STUDIO_API_KEY to an access token "
+                "of Account & Settings, and LABEL_STUDIO_URL",
+                error.status,
+            ) from None
+        raise
+
+
 def pull_project(
     host: LabelStudioHost,
     project_id: int,
@@ -107,7 +147,7 @@ def pull_project(
     max_pixels = settings.max_image_megapixels * 1_000_000
     images = ProjectImages(folder / "images", image_resolver(settings), max_pixels)
     with LabelStudioClient(host, _TIMEOUT_S) as client:
-        project = client.project(project_id)
+        project = find_project(client, project_id)
         reader = TaskReader(LabelConfig.parse(str(project.get("label_config", ""))), images, host)
         cancelled = project.get("skipped_annotations_number")
         if isinstance(cancelled, int) and cancelled > 0:

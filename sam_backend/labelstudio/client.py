@@ -20,6 +20,8 @@ _SECRET = re.compile(r"[0-9a-f]{40}|eyJ[\w-]+(?:\.[\w-]*){1,2}", re.IGNORECASE)
 # Listing makes Label Studio ask each backend: /health three times 1 s, then /setup 3 s.
 _LISTING_S = 60.0
 
+_TITLES = 20
+
 Json = dict[str, Any]
 Files = Mapping[str, bytes]
 
@@ -72,6 +74,12 @@ class LabelStudioClient:
         """GET /api/projects/<id>/: its title, label config and counts."""
         path = f"/api/projects/{project_id}/"
         return _object(self.answer("GET", path), path)
+
+    def titles(self) -> dict[int, str]:
+        """GET /api/projects/: titles of the first projects that the token's user may see."""
+        query = {"page_size": str(_TITLES)}
+        found = _objects(self.answer("GET", "/api/projects/", query), "/api/projects/")
+        return {int(project["id"]): str(project.get("title", "")) for project in found}
 
     def ml_backends(self, project_id: int) -> list[Json]:
         """GET /api/ml?project=<id>: a project's backends; Label Studio asks each for its health."""
@@ -156,8 +164,10 @@ class LabelStudioClient:
                 f"{refusal(response)}"
             )
             if response.status_code == 429 or response.is_server_error:
-                raise LabelStudioUnavailableError(told, _retry_after_s(response))
-            raise LabelStudioError(told)
+                raise LabelStudioUnavailableError(
+                    told, _retry_after_s(response), response.status_code
+                )
+            raise LabelStudioError(told, response.status_code)
         if not response.content:
             return None
         try:

@@ -71,7 +71,7 @@ def test_errors_come_through_for_the_one_place_that_translates_them(
         assert result.stdout == ""
 
 
-def test_pull_prints_the_version_and_shows_progress_elsewhere(
+def test_pull_prints_the_version_and_tells_the_rest_elsewhere(
     tmp_path: Path, weights: Path
 ) -> None:
     body = weights.read_bytes()
@@ -79,15 +79,16 @@ def test_pull_prints_the_version_and_shows_progress_elsewhere(
         store = ModelStore([tmp_path], public(server.url, body))
         result = CliRunner().invoke(models.app, ["pull", "tiny"], obj=store)
     assert (result.exit_code, result.stdout) == (0, "tiny-1\n")
-    assert "100%" in result.stderr or "MB" in result.stderr
     assert f"Tiny (starter) is in {tmp_path / 'tiny-1'}" in result.stderr
 
 
 def test_a_list_shows_the_first_measure_of_each_data_set(tmp_path: Path, weights: Path) -> None:
     quality = {"scenes": {"1-click mIoU": 0.8125, "masks": 70}, "photos": {"1-click mIoU": 0.5}}
     ModelStore([tmp_path]).add(weights, measured_quality=quality)
-    shown = "1-click mIoU 0.8125 (scenes); 1-click mIoU 0.5 (photos)"
-    assert shown in run(tmp_path, "list").stdout
+    lines = run(tmp_path, "list").stdout.splitlines()
+    head = lines[0].index("MEASURED")
+    shown = " ".join(line[head:].strip() for line in lines)
+    assert "1-click mIoU 0.8125 (scenes); 1-click mIoU 0.5 (photos)" in shown
 
 
 def test_pull_of_a_checkpoint_that_is_here_fetches_nothing(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sam_backend.datasets.types import Dataset
-from sam_backend.engine.project_dataset import host_of_project, pull_project
+from sam_backend.engine.project_dataset import find_project, host_of_project, pull_project
 from sam_backend.engine.semi_automatic.choices import PrefillChoice, params_of_project
 from sam_backend.engine.semi_automatic.evaluation import evaluate_prefill
 from sam_backend.engine.semi_automatic.labelling import learn_labels
@@ -61,7 +61,8 @@ def preannotate_project(
     try:
         with LabelStudioClient(host, _TIMEOUT_S) as client:
             # what is wrong is told before a model loads
-            config = LabelConfig.parse(str(client.project(project_id).get("label_config", "")))
+            project = find_project(client, project_id)
+            config = LabelConfig.parse(str(project.get("label_config", "")))
             policy = policy_of(settings, database, client.host.url, project_id)
             own = layered(params_of_project(client, project_id), params or {})
             told = staged_params(settings, policy, own)

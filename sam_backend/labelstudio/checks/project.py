@@ -28,9 +28,7 @@ def exists(client: LabelStudioClient, project_id: int) -> Check[Json]:
         n_tasks = project.get("task_number") or 0
         yield Finding(name, "ok", f"{project_id} is {project.get('title')!r} with {n_tasks} tasks")
         return project
-    listing = client.call("GET", "/api/projects/", {"page_size": "20"})
-    found = listing.json().get("results", []) if listing.status_code == 200 else []
-    names = ", ".join(f"{item['id']} {item['title']!r}" for item in found) or "none"
+    names = ", ".join(f"{number} {title!r}" for number, title in client.titles().items()) or "none"
     yield Finding(
         name,
         "fail",

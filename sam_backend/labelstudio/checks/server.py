@@ -13,7 +13,7 @@ ENABLE_LEGACY = (
 )
 USE_PERSONAL = (
     "create a personal access token (Account & Settings > Personal Access Token) and give it to "
-    "the backend and to this command as LABEL_STUDIO_API_KEY"
+    "the backend and to this command as LABEL_STUDIO_API_KEY, with LABEL_STUDIO_URL"
 )
 
 
