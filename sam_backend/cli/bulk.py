@@ -8,7 +8,8 @@ import typer
 
 from sam_backend.cli.launching import leaving_at_signals, log_to_stderr
 from sam_backend.cli.open_project import open_client
-from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.output import AsJson, echo_json, echo_result
+from sam_backend.cli.paths import output_file, output_folder, read_text
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures
 from sam_backend.errors import InvalidInputError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from sam_backend.engine.bulk.addresses import Addresses
     from sam_backend.engine.bulk.run_folder import BulkRun
     from sam_backend.labelstudio.client import LabelStudioClient
+
+INSTANCES = "instances.json"
 
 Run = Annotated[Path, typer.Argument(help="Folder of the run.")]
 As = Annotated[str, typer.Option("--as", help="What masks become: predictions or annotations.")]
@@ -35,7 +38,9 @@ DocumentRoot = Annotated[
 
 def export(
     run: Run,
-    to: Annotated[Path, typer.Option(help="Folder, or the file of coco.")],
+    to: Annotated[
+        Path, typer.Option(help="Folder, made if it is missing; for coco also a file, *.json.")
+    ],
     format_: Annotated[str, typer.Option("--format", help="sa1b, coco or labelstudio.")] = "sa1b",
     config: Annotated[
         Path | None, typer.Option(help="labelstudio: the project's labelling configuration.")
@@ -46,11 +51,17 @@ def export(
     label: Label = None,
     url_prefix: UrlPrefix = None,
     document_root: DocumentRoot = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write what a bulk run found for other tools.
 
-    sa1b: one JSON file an image. coco: one instances file. labelstudio: task files to import.
+    sa1b: one JSON file an image. coco: `instances.json`. labelstudio: task files to import.
     """
+    if format_ == "coco":
+        to = output_file(to if to.suffix == ".json" and not to.is_dir() else to / INSTANCES)
+    else:
+        output_folder(to)
+    config_text = None if config is None else read_text(config)
     from sam_backend.engine.bulk import exports
     from sam_backend.engine.bulk.run_folder import read_run
     from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
@@ -58,18 +69,19 @@ def export(
 
     found = read_run(run)
     if format_ == "sa1b":
-        typer.echo(f"{exports.export_sa1b(found, to)} files in {to}")
+        count, what = exports.export_sa1b(found, to), "files"
     elif format_ == "coco":
-        typer.echo(f"{exports.export_coco(found, to)} masks in {to}")
+        count, what = exports.export_coco(found, to), "masks"
     elif format_ == "labelstudio":
-        if config is None:
+        if config_text is None:
             raise InvalidInputError("--format labelstudio needs --config")
         options = TaskOptions(as_, max_masks, output, label)
-        writer = TaskWriter(LabelConfig.parse(config.read_text()), found.run_id, options)
+        writer = TaskWriter(LabelConfig.parse(config_text), found.run_id, options)
         addresses = _addresses(found, url_prefix, document_root)
-        typer.echo(f"{exports.export_tasks(found, to, writer, addresses)} tasks in {to}")
+        count, what = exports.export_tasks(found, to, writer, addresses), "tasks"
     else:
         raise InvalidInputError(f"--format is sa1b, coco or labelstudio, not {format_!r}")
+    echo_result({what: count, "to": str(to)}, as_json, f"{count} {what} in {to}")
 
 
 def import_(

@@ -10,7 +10,8 @@ import typer
 
 from sam_backend.cli.launching import settings_with
 from sam_backend.cli.open_project import Project, open_project
-from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.output import AsJson, echo_json, echo_result
+from sam_backend.cli.paths import output_folder
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_table
 from sam_backend.errors import InvalidInputError
@@ -90,7 +91,7 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """List versions, or every edit that was seen; newest first."""
-    with open_project(project) as at:
+    with open_project(project, only_reads_ours=True) as at:
         if edits or task is not None:
             revisions = at.revisions.history(task, limit=limit)
             lines = [asdict(one) | {"stamp": one.stamp, "at": one.at} for one in revisions]
@@ -135,13 +136,17 @@ def log(
     if as_json:
         echo_json(lines)
     else:
-        echo_table([heads, *rows])
+        echo_table(
+            [heads, *rows],
+            f"nothing is kept of project {project} yet: "
+            f'`sam-backend dataset commit --project {project} -m "…"`',
+        )
 
 
 @app.command()
-def show(project: Project, version: Name) -> None:
+def show(project: Project, version: Name, as_json: AsJson = True) -> None:
     """Everything that a version says of itself, as JSON."""
-    with open_project(project) as at:
+    with open_project(project, only_reads_ours=True) as at:
         found = at.versions.find(version)
         tags = at.versions.tags().get(found.digest, [])
     echo_json({"digest": found.digest, "tags": tags, **asdict(found)})
@@ -153,7 +158,10 @@ def diff(
     before: Name,
     after: Name,
     draw: Annotated[
-        Path | None, typer.Option(help="Folder for a page that shows regions before and after.")
+        Path | None,
+        typer.Option(
+            help="Folder for a page that shows regions before and after.", callback=output_folder
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(help="Regions drawn at the most.")] = 60,
     as_json: AsJson = False,
@@ -198,20 +206,30 @@ def diff(
 
 @app.command()
 def tag(
-    project: Project, name: Annotated[str, typer.Argument(help="The tag.")], version: Name = "head"
+    project: Project,
+    name: Annotated[str, typer.Argument(help="The tag.")],
+    version: Name = "head",
+    as_json: AsJson = False,
 ) -> None:
     """Name a version for good: tags do not move."""
     with open_project(project) as at:
         found = at.versions.find(version)
         at.versions.tag(name, found, datetime.now(UTC))
-    typer.echo(f"{name} is {found.digest[:_DIGITS]}")
+    told = {"tag": name, "digest": found.digest}
+    echo_result(told, as_json, f"{name} is {found.digest[:_DIGITS]}")
 
 
 @app.command()
 def checkout(
     project: Project,
     version: Name,
-    out: Annotated[Path, typer.Option(help="Folder for manifest.jsonl, its images, version.json.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for manifest.jsonl, its images, version.json.", callback=output_folder
+        ),
+    ],
+    as_json: AsJson = False,
 ) -> None:
     """Write a version as a data set that `train`, `evaluate` and `gold add` read."""
     with open_project(project) as at, progress_bar() as bar:
@@ -226,7 +244,9 @@ def checkout(
             out,
             counting(bar, "writing"),
         )
-    typer.echo(str(out / MANIFEST))
+    file = str(out / MANIFEST)
+    told = {"file": file, "masks": data.n_masks, "images": len(data), "left out": data.skipped}
+    echo_result(told, as_json, file)
     typer.echo(f"{data.n_masks} masks on {len(data)} images", err=True)
     for reason, count in data.skipped.items():
         typer.echo(f"left out: {count} x {reason}", err=True)
@@ -236,8 +256,11 @@ def checkout(
 def export(
     project: Project,
     version: Name,
-    out: Annotated[Path, typer.Option(help="Folder; made if it is missing.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder; made if it is missing.", callback=output_folder)
+    ],
     format_: Annotated[Format, typer.Option("--format", help="Of the files.")] = Format.COCO,
+    as_json: AsJson = False,
 ) -> None:
     """Write a version as COCO's instances, SA-1B's files, or tasks for Label Studio's import."""
     with open_project(project) as at, progress_bar() as bar:
@@ -246,15 +269,18 @@ def export(
 
         found = at.versions.find(version)
         if format_ is Format.LABELSTUDIO:
-            typer.echo(f"{write_tasks(at.versions, found, out)} tasks")
+            count = write_tasks(at.versions, found, out)
+            echo_result({"tasks": count, "to": str(out)}, as_json, f"{count} tasks")
             return
         data = check_out(
             at.versions, found, at.client.host, at.images(out), out, counting(bar, "writing")
         )
         if format_ is Format.COCO:
-            typer.echo(f"{export_coco(data, out / 'instances.json')} masks")
+            count, what = export_coco(data, out / "instances.json"), "masks"
         else:
-            typer.echo(f"{export_sa1b(data, out / 'annotations')} files")
+            count, what = export_sa1b(data, out / "annotations"), "files"
+    told = {what: count, "to": str(out), "left out": dict(data.skipped)}
+    echo_result(told, as_json, f"{count} {what}")
     for reason, count in data.skipped.items():
         typer.echo(f"left out: {count} x {reason}", err=True)
 
@@ -267,6 +293,7 @@ def restore(
     revision: Annotated[
         int | None, typer.Option(help="One annotation as of this revision, see `log --edits`.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Put earlier annotations of a task back into Label Studio; what is there stays in the log."""
     if (version is None) == (revision is None):
@@ -281,7 +308,9 @@ def restore(
             found = at.versions.find(version or "")
             wanted = restoring.states_of_version(at.versions, found, task)
         told = restoring.restore(at.client, at.revisions, task, wanted)
-    typer.echo(
+    echo_result(
+        asdict(told),
+        as_json,
         f"{told.changed} changed back, {told.made} made anew, {told.same} as they were, "
-        f"{told.later} later ones stay"
+        f"{told.later} later ones stay",
     )

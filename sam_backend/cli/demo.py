@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from sam_backend.cli.launching import backend_process
+from sam_backend.cli.paths import output_folder
 from sam_backend.errors import SamBackendError
 from sam_backend.labelstudio.local_server import LocalLabelStudio, ensure_label_studio_env
 from sam_backend.labelstudio.projects import Projects
@@ -61,7 +62,9 @@ def demo(
     folder: Annotated[
         Path | None,
         typer.Option(
-            "--dir", help="Where the demo keeps everything; the user data folder without."
+            "--dir",
+            help="Where the demo keeps everything; the user data folder without.",
+            callback=output_folder,
         ),
     ] = None,
     label_studio_env: Annotated[

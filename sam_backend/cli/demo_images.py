@@ -31,5 +31,5 @@ def demo_images() -> dict[str, bytes]:
 def _skimage_folder() -> Path:
     found = importlib.util.find_spec("skimage")
     if found is None or found.origin is None:
-        raise InvalidInputError("the demo needs photos: pip install 'sam-backend[demo]'")
+        raise InvalidInputError("the demo needs photos: pip install '.[demo]' in a clone")
     return Path(found.origin).parent / "data"

@@ -9,6 +9,7 @@ import typer
 
 from sam_backend.cli.launching import tune_allocator
 from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.paths import output_folder
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
@@ -32,7 +33,10 @@ def evaluate(
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the data set's images.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for all results as JSON and a sheet of examples.")
+        Path | None,
+        typer.Option(
+            help="Folder for all results as JSON and a sheet of examples.", callback=output_folder
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Images at the most.", min=1)] = None,
     min_area: Annotated[

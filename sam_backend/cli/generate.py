@@ -13,6 +13,7 @@ from sam_backend.cli.launching import (
     tune_allocator,
 )
 from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.paths import output_folder
 from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_figures
@@ -27,7 +28,7 @@ def generate(
             help="Folder, glob, list file, s3://, gs:// or az:// address, labelstudio://<project>."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the run.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run.", callback=output_folder)],
     preset: PresetOption = None,
     set_: SetOption = None,
     shard_images: Annotated[int, typer.Option(help="Images of a shard.", min=1)] = 256,

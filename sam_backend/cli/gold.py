@@ -7,7 +7,7 @@ import typer
 
 from sam_backend.cli.launching import log_to_stderr
 from sam_backend.cli.open_project import open_client, open_project
-from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_table
 from sam_backend.errors import InvalidInputError
@@ -76,10 +76,25 @@ def add(
         return
     disagreement = told.pop("disagreement")
     echo_figures(told)
+    if not told["images"]:
+        typer.echo(_why_no_gold(project, data, consensus), err=True)
     worst = sorted(disagreement.items(), key=lambda one: -one[1])[:5]
     for name, value in worst:
         if value > 0:
             typer.echo(f"disagreement {value:.2f}: {name}", err=True)
+
+
+def _why_no_gold(project: int | None, data: Path | None, consensus: int | None) -> str:
+    """Say what is missing where nothing became gold."""
+    if consensus is not None:
+        return f"no image has been labelled by {consensus} people or more who agree on a mask"
+    if project is None:
+        return f"no image of {data} with masks of one annotator: see `--consensus`"
+    return (
+        f"no annotation of project {project} that can be used is marked as ground truth: mark some "
+        "with the star above the annotation in Label Studio, or take what several people agree on "
+        "with `--consensus 2`"
+    )
 
 
 @app.command("list")
@@ -107,27 +122,32 @@ def list_(as_json: AsJson = False) -> None:
         (one["image"][:12], one["name"], str(one["masks"]), one["source"], one["excluded"] or "")
         for one in told
     ]
-    echo_table([("IMAGE", "NAME", "MASKS", "SOURCE", "EXCLUDED, WHY"), *rows])
+    echo_table(
+        [("IMAGE", "NAME", "MASKS", "SOURCE", "EXCLUDED, WHY"), *rows],
+        "no image is gold yet: `sam-backend gold add`",
+    )
 
 
 @app.command()
-def exclude(image: Digest, reason: Reason) -> None:
+def exclude(image: Digest, reason: Reason, as_json: AsJson = False) -> None:
     """Do not judge by an image until it is restored."""
     settings = Settings()
     from sam_backend.store.database import open_database
     from sam_backend.store.gold import Gold
 
-    typer.echo(Gold(open_database(settings)).exclude(image, reason))
+    digest = Gold(open_database(settings)).exclude(image, reason)
+    echo_result({"image": digest, "excluded": reason}, as_json, digest)
 
 
 @app.command()
-def restore(image: Digest, reason: Reason) -> None:
+def restore(image: Digest, reason: Reason, as_json: AsJson = False) -> None:
     """Judge by an image again."""
     settings = Settings()
     from sam_backend.store.database import open_database
     from sam_backend.store.gold import Gold
 
-    typer.echo(Gold(open_database(settings)).restore(image, reason))
+    digest = Gold(open_database(settings)).restore(image, reason)
+    echo_result({"image": digest, "excluded": None}, as_json, digest)
 
 
 @app.command()
@@ -144,7 +164,10 @@ def history(as_json: AsJson = False) -> None:
         echo_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     short = [(at[:19], image[:12], change, reason) for at, image, change, reason in rows]
-    echo_table([("AT (UTC)", "IMAGE", "CHANGE", "REASON"), *short])
+    echo_table(
+        [("AT (UTC)", "IMAGE", "CHANGE", "REASON"), *short],
+        "no image is gold yet: `sam-backend gold add`",
+    )
 
 
 @app.command()
@@ -157,6 +180,7 @@ def plant(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the choice.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Put trusted images before annotators as tasks like any other.
 
@@ -175,7 +199,12 @@ def plant(
             seed,
             counting(show, "planting"),
         )
-    typer.echo(f"{told.made} planted, {told.there} there before, {told.wanted} wanted")
+    counts = {"planted": told.made, "there before": told.there, "wanted": told.wanted}
+    echo_result(
+        counts | {"not planted": dict(told.reasons)},
+        as_json,
+        f"{told.made} planted, {told.there} there before, {told.wanted} wanted",
+    )
     for reason, count in told.reasons.items():
         typer.echo(f"not planted: {count} x {reason}", err=True)
     if told.made + told.there < told.wanted:
@@ -237,7 +266,7 @@ def score(
             figures = [scorecards.shown(card.figures[name], ".3g") for name in columns]
             rows.append([names.get(card.who, card.who), key, str(card.images), *figures])
     heads = ["WHO", "" if by == "nothing" else by.upper(), "IMAGES", *map(str.upper, columns)]
-    echo_table([heads, *rows])
+    echo_table([heads, *rows], f"nobody has labelled a gold image of project {project} yet")
     for one in (*report.annotators, *report.models):
         for fault in one.faults:
             typer.echo(f"{names.get(one.card.who, one.card.who)}: {fault}", err=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.tables import echo_table
 from sam_backend.settings import Settings
 
@@ -48,16 +48,16 @@ def list_(
 
 
 @app.command()
-def show(context: typer.Context, job_id: JobId) -> None:
+def show(context: typer.Context, job_id: JobId, as_json: AsJson = True) -> None:
     """Show everything about one job, as JSON."""
     echo_json(_jobs(context).get(job_id).as_json())
 
 
 @app.command()
-def cancel(context: typer.Context, job_id: JobId) -> None:
+def cancel(context: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
     """Cancel a job: one that waits at once, one that runs at its worker's next step."""
     job = _jobs(context).cancel(job_id)
-    typer.echo(job.state)
+    echo_result(job.as_json(), as_json, job.state)
     if job.state == "running":
         typer.echo(f"{job.worker} is asked to stop", err=True)
     elif job.state != "cancelled":

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from sam_backend.cli.gate_table import gate_rows
-from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.progress_bar import lines_beside
 from sam_backend.cli.tables import echo_table
 from sam_backend.settings import Settings
@@ -74,6 +74,7 @@ def list_(
 def pull(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help=" | ".join(PUBLIC_CHECKPOINTS))],
+    as_json: AsJson = False,
 ) -> None:
     """Download one of Meta's checkpoints; a cut download goes on where it stopped."""
     columns = (
@@ -91,7 +92,7 @@ def pull(
             entry = store.pull(
                 name, lambda done, total: bar.update(task, completed=done, total=total)
             )
-    _say_where(entry, store)
+    _say_where(entry, store, as_json)
 
 
 @app.command()
@@ -108,6 +109,7 @@ def add(
     licence: Annotated[str | None, typer.Option(help="SPDX name.")] = None,
     training_data: Annotated[str | None, typer.Option(help="What it was trained on.")] = None,
     parent: Annotated[str | None, typer.Option(help="Version it was trained from.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Check a weights file and copy it into the store."""
     store = _store(context)
@@ -122,7 +124,7 @@ def add(
         training_data=training_data,
         parent=parent,
     )
-    _say_where(entry, store)
+    _say_where(entry, store, as_json)
 
 
 @app.command()
@@ -130,21 +132,25 @@ def promote(
     context: typer.Context,
     version: Annotated[str, typer.Argument(help="Version, see `sam-backend models list`.")],
     reason: Reason = "no reason given",
+    as_json: AsJson = False,
 ) -> None:
     """Make a version the champion: running servers go over to it, if no model is set for them."""
-    if _store(context).promote(version, reason, by=BY):
+    is_new = _store(context).promote(version, reason, by=BY)
+    if is_new:
         typer.echo(f"{version} is the champion", err=True)
     else:
         typer.echo(f"{version} had been promoted already: nothing has changed", err=True)
-    typer.echo(version)
+    echo_result({"champion": version, "changed": is_new}, as_json, version)
 
 
 @app.command()
-def rollback(context: typer.Context, reason: Reason = "no reason given") -> None:
+def rollback(
+    context: typer.Context, reason: Reason = "no reason given", as_json: AsJson = False
+) -> None:
     """Bring back the champion before today's."""
     champion = _store(context).rollback(reason, by=BY)
     typer.echo(f"{champion.version} is the champion again", err=True)
-    typer.echo(champion.version)
+    echo_result({"champion": champion.version}, as_json, champion.version)
 
 
 @app.command()
@@ -182,11 +188,15 @@ def diff(
 def prune(
     context: typer.Context,
     keep: Annotated[int, typer.Option(help="Refused challengers that stay, the newest.")] = 20,
+    as_json: AsJson = False,
 ) -> None:
     """Remove old challengers that the gate refused; nothing that was ever promoted."""
     removed = _store(context).prune(keep, Settings().model)
-    for entry in removed:
-        typer.echo(entry.version)
+    if as_json:
+        echo_json([entry.version for entry in removed])
+    else:
+        for entry in removed:
+            typer.echo(entry.version)
     typer.echo(f"{len(removed)} removed", err=True)
 
 
@@ -214,10 +224,10 @@ def _downloaded(task: Task) -> str:
     return f"downloading {task.description}: {task.completed / 1e6:.0f}{of} MB"
 
 
-def _say_where(entry: ModelEntry, store: ModelStore) -> None:
-    typer.echo(entry.version)
+def _say_where(entry: ModelEntry, store: ModelStore, as_json: bool) -> None:
     typer.echo(f"{entry.card.name} ({entry.card.family}) is in {entry.folder}", err=True)
     champion = store.champion().version
+    echo_result(_as_json(entry, champion), as_json, entry.version)
     if champion != entry.version:
         typer.echo(
             f"{champion} stays the champion; to serve this one: "

@@ -9,6 +9,7 @@ import typer
 from sam_backend.cli.launching import log_to_stderr, tune_allocator
 from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.paths import output_folder
 from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_table, shown
@@ -58,7 +59,12 @@ def report(project: Project, as_json: AsJson = False) -> None:
 @app.command()
 def evaluate(
     data: Annotated[Path, typer.Argument(help="Data set: COCO, SA-1B or a manifest.")],
-    out: Annotated[Path, typer.Option(help="Folder for the curve (PNG) and all figures (JSON).")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for the curve (PNG) and all figures (JSON).", callback=output_folder
+        ),
+    ],
     images: Annotated[Path | None, typer.Option(help="Folder of the data set's images.")] = None,
     limit: Annotated[int | None, typer.Option(help="Images at the most.", min=1)] = None,
     min_area: Annotated[
@@ -73,6 +79,7 @@ def evaluate(
     model: Annotated[
         str | None, typer.Option(help="Version, see `sam-backend models list`.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure prefilling on a data set: recall and precision against any annotator's masks.
 
@@ -103,6 +110,9 @@ def evaluate(
     (out / CURVE_JSON).write_text(json.dumps(figures, indent=1) + "\n")
     draw_curve(points, marked, out / CURVE_PNG)
     typer.echo(f"{out / CURVE_JSON}\n{out / CURVE_PNG}", err=True)
+    if as_json:
+        echo_json(figures)
+        return
     heads = ["PREDICTED IOU FROM", "MASKS AN IMAGE"]
     heads += [f"{what} @ {iou}" for iou in points[0].recall for what in ("RECALL", "PRECISION")]
     rows = [
@@ -115,7 +125,7 @@ def evaluate(
 
 
 @app.command("learn-labels")
-def learn_labels(project: Project) -> None:
+def learn_labels(project: Project, as_json: AsJson = False) -> None:
     """Look at what people have labelled, so that the classifier `nearest` can label masks."""
     settings = Settings()
     log_to_stderr(settings)
@@ -127,5 +137,8 @@ def learn_labels(project: Project) -> None:
             project,
             lambda done, of: show({"stage": "looking at masks", "done": done, "of": of}),
         )
-    rows = [(label, str(book.labels.count(label))) for label in sorted(set(book.labels))]
-    echo_table([("LABEL", "MASKS"), *rows])
+    counts = {label: book.labels.count(label) for label in sorted(set(book.labels))}
+    if as_json:
+        echo_json(counts)
+    else:
+        echo_table([("LABEL", "MASKS"), *((label, str(n)) for label, n in counts.items())])

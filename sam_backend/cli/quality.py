@@ -9,6 +9,7 @@ import typer
 from sam_backend.cli.launching import log_to_stderr, settings_with
 from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.paths import output_folder
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
@@ -82,7 +83,10 @@ def calibrate(
         float, typer.Option(help="Share of the good masks that discarding may lose.")
     ] = 0.05,
     confidence: Annotated[float, typer.Option(help="With which this is to be proven.")] = 0.95,
-    out: Annotated[Path | None, typer.Option(help="Folder for the reliability diagram.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the reliability diagram.", callback=output_folder),
+    ] = None,
     model: Model = None,
     as_json: AsJson = False,
 ) -> None:
@@ -134,7 +138,9 @@ def calibrate(
 @app.command()
 def report(
     project: Project,
-    out: Annotated[Path, typer.Option(help="Folder for page, JSON and plots.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for page, JSON and plots.", callback=output_folder)
+    ],
     min_annotator: Annotated[
         float | None, typer.Option(help="Least quality on gold of each annotator.")
     ] = None,

@@ -18,7 +18,7 @@ from sam_backend.cli.bulk import (
 )
 from sam_backend.cli.launching import log_to_stderr
 from sam_backend.cli.open_project import open_client
-from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures
 from sam_backend.errors import InvalidInputError
@@ -58,6 +58,7 @@ def sample(
     upload: Upload = False,
     url_prefix: UrlPrefix = None,
     document_root: DocumentRoot = None,
+    as_json: AsJson = False,
 ) -> None:
     """Draw images at random and put them, with their masks, into a review project.
 
@@ -93,7 +94,13 @@ def sample(
             TaskOptions(max_masks=max_masks, output=output, label=label),
             observe=counting(show, "sampling"),
         )
-    typer.echo(drawn.folder)
+    told = {
+        "folder": str(drawn.folder),
+        "images": len(drawn.sample.images),
+        "of": drawn.sample.n_lot,
+        "new": drawn.imported.made,
+    }
+    echo_result(told, as_json, str(drawn.folder))
     typer.echo(
         f"{len(drawn.sample.images)} of {drawn.sample.n_lot} images are in project {project} "
         f"({drawn.imported.made} new). {plan.severity} inspection: {plan.clean_images} images "
@@ -153,6 +160,7 @@ def report(
 def quarantine(
     run: Run,
     project: Annotated[int, typer.Option(help="Project that the run was imported into.")],
+    as_json: AsJson = False,
 ) -> None:
     """Remove a run's predictions from a project; what people have made of them stays."""
     settings = Settings()
@@ -162,9 +170,11 @@ def quarantine(
 
     with open_client(project, settings) as client:
         told = remove(client, project, read_run(run))
-    typer.echo(
+    echo_result(
+        {"predictions": told.predictions, "tasks": told.tasks, "kept": told.kept},
+        as_json,
         f"{told.predictions} predictions removed from {told.tasks} tasks, {told.kept} kept that "
-        "people have worked on"
+        "people have worked on",
     )
 
 

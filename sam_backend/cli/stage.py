@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam_backend.cli.open_project import OpenProject, Project, open_project
-from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.output import AsJson, echo_json, echo_result
+from sam_backend.cli.paths import output_picture
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import SamBackendError
@@ -84,46 +85,60 @@ def status(project: Project, measure: Measure = False, as_json: AsJson = False) 
 
 
 @app.command()
-def begin(project: Project) -> None:
+def begin(project: Project, as_json: AsJson = False) -> None:
     """Put a project into the first stage: from now on it works as the table says."""
     from sam_backend.engine.stages.moving import begin as begin_
 
     with _standing(project, False) as (at, now):
-        _told(begin_(at.stage_moves, now, _who(), datetime.now(UTC)))
+        _told(begin_(at.stage_moves, now, _who(), datetime.now(UTC)), as_json)
 
 
 @app.command()
-def advance(project: Project, reason: Reason = "", measure: Measure = True) -> None:
+def advance(
+    project: Project, reason: Reason = "", measure: Measure = True, as_json: AsJson = False
+) -> None:
     """On to the next stage, if every gate is open or there is a reason; exit code 1 if not."""
     from sam_backend.engine.stages.moving import advance as move
 
-    _move(project, measure, reason, move)
+    _move(project, measure, reason, move, as_json)
 
 
 @app.command()
-def retreat(project: Project, reason: Reason = "", measure: Measure = True) -> None:
+def retreat(
+    project: Project, reason: Reason = "", measure: Measure = True, as_json: AsJson = False
+) -> None:
     """Back to the stage before, if a gate down is open or there is a reason."""
     from sam_backend.engine.stages.moving import retreat as move
 
-    _move(project, measure, reason, move)
+    _move(project, measure, reason, move, as_json)
 
 
 @app.command()
 def log(project: Project, as_json: AsJson = False) -> None:
     """All moves of a project, newest first, with what the gates read."""
-    with open_project(project) as at:
+    with open_project(project, only_reads_ours=True) as at:
         moves = list(reversed(at.stage_moves.history()))
     if as_json:
         echo_json([asdict(one) for one in moves])
         return
     rows = [(f"{one.at:%Y-%m-%d %H:%M}", one.stage, one.by, one.reason) for one in moves]
-    echo_table([("WHEN", "STAGE", "BY", "WHY"), *rows])
+    echo_table(
+        [("WHEN", "STAGE", "BY", "WHY"), *rows],
+        f"project {project} is in no stage yet: `sam-backend stage begin --project {project}`",
+    )
 
 
 @app.command()
-def plot(project: Project, out: Annotated[Path, typer.Option(help="PNG that is written.")]) -> None:
-    """Draw quality against speed, and seconds a mask as the project went on."""
-    with open_project(project) as at:
+def plot(
+    project: Project,
+    out: Annotated[Path, typer.Option(help="PNG that is written.", callback=output_picture)],
+    as_json: AsJson = False,
+) -> None:
+    """Draw quality against speed, and seconds a mask as the project went on.
+
+    With --json the figures that are drawn are printed, too.
+    """
+    with open_project(project, only_reads_ours=True) as at:
         from sam_backend.engine.monitoring.surveying import board_of, served_by
         from sam_backend.quality.stage_plot import draw_stages
 
@@ -132,7 +147,8 @@ def plot(project: Project, out: Annotated[Path, typer.Option(help="PNG that is w
             if part in told["failures"]:
                 raise SamBackendError(f"{part} cannot be drawn: {told['failures'][part]}")
         draw_stages(told["course"], told["trade-off"], out)
-    typer.echo(str(out))
+    drawn = {"file": str(out), "course": told["course"], "trade-off": told["trade-off"]}
+    echo_result(drawn, as_json, str(out))
 
 
 @contextmanager
@@ -156,16 +172,18 @@ def _standing(project: int, measures: bool) -> "Iterator[tuple[OpenProject, Stan
         yield at, standing(evidence_of(at.settings, at.database, at.client.host.url, project), told)
 
 
-def _move(project: int, measures: bool, reason: str, move: "Callable[..., StageMove]") -> None:
+def _move(
+    project: int, measures: bool, reason: str, move: "Callable[..., StageMove]", as_json: bool
+) -> None:
     from sam_backend.engine.stages.policy import policies
 
     with _standing(project, measures) as (at, now):
         told = policies(at.settings.stages)
-        _told(move(at.stage_moves, now, told, _who(), datetime.now(UTC), reason))
+        _told(move(at.stage_moves, now, told, _who(), datetime.now(UTC), reason), as_json)
 
 
-def _told(move: "StageMove") -> None:
-    typer.echo(f"stage {move.stage}: {move.reason}")
+def _told(move: "StageMove", as_json: bool) -> None:
+    echo_result(asdict(move), as_json, f"stage {move.stage}: {move.reason}")
 
 
 def _who() -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.output import echo_json
+from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.paths import output_folder
 from sam_backend.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ def _commands() -> None:
 @app.command()
 def train(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoint, metrics, curves.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of the run: checkpoint, metrics, curves.", callback=output_folder
+        ),
+    ],
     minutes: Annotated[float | None, typer.Option(help="Time budget.", min=0)] = None,
     steps: Annotated[int | None, typer.Option(help="Step budget.", min=1)] = None,
     photos: Annotated[
@@ -103,7 +109,9 @@ def train(
 def release(
     run: Annotated[Path, typer.Argument(help="Folder of a run of `starter train`.")],
     version: Annotated[str, typer.Option(help="Such as starter-2.")],
-    out: Annotated[Path, typer.Option(help="Folder of the model store to write.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the model store to write.", callback=output_folder)
+    ],
     photos: Annotated[
         Path | None, typer.Option(help="Labelled photos to measure on, such as val.json.")
     ] = None,
@@ -122,6 +130,7 @@ def release(
     ] = None,
     threads: Threads = 1,
     device: Device = "cpu",
+    as_json: AsJson = True,
 ) -> None:
     """Scale a run's averaged weights, measure them, write them with their card, print the card.
 

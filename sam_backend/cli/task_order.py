@@ -56,10 +56,11 @@ def order(
         found = ordering.order(weights, inject, counting(show, "seeing images"))
     if as_json:
         lines = [asdict(one) for one in found.orders]
-        echo_json({"tasks": lines, "unseen": dict(found.unseen)})
+        unseen: dict[int, str] = dict(found.unseen)
+        echo_json({"tasks": lines, "unseen": unseen})
         return
     rows = [(str(one.task), f"{one.priority:.4f}", one.reason) for one in found.orders[:limit]]
-    echo_table([("TASK", "PRIORITY", "WHY"), *rows])
+    echo_table([("TASK", "PRIORITY", "WHY"), *rows], f"no task of project {project} waits")
     for number, reason in list(found.unseen.items())[:limit]:
         typer.echo(f"task {number} is not seen: {reason}", err=True)
 

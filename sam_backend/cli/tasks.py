@@ -8,7 +8,7 @@ import typer
 
 from sam_backend.cli.balance import balance
 from sam_backend.cli.open_project import Project, open_project
-from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.tables import echo_table
 from sam_backend.cli.task_order import gaps, order
 from sam_backend.errors import InvalidInputError
@@ -38,6 +38,7 @@ def join(
         list[str] | None, typer.Option(help="They can do tasks that ask for it.")
     ] = None,
     language: Annotated[list[str] | None, typer.Option(help="Likewise.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Give people a queue, or other skills and languages; the next balancing fills it."""
     if bool(who) == everyone:
@@ -48,15 +49,17 @@ def join(
         chosen = list(people_names(at.client)) if everyone else at.people(who or [])
         for person in chosen:
             at.annotators.join(person, skill or (), language or (), datetime.now(UTC))
-    typer.echo(f"{len(chosen)} with a queue")
+    echo_result({"joined": chosen}, as_json, f"{len(chosen)} with a queue")
 
 
 @app.command()
-def leave(project: Project, who: Who) -> None:
+def leave(project: Project, who: Who, as_json: AsJson = False) -> None:
     """Take queues away; what people held goes to others at the next balancing."""
     with open_project(project) as at:
-        for person in at.people(who):
+        people = at.people(who)
+        for person in people:
             at.annotators.leave(person, datetime.now(UTC))
+    echo_result({"left": people}, as_json, f"{len(people)} left")
 
 
 @app.command()
@@ -66,22 +69,28 @@ def away(
     until: Annotated[
         datetime | None, typer.Option(help="Back from then on; until `tasks back` without.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Give people nothing for a while; what they held goes to others at the next balancing."""
     with open_project(project) as at:
         from sam_backend.store.annotators import FOR_GOOD
 
         moment = FOR_GOOD if until is None else until.astimezone(UTC)
-        for person in at.people(who):
+        people = at.people(who)
+        for person in people:
             at.annotators.away(person, moment)
+    told = {"away": people, "until": None if until is None else moment.isoformat()}
+    echo_result(told, as_json, f"{len(people)} away")
 
 
 @app.command()
-def back(project: Project, who: Who) -> None:
+def back(project: Project, who: Who, as_json: AsJson = False) -> None:
     """People who were away are here again."""
     with open_project(project) as at:
-        for person in at.people(who):
+        people = at.people(who)
+        for person in people:
             at.annotators.back(person, datetime.now(UTC))
+    echo_result({"back": people}, as_json, f"{len(people)} back")
 
 
 @app.command()
@@ -123,7 +132,7 @@ def people(project: Project, as_json: AsJson = False) -> None:
                 str(line["violations"]),
             )
         )
-    echo_table(rows)
+    echo_table(rows, f"nobody has a queue: `sam-backend tasks join --project {project} --everyone`")
 
 
 app.command()(balance)

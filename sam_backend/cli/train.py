@@ -9,7 +9,8 @@ import typer
 from sam_backend.cli.following import known_handlers, result_of, work_or_follow
 from sam_backend.cli.gate_table import gate_rows
 from sam_backend.cli.launching import log_to_stderr, tune_allocator
-from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.open_project import open_client
+from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
@@ -75,6 +76,9 @@ def train(
         "promote": promote,
     }
     order = RetrainingOrder.parse({name: v for name, v in given.items() if v is not None})
+    if order.project is not None:
+        with open_client(order.project, settings):
+            pass  # a wrong project is told before a job waits
     # Before the job waits: while torch loads, a server's own worker would come and take it.
     known = {} if detach else known_handlers(settings)
     database = open_database(settings)
@@ -88,7 +92,7 @@ def train(
                 f"`sam-backend jobs show {job.id}`, end it with `sam-backend jobs cancel {job.id}`"
             )
         if detach:
-            typer.echo(job.id)
+            echo_result(job.as_json(), as_json, str(job.id))
             return
         _finish(work_or_follow(jobs, job, known), as_json)
     finally:
@@ -118,5 +122,11 @@ def _echo_outcome(result: Mapping[str, Any]) -> None:
 
 
 def _absolute(path: Path | None) -> str | None:
-    """A worker may run in another folder."""
+    """Return a path as a worker in another folder finds it.
+
+    Raises:
+        InvalidInputError: It does not exist.
+    """
+    if path is not None and not path.exists():
+        raise InvalidInputError(f"{path} does not exist: name a data set, or a folder of images")
     return None if path is None else str(path.resolve())

@@ -6,7 +6,8 @@ import typer
 
 from sam_backend.cli.following import known_handlers, result_of, work_or_follow
 from sam_backend.cli.launching import log_to_stderr, tune_allocator
-from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.open_project import open_client
+from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
@@ -41,6 +42,8 @@ def train_detector(
 
     order = DetectorOrder(project=project, network=network, side_px=side_px, steps=steps, seed=seed)
     build(order.network, order.side_px)  # a wrong name is told before a job waits
+    with open_client(order.project, settings):
+        pass  # and a wrong project
     known = {} if detach else known_handlers(settings)
     database = open_database(settings)
     try:
@@ -53,7 +56,7 @@ def train_detector(
                 f"end it with `sam-backend jobs cancel {job.id}`"
             )
         if detach:
-            typer.echo(job.id)
+            echo_result(job.as_json(), as_json, str(job.id))
             return
         result = result_of(work_or_follow(jobs, job, known))
     finally:

@@ -201,7 +201,7 @@ def _postgresql(url: URL) -> Engine:
         )
     except ModuleNotFoundError as error:
         raise DatabaseError(
-            f"PostgreSQL needs {error.name}: pip install 'sam-backend[postgres]'"
+            f"PostgreSQL needs {error.name}: pip install '.[postgres]' in a clone"
         ) from error
 
 

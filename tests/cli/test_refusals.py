@@ -11,8 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import click
 import pytest
+import typer
 
+from sam_backend.cli.main import app
 from tests.e2e.commands import command, command_inside
 
 
@@ -84,7 +87,121 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize("refusal", SETTINGS, ids=lambda one: f"{one.line} {one.says[0]}"[:60])
+INPUTS = [
+    Refusal("export run --to out", ("run holds no run",)),
+    Refusal("export run --to out --config none.xml", ("'none.xml' does not exist",), 1),
+    Refusal("export run --to out --config .", ("'.' is a folder, where a file is wanted",), 1),
+    Refusal("generate nowhere --out run", ("nowhere",), 2),
+    Refusal("generate . --out run --preset papr", ("no preset 'papr' (did you mean 'paper'?)",)),
+    Refusal(
+        "generate . --out run --set points_per_sid=3",
+        ("has no setting 'points_per_sid' (did you mean 'points_per_side'?)",),
+    ),
+    Refusal(
+        "generate . --out run --set stability=high", ("stability must be a number, not 'high'",)
+    ),
+    Refusal("train --data none.json", ("none.json does not exist",)),
+    Refusal("evaluate none.json", ("none.json",)),
+    Refusal("gold add --data none.json", ("none.json",)),
+    Refusal("prefill evaluate none.json --out out", ("none.json",)),
+    Refusal("stage plot --project 1 --out picture.txt", ("must end in .png",)),
+    Refusal(
+        "jobs list",
+        ("cannot open database", "/proc/nowhere"),
+        1,
+        settings={"SAM_BACKEND_DATA_DIR": "/proc/nowhere"},
+    ),
+    *(
+        Refusal(line, ("project 99 is unknown: set LABEL_STUDIO_URL",), 1)
+        for line in (
+            "stage begin --project 99",
+            "preannotate --project 99",
+            "train --project 99",
+            "train-detector --project 99",
+            "tasks order --project 99",
+        )
+    ),
+    *(
+        Refusal(
+            line,
+            ("127.0.0.1:9", "does Label Studio run, and is LABEL_STUDIO_URL right?"),
+            1,
+            settings={"LABEL_STUDIO_URL": "http://127.0.0.1:9", "LABEL_STUDIO_API_KEY": "s3cret"},
+        )
+        for line in ("stage begin --project 1", "preannotate --project 1", "train --project 1")
+    ),
+    Refusal(
+        "preannotate --project 1",
+        ("Label Studio's address must be http(s)://…, not 'localhost'",),
+        1,
+        settings={"LABEL_STUDIO_URL": "localhost", "LABEL_STUDIO_API_KEY": "s3cret"},
+    ),
+]
+
+OUTPUTS = [
+    "generate . --out",
+    "export run --to",
+    "export run --format coco --to",
+    "evaluate data --out",
+    "prefill evaluate data --out",
+    "quality calibrate --out",
+    "quality report --project 1 --out",
+    "dataset diff --project 1 v1 head --draw",
+    "dataset checkout --project 1 v1 --out",
+    "dataset export --project 1 v1 --out",
+    "starter train --out",
+    "starter release run --version v --out",
+    "demo --dir",
+]
+"""Every option that names a folder of results."""
+
+PLACES = [
+    ("a-file", "a-file is a file, where a folder is wanted: name another one"),
+    ("a-file/below", "a-file is a file, where a folder is wanted: name another one"),
+    ("a-link", "a-link is a file, where a folder is wanted: name another one"),
+    ("/proc/nowhere", "nothing can be written to /proc (No such file or directory): name another"),
+    ("/sys/nowhere/deep", "nothing can be written to /sys (Permission denied): name another"),
+]
+
+
+@pytest.mark.parametrize(("place", "says"), PLACES)
+@pytest.mark.parametrize("line", OUTPUTS)
+def test_a_place_that_takes_no_results_is_told_before_any_work(
+    tmp_path: Path, line: str, place: str, says: str
+) -> None:
+    (tmp_path / "a-file").write_text("precious")
+    (tmp_path / "a-link").symlink_to("nowhere")
+    before = sorted(tmp_path.rglob("*"))
+    check(command_inside(tmp_path, *line.split(), place), Refusal(line, (says,)))
+    assert sorted(tmp_path.rglob("*")) == before, "nothing is made, nothing is lost"
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        (".", "is a folder, where a file is wanted: name a file in it"),
+        ("a-file/stages.png", "a-file is a file, where a folder is wanted"),
+        ("/proc/nowhere/stages.png", "nothing can be written to /proc"),
+    ],
+)
+def test_a_picture_that_cannot_be_written(tmp_path: Path, out: str, says: str) -> None:
+    (tmp_path / "a-file").write_text("precious")
+    line = f"stage plot --project 1 --out {out}"
+    check(command_inside(tmp_path, *line.split()), Refusal(line, (says,)))
+
+
+def test_every_option_of_results_is_in_the_table() -> None:
+    """Found by their callback: a new one without it, or one that is not tried, fails here."""
+    named = {"--out", "--to", "--draw", "--dir"}
+    tried = {tuple(line.split()[i] for i in (0, -1)) for line in OUTPUTS}
+    for words, known in commands(typer.main.get_command(app)):
+        for option in (one for one in known.params if named & set(one.opts)):
+            assert words[:2] == ("stage", "plot") or (words[0], option.opts[0]) in tried, words
+
+
+@pytest.mark.parametrize(
+    "refusal", [*SETTINGS, *INPUTS], ids=lambda one: f"{one.line} {one.says[0]}"[:60]
+)
 def test_one_sentence_and_no_traceback(tmp_path: Path, refusal: Refusal) -> None:
     for name, text in refusal.files.items():
         (tmp_path / name).write_text(text)
@@ -195,6 +312,34 @@ with serving_champion(Settings()):
     assert ended.returncode == 3, ended.stderr
     assert "Traceback" not in ended.stderr
     assert "cannot be loaded" not in ended.stderr
+
+
+def commands(
+    group: click.Command, words: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that does something, with its words."""
+    inner = getattr(group, "commands", {})
+    if not inner:
+        yield words, group
+    for name, one in inner.items():
+        yield from commands(one, (*words, name))
+
+
+def test_scripts_can_read_what_every_command_tells() -> None:
+    """These four run until they are stopped, or tell nothing but their progress."""
+    without = {("serve",), ("worker",), ("demo",), ("starter", "train")}
+    for words, known in commands(typer.main.get_command(app)):
+        has_json = any("--json" in option.opts for option in known.params)
+        assert has_json != (words in without), words
+
+
+def test_a_missing_extra_is_named_as_it_can_be_installed() -> None:
+    """The package is on no index: a name without a folder would fetch a stranger's."""
+    sources = Path(__file__).parents[2] / "sam_backend"
+    told = [line for file in sources.rglob("*.py") for line in file.read_text().splitlines()]
+    told = [line for line in told if "pip install" in line]
+    assert len(told) >= 4
+    assert all("'.[" in line for line in told), told
 
 
 def test_the_version_is_told(tmp_path: Path) -> None:

@@ -267,7 +267,7 @@ def _filesystem(url: str) -> tuple[Any, str]:
         fs, path = fsspec.core.url_to_fs(url)
     except ImportError as error:
         raise InvalidInputError(
-            f"{url} needs a package that is not here: pip install 'sam-backend[cloud]' ({error})"
+            f"{url} needs a package that is not here: pip install '.[cloud]' in a clone ({error})"
         ) from None
     except ValueError as error:
         raise InvalidInputError(f"{url} cannot be opened: {error}") from None

@@ -12,7 +12,7 @@ from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.semi_automatic.task_prefill import TaskPrefiller
 from sam_backend.engine.served_model import Checkpoint
 from sam_backend.engine.trusting import trust_of
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, suggestion
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.images import ImageResolver, image_resolver
@@ -44,6 +44,12 @@ def prefill_params(extra_params: object) -> dict[str, Any]:
         raise InvalidInputError(
             'the backend\'s extra_params must be {"prefill": {…}}, not '
             f"{type(told).__name__} with {type(found).__name__}"
+        )
+    names = set(told) if isinstance(told, dict) else set()
+    if unknown := sorted(map(str, names - {"prefill"})):
+        raise InvalidInputError(
+            'the backend\'s extra_params must be {"prefill": {…}}, and have '
+            + ", ".join(f"{name!r}{suggestion(name, ['prefill'])}" for name in unknown)
         )
     return found
 

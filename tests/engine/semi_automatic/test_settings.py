@@ -2,6 +2,7 @@
 
 import pytest
 
+from sam_backend.engine.semi_automatic.choices import prefill_params
 from sam_backend.engine.semi_automatic.settings import PrefillSettings, layered
 from sam_backend.errors import InvalidInputError
 from sam_backend.store.cards import ModelCard, make_card
@@ -94,6 +95,25 @@ def test_the_presets_of_prefilling_are_the_published_recipes() -> None:
     assert (paper.accept_stability, paper.duplicate_iou, paper.min_area_px) == (0.95, 0.7, 100)
     published = PrefillSettings.of(card(), {"preset": "segment_anything"})
     assert (published.accept_stability, published.min_area_px) == (0.95, 0)
+
+
+@pytest.mark.parametrize(
+    ("extra_params", "says"),
+    [
+        ({"prefil": {}}, r"have 'prefil' \(did you mean 'prefill'\?\)"),
+        ('{"prefill": {}, "proposer": "grid"}', "have 'proposer'"),
+        ("{", "are no JSON"),
+        ([1], "not list with list"),
+    ],
+)
+def test_extra_params_that_would_do_nothing_are_told(extra_params: object, says: str) -> None:
+    with pytest.raises(InvalidInputError, match=says):
+        prefill_params(extra_params)
+
+
+@pytest.mark.parametrize("extra_params", [None, "", {}, "{}", {"prefill": {}}])
+def test_a_backend_without_extra_params_says_nothing(extra_params: object) -> None:
+    assert prefill_params(extra_params) == {}
 
 
 def test_the_fingerprint_tells_settings_apart() -> None:

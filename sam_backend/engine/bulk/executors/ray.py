@@ -41,7 +41,7 @@ class Ray(Executor):
             import ray.data
         except ImportError:
             raise InvalidInputError(
-                "executor ray needs a package that is not here: pip install 'sam-backend[ray]'"
+                "executor ray needs a package that is not here: pip install '.[ray]' in a clone"
             ) from None
         items = [
             {"index": image.index, "uri": image.uri, "digest": image.digest} for image in images
