@@ -11,7 +11,7 @@ from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.paths import output_file, output_folder, read_text
 from sam_backend.cli.progress_bar import counting, progress_bar
-from sam_backend.cli.tables import echo_figures
+from sam_backend.cli.tables import echo_figures, echo_left_out
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -62,26 +62,29 @@ def export(
     else:
         output_folder(to)
     config_text = None if config is None else read_text(config)
+    from sam_backend.datasets.left_out import LeftOut
     from sam_backend.engine.bulk import exports
     from sam_backend.engine.bulk.run_folder import read_run
     from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
     from sam_backend.labelstudio.config import LabelConfig
 
-    found = read_run(run)
+    found, left_out = read_run(run), LeftOut()
     if format_ == "sa1b":
-        count, what = exports.export_sa1b(found, to), "files"
+        count, what = exports.export_sa1b(found, to, left_out), "files"
     elif format_ == "coco":
-        count, what = exports.export_coco(found, to), "masks"
+        count, what = exports.export_coco(found, to, left_out), "masks"
     elif format_ == "labelstudio":
         if config_text is None:
             raise InvalidInputError("--format labelstudio needs --config")
         options = TaskOptions(as_, max_masks, output, label)
         writer = TaskWriter(LabelConfig.parse(config_text), found.run_id, options)
         addresses = _addresses(found, url_prefix, document_root)
-        count, what = exports.export_tasks(found, to, writer, addresses), "tasks"
+        count, what = exports.export_tasks(found, to, writer, addresses, left_out), "tasks"
     else:
         raise InvalidInputError(f"--format is sa1b, coco or labelstudio, not {format_!r}")
-    echo_result({what: count, "to": str(to)}, as_json, f"{count} {what} in {to}")
+    told = {what: count, "to": str(to), "left out": left_out.as_json()}
+    echo_result(told, as_json, f"{count} {what} in {to}")
+    echo_left_out(left_out)
 
 
 def import_(
@@ -158,7 +161,10 @@ def import_(
     if as_json:
         echo_json(summary.as_json())
     else:
-        echo_figures(summary.as_json())
+        told = summary.as_json()
+        del told["left out"]
+        echo_figures(told)
+        echo_left_out(summary.left_out)
     if stopped.is_set():
         typer.echo("stopped early: the same command goes on", err=True)
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,8 +13,11 @@ from sam_backend.cli.open_project import Project, open_project
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.paths import output_folder
 from sam_backend.cli.progress_bar import counting, progress_bar
-from sam_backend.cli.tables import echo_figures, echo_table
+from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sam_backend.datasets.types import Dataset
 
 HELP = "Versions of a project's annotations: commit, compare, take out, put back."
 
@@ -243,13 +246,11 @@ def checkout(
             at.images(out),
             out,
             counting(bar, "writing"),
+            at.planted_names,
         )
     file = str(out / MANIFEST)
-    told = {"file": file, "masks": data.n_masks, "images": len(data), "left out": data.skipped}
-    echo_result(told, as_json, file)
-    typer.echo(f"{data.n_masks} masks on {len(data)} images", err=True)
-    for reason, count in data.skipped.items():
-        typer.echo(f"left out: {count} x {reason}", err=True)
+    echo_result({"file": file} | _facts(data), as_json, file)
+    _say_what(data)
 
 
 @app.command()
@@ -273,16 +274,20 @@ def export(
             echo_result({"tasks": count, "to": str(out)}, as_json, f"{count} tasks")
             return
         data = check_out(
-            at.versions, found, at.client.host, at.images(out), out, counting(bar, "writing")
+            at.versions,
+            found,
+            at.client.host,
+            at.images(out),
+            out,
+            counting(bar, "writing"),
+            at.planted_names,
         )
         if format_ is Format.COCO:
             count, what = export_coco(data, out / "instances.json"), "masks"
         else:
             count, what = export_sa1b(data, out / "annotations"), "files"
-    told = {what: count, "to": str(out), "left out": dict(data.skipped)}
-    echo_result(told, as_json, f"{count} {what}")
-    for reason, count in data.skipped.items():
-        typer.echo(f"left out: {count} x {reason}", err=True)
+    echo_result({what: count, "to": str(out)} | _facts(data), as_json, f"{count} {what}")
+    _say_what(data)
 
 
 @app.command()
@@ -314,3 +319,21 @@ def restore(
         f"{told.changed} changed back, {told.made} made anew, {told.same} as they were, "
         f"{told.later} later ones stay",
     )
+
+
+def _facts(data: "Dataset") -> dict[str, Any]:
+    """What was written and what was not, for scripts."""
+    return {
+        "masks": data.n_masks,
+        "images": len(data),
+        "images without masks": sum(not image.masks for image in data),
+        "left out": data.skipped.as_json(),
+    }
+
+
+def _say_what(data: "Dataset") -> None:
+    """The same for people, to stderr."""
+    n_bare = sum(not image.masks for image in data)
+    bare = f" ({n_bare} of them without masks)" if n_bare else ""
+    typer.echo(f"{data.n_masks} masks on {len(data)} images{bare}", err=True)
+    echo_left_out(data.skipped)

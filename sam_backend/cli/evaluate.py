@@ -11,7 +11,7 @@ from sam_backend.cli.launching import tune_allocator
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.paths import output_folder
 from sam_backend.cli.progress_bar import progress_bar
-from sam_backend.cli.tables import echo_table
+from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -112,10 +112,8 @@ def evaluate(
 
 
 def _say_what(dataset: "Dataset") -> None:
-    left_out = ", ".join(f"{count} {reason}" for reason, count in dataset.skipped.items())
-    skipped = f" (left out: {left_out})" if left_out else ""
-    masks, images = dataset.n_masks, len(dataset)
-    typer.echo(f"{dataset.name}: {masks} masks on {images} images{skipped}", err=True)
+    typer.echo(f"{dataset.name}: {dataset.n_masks} masks on {len(dataset)} images", err=True)
+    echo_left_out(dataset.skipped)
 
 
 def _say_what_is_not_clean(dataset: "Dataset", learned: "LearnedImages | None") -> None:

@@ -9,7 +9,7 @@ from sam_backend.cli.launching import log_to_stderr
 from sam_backend.cli.open_project import open_client, open_project
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.progress_bar import counting, progress_bar
-from sam_backend.cli.tables import echo_figures, echo_table
+from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -68,16 +68,19 @@ def add(
             source = dataset.name
         if consensus is not None:
             source += f", consensus of {consensus} or more people"
-        told = add_gold(
+        added = add_gold(
             settings, open_database(settings), dataset, source, consensus, project is not None
-        ).as_json()
+        )
+    told = added.as_json()
     if as_json:
         echo_json(told)
         return
     disagreement = told.pop("disagreement")
+    del told["skipped"], told["skipped, which"]
     echo_figures(told)
     if not told["images"]:
         typer.echo(_why_no_gold(project, data, consensus), err=True)
+    echo_left_out(added.skipped)
     worst = sorted(disagreement.items(), key=lambda one: -one[1])[:5]
     for name, value in worst:
         if value > 0:
@@ -109,6 +112,7 @@ def list_(as_json: AsJson = False) -> None:
         {
             "image": one.digest,
             "name": one.labelled.name,
+            "file": one.labelled.path.name,
             "masks": len(one.labelled.masks),
             "source": one.source,
             "excluded": one.excluded,
@@ -119,11 +123,18 @@ def list_(as_json: AsJson = False) -> None:
         echo_json(told)
         return
     rows = [
-        (one["image"][:12], one["name"], str(one["masks"]), one["source"], one["excluded"] or "")
+        (
+            one["image"][:12],
+            one["name"],
+            one["file"],
+            str(one["masks"]),
+            one["source"],
+            one["excluded"] or "",
+        )
         for one in told
     ]
     echo_table(
-        [("IMAGE", "NAME", "MASKS", "SOURCE", "EXCLUDED, WHY"), *rows],
+        [("IMAGE", "NAME", "FILE", "MASKS", "SOURCE", "EXCLUDED, WHY"), *rows],
         "no image is gold yet: `sam-backend gold add`",
     )
 
@@ -270,5 +281,4 @@ def score(
     for one in (*report.annotators, *report.models):
         for fault in one.faults:
             typer.echo(f"{names.get(one.card.who, one.card.who)}: {fault}", err=True)
-    for reason, count in report.unread.items():
-        typer.echo(f"not compared: {count} x {reason}", err=True)
+    echo_left_out(report.unread, "not compared")

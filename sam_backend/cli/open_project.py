@@ -99,6 +99,16 @@ class OpenProject:
 
         return ProjectImages(folder / "images", image_resolver(self.settings), self.max_pixels)
 
+    @property
+    def planted_names(self) -> dict[str, str]:
+        """What planted gold images are called, by the token that their address holds."""
+        from sam_backend.store.gold import Gold
+
+        gold = Gold(self.database)
+        names = {one.digest: one.labelled.path.name for one in gold.images(with_excluded=True)}
+        copies = gold.copies(str(self.client.host.origin), self.number)
+        return {one.token: names[one.image] for one in copies if one.image in names}
+
     def people(self, who: list[str]) -> list[str]:
         """User ids of people by email address or user id.
 

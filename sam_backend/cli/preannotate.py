@@ -14,7 +14,7 @@ from sam_backend.cli.launching import (
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
-from sam_backend.cli.tables import echo_figures
+from sam_backend.cli.tables import echo_figures, echo_left_out
 from sam_backend.errors import InvalidInputError
 
 
@@ -79,8 +79,9 @@ def preannotate(
     if as_json:
         echo_json(summary.as_json())
     else:
-        echo_figures(summary.as_json())
-    for task, reason in list(summary.reasons.items())[:20]:
-        typer.echo(f"task {task}: {reason}", err=True)
+        told = summary.as_json()
+        del told["left out"]
+        echo_figures(told)
+        echo_left_out(summary.left_out)
     if stopped.is_set():
         typer.echo("stopped early: the same command goes on", err=True)

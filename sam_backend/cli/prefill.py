@@ -12,7 +12,7 @@ from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.paths import output_folder
 from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import counting, progress_bar
-from sam_backend.cli.tables import echo_table, shown
+from sam_backend.cli.tables import echo_left_out, echo_table, shown
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -43,17 +43,18 @@ def report(project: Project, as_json: AsJson = False) -> None:
     from sam_backend.store.database import open_database
 
     with open_client(project, settings) as client:
-        told = edit_report(open_database(settings), client, project).as_json()
+        found = edit_report(open_database(settings), client, project)
+    told = found.as_json()
     if as_json:
         echo_json(told)
         return
-    unread, kept = told.pop("unread"), told.pop("kept share")
+    del told["unread"], told["unread, which"]
+    kept = told.pop("kept share")
     if kept is not None:
         told["kept share"] = f"{kept['value']:.2f} ({kept['low']:.2f} to {kept['high']:.2f})"
     rows = [(name, shown(value)) for name, value in told.items()]
     echo_table([("WHAT", "HOW MUCH"), *rows])
-    for reason, count in unread.items():
-        typer.echo(f"not compared: {count} x {reason}", err=True)
+    echo_left_out(found.unread, "not compared")
 
 
 @app.command()
@@ -96,6 +97,7 @@ def evaluate(
     dataset = select(read_dataset(data, images), min_area, "all", limit=limit)
     if not dataset.images:
         raise InvalidInputError(f"{data} has no mask that covers {min_area:.2%} of its image")
+    echo_left_out(dataset.skipped)
     told = None if bars is None else [float(bar) for bar in bars.split(",")]
     with progress_bar() as show:
         marked, points = evaluate_prefilling(

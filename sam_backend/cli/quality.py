@@ -11,7 +11,7 @@ from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.paths import output_folder
 from sam_backend.cli.progress_bar import counting, progress_bar
-from sam_backend.cli.tables import echo_table
+from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -50,6 +50,7 @@ def agreement(project: Project, as_json: AsJson = False) -> None:
             observe=counting(show, "reading"),
         )
     found = agreements(answers.people)
+    echo_left_out(answers.unread, "not compared")
     if as_json:
         echo_json([one.as_json() for one in found])
         return
@@ -97,6 +98,7 @@ def calibrate(
     """
     settings = settings_with(model, None)
     log_to_stderr(settings)
+    from sam_backend.datasets.left_out import LeftOut
     from sam_backend.engine.bulk.run_folder import read_run
     from sam_backend.engine.establishing import establish_trust, gather_judged
     from sam_backend.engine.model_choice import ModelChoice
@@ -107,6 +109,7 @@ def calibrate(
 
     version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
     database = open_database(settings)
+    left_out = LeftOut()
     with progress_bar() as show:
         judged = gather_judged(
             settings,
@@ -116,7 +119,9 @@ def calibrate(
             [read_run(folder) for folder in run or ()],
             gold,
             lambda what, done: show({"stage": what, "done": done, "of": done}),
+            left_out,
         )
+    echo_left_out(left_out, "not compared")
     if not judged:
         raise InvalidInputError(
             f"no mask of {version} has been judged: name projects or runs, or add gold"
@@ -184,6 +189,7 @@ def report(
         echo_json(told.as_json())
     else:
         typer.echo(str(file))
+    echo_left_out(told.gold.unread, "not compared")
     for failure in told.failures:
         typer.echo(failure, err=True)
     if told.failures:

@@ -20,7 +20,7 @@ from sam_backend.cli.launching import log_to_stderr
 from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.progress_bar import counting, progress_bar
-from sam_backend.cli.tables import echo_figures
+from sam_backend.cli.tables import echo_figures, echo_left_out
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -139,7 +139,7 @@ def report(
     if as_json:
         echo_json(told)
     else:
-        for left_out in ("images", "paper", "strata", "plan"):
+        for left_out in ("images", "paper", "strata", "plan", "unread", "unread, which"):
             told.pop(left_out)
         shares = told.pop("shares")
         told |= {
@@ -151,6 +151,7 @@ def report(
         for stratum, one in judged.strata().items():
             if one["failed"]:
                 typer.echo(f"failed: {stratum}", err=True)
+        echo_left_out(judged.unread, "not compared")
     typer.echo(str(folder / REPORT_HTML), err=True)
     if judged.verdict is Verdict.REJECT:
         sys.exit(1)

@@ -70,6 +70,19 @@ def echo_figures(figures: Mapping[str, object]) -> None:
     echo_table(rows)
 
 
+def echo_left_out(left_out: Mapping[str, int], verb: str = "left out") -> None:
+    """Prints what a command has not used, to stderr: how many, why and which, a line a reason.
+
+    Args:
+        left_out: Counts by reason; a `LeftOut` knows names too.
+        verb: What became of it.
+    """
+    from sam_backend.datasets.left_out import LeftOut
+
+    for line in LeftOut(left_out).lines():
+        typer.echo(f"{verb}: {line}", err=True)
+
+
 def shown(value: object) -> str:
     """Return a figure as a cell; None: none."""
     if value is None:

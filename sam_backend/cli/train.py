@@ -11,7 +11,7 @@ from sam_backend.cli.gate_table import gate_rows
 from sam_backend.cli.launching import log_to_stderr, tune_allocator
 from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json, echo_result
-from sam_backend.cli.tables import echo_table
+from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -118,6 +118,9 @@ def _echo_outcome(result: Mapping[str, Any]) -> None:
     echo_table(gate_rows(result["comparisons"], result["parent"], result["version"]))
     for reason in result["reasons"]:
         typer.echo(reason)
+    from sam_backend.datasets.left_out import LeftOut
+
+    echo_left_out(LeftOut.from_json(result.get("left out")))
     typer.echo(f"{result['version']} is in {result['folder']}", err=True)
 
 

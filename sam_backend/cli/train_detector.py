@@ -8,7 +8,7 @@ from sam_backend.cli.following import known_handlers, result_of, work_or_follow
 from sam_backend.cli.launching import log_to_stderr, tune_allocator
 from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json, echo_result
-from sam_backend.cli.tables import echo_table
+from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -35,6 +35,7 @@ def train_detector(
         log_to_stderr(settings)
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
+    from sam_backend.datasets.left_out import LeftOut
     from sam_backend.engine.semi_automatic.detector_training import JOB_KIND, DetectorOrder
     from sam_backend.store.database import open_database
     from sam_backend.store.jobs import Jobs
@@ -64,4 +65,6 @@ def train_detector(
     if as_json:
         echo_json(result)
     else:
-        echo_table([("WHAT", "HOW MUCH"), *((name, str(value)) for name, value in result.items())])
+        told = {name: value for name, value in result.items() if name != "left out"}
+        echo_table([("WHAT", "HOW MUCH"), *((name, str(value)) for name, value in told.items())])
+        echo_left_out(LeftOut.from_json(result.get("left out")))

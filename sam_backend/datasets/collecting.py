@@ -1,6 +1,5 @@
 """What all readers share: keep what can be used, count what cannot, never stop."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any
 
 from sam_backend.datasets import reasons
 from sam_backend.datasets.image_files import ImageFile, examine
-from sam_backend.datasets.segmentations import rle_of_segmentation
+from sam_backend.datasets.left_out import LeftOut
+from sam_backend.datasets.segmentations import is_outline, rle_of_segmentation
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.errors import ImageDecodeError, InvalidInputError
 from sam_backend.masks.rle import RLE
@@ -26,12 +26,16 @@ class Annotation:
         label: What the mask shows.
         annotator: Who drew it.
         is_gold: Marked as trusted.
+        more_labels: Further labels of the same mask.
+        name: Names it within its image, for people.
     """
 
     segmentation: Any
     label: str | None = None
     annotator: str | None = None
     is_gold: bool = False
+    more_labels: tuple[str, ...] = ()
+    name: str | None = None
 
 
 class Collector:
@@ -44,11 +48,7 @@ class Collector:
     def __init__(self, min_area_px: int = MIN_AREA_PX) -> None:
         self._min_area_px = min_area_px
         self._images: list[LabelledImage] = []
-        self._skipped: Counter[str] = Counter()
-
-    def skip(self, reason: str, count: int = 1) -> None:
-        """Count records that are left out."""
-        self._skipped[reason] += count
+        self.left_out = LeftOut()
 
     def add(
         self,
@@ -67,14 +67,15 @@ class Collector:
                 it does not tell.
         """
         if not annotations:
-            self.skip(reasons.NO_MASKS)
+            self.left_out.add(reasons.NO_MASKS, name)
             return
+        lost = f"{name}, with {len(annotations)} masks"
         try:
             file = examine(path)
         except FileNotFoundError:
-            self.skip(reasons.MISSING_IMAGE)
-        except ImageDecodeError:
-            self.skip(reasons.UNREADABLE_IMAGE)
+            self.left_out.add(reasons.MISSING_IMAGE, lost)
+        except ImageDecodeError as error:
+            self.left_out.add(reasons.UNREADABLE_IMAGE, f"{lost}: {error}")
         else:
             self.add_examined(name, path, file, annotations, size or file.size)
 
@@ -87,33 +88,44 @@ class Collector:
         size: tuple[int, int],
     ) -> None:
         """`add` of an image whose digest and size are known."""
-        found = [self._mask(mask, file.size, size) for mask in annotations]
+        found = [
+            self._mask(mask, f"{name}, mask {mask.name or number}", file.size, size)
+            for number, mask in enumerate(annotations, 1)
+        ]
         masks = tuple(mask for mask in found if mask is not None)
         if masks:
             self._images.append(LabelledImage(name, path, file.digest, file.size, masks))
         else:
-            self.skip(reasons.NO_MASKS)
+            self.left_out.add(reasons.NO_MASKS, name)
 
-    def dataset(self, name: str, licence: str | None = None) -> Dataset:
+    def dataset(
+        self, name: str, licence: str | None = None, categories: Sequence[str] = ()
+    ) -> Dataset:
         """All that was gathered."""
-        return Dataset(name, tuple(self._images), dict(+self._skipped), licence)
+        return Dataset(name, tuple(self._images), self.left_out, licence, tuple(categories))
 
     def _mask(
-        self, annotation: Annotation, size: tuple[int, int], claimed: tuple[int, int]
+        self, annotation: Annotation, name: str, size: tuple[int, int], claimed: tuple[int, int]
     ) -> LabelledMask | None:
-        if isinstance(annotation.segmentation, list) and claimed != size:
-            self.skip(reasons.OTHER_SIZE)
+        if is_outline(annotation.segmentation) and claimed != size:
+            self.left_out.add(reasons.OTHER_SIZE, f"{name}: {_sides(claimed)} on {_sides(size)}")
             return None
         try:
             rle = rle_of_segmentation(annotation.segmentation, size)
-        except InvalidInputError:
-            self.skip(reasons.MALFORMED_MASK)
+        except InvalidInputError as error:
+            self.left_out.add(reasons.MALFORMED_MASK, f"{name}: {error}")
             return None
         fault = self._fault(rle, size)
         if fault is not None:
-            self.skip(fault)
+            self.left_out.add(fault, _described(name, fault, rle, size))
             return None
-        return LabelledMask(rle, annotation.label, annotation.annotator, annotation.is_gold)
+        return LabelledMask(
+            rle,
+            annotation.label,
+            annotation.annotator,
+            annotation.is_gold,
+            annotation.more_labels,
+        )
 
     def _fault(self, rle: RLE, size: tuple[int, int]) -> str | None:
         if rle.size != size:
@@ -123,3 +135,14 @@ class Collector:
         if rle.area_px < self._min_area_px:
             return reasons.SMALL_MASK
         return None
+
+
+def _described(name: str, fault: str, rle: RLE, size: tuple[int, int]) -> str:
+    if fault == reasons.OTHER_SIZE:
+        return f"{name}: {_sides(rle.size)} on {_sides(size)}"
+    return f"{name}: {rle.area_px} px" if fault == reasons.SMALL_MASK else name
+
+
+def _sides(size: tuple[int, int]) -> str:
+    height, width = size
+    return f"{width} x {height} pixels"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.masks.whole_numbers import whole_number
 
 
 def load_json(file: Path) -> Any:
@@ -22,11 +23,14 @@ def load_json(file: Path) -> Any:
 
 
 def text_of(value: Any) -> str | None:
-    """A name or number as text; None for anything else."""
-    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+    """A name or number as text, `7.0` like `7`; None for anything else."""
+    if isinstance(value, str):
+        return value
+    number = whole_number(value)
+    return None if number is None else str(number)
 
 
 def size_of(record: dict[str, Any]) -> tuple[int, int] | None:
     """(height, width) of an image's record; None if it does not tell."""
-    height, width = record.get("height"), record.get("width")
-    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    height, width = whole_number(record.get("height")), whole_number(record.get("width"))
+    return None if height is None or width is None else (height, width)

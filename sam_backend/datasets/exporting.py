@@ -15,30 +15,34 @@ UNLABELLED = "object"
 def export_coco(dataset: Dataset, file: Path) -> int:
     """One instances file (cocodataset.org, "Data format"); returns the number of masks.
 
-    Categories are the labels, by name. `file_name` is relative to the file's folder where the image
-    lies below that or beside it. Who drew a mask is its `annotator`.
+    Categories are the data set's own, numbered from 1 in their order whether they occur or not, so
+    that numbers stay from one export to the next; other labels of masks follow by name, and
+    `object` where a mask has none. Images without masks are negatives and stay. COCO knows one
+    category an annotation: a mask with several labels has the first one's, and all of them in
+    `labels`. Who drew a mask is its `annotator`. `file_name` is relative to the file's folder where
+    the image lies below that or beside it. `bbox` holds every pixel, as pycocotools' `toBbox`.
     """
-    labels = sorted({_label(mask) for image in dataset for mask in image.masks})
-    categories = {label: number for number, label in enumerate(labels, 1)}
+    numbers = {label: number for number, label in enumerate(_categories(dataset), 1)}
     annotations: list[dict[str, Any]] = []
     for number, image in enumerate(dataset, 1):
         for mask in image.masks:
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": categories[_label(mask)],
-                    "segmentation": to_coco(mask.rle),
-                    "area": mask.rle.area_px,
-                    "bbox": _bbox(mask),
-                    "iscrowd": 0,
-                    "annotator": mask.annotator,
-                }
-            )
+            told = {
+                "id": len(annotations) + 1,
+                "image_id": number,
+                "category_id": numbers[_label(mask)],
+                "segmentation": to_coco(mask.rle),
+                "area": mask.rle.area_px,
+                "bbox": _bbox(mask),
+                "iscrowd": 0,
+                "annotator": mask.annotator,
+            }
+            if mask.more_labels:
+                told["labels"] = list(mask.labels)
+            annotations.append(told)
     content = {
         "info": {"description": dataset.name},
         "licenses": [],
-        "categories": [{"id": categories[label], "name": label} for label in labels],
+        "categories": [{"id": number, "name": label} for label, number in numbers.items()],
         "images": [_image(image, n, file.parent, "id") for n, image in enumerate(dataset, 1)],
         "annotations": annotations,
     }
@@ -50,11 +54,15 @@ def export_coco(dataset: Dataset, file: Path) -> int:
 def export_sa1b(dataset: Dataset, folder: Path) -> int:
     """One JSON file an image (segment_anything's README, "Dataset"); returns how many files.
 
-    A file is named by its image's place in the data set, `file_name` is as of `export_coco`. What
-    only a model knows (predicted IoU, stability, prompt) is left out.
+    A file is named as its image, with the image's suffix or number too where several would share
+    the name; `file_name` and `bbox` are as of `export_coco`, so that `bbox` is a pixel wider and
+    higher than what segment_anything's generator writes (last pixel less first). Images without
+    masks have an empty list. SA-1B has no labels and no annotators, and what only a model knows
+    (predicted IoU, stability, prompt) is left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mask_id = 0
+    taken: set[str] = set()
     for number, image in enumerate(dataset, 1):
         annotations = []
         for mask in image.masks:
@@ -71,8 +79,18 @@ def export_sa1b(dataset: Dataset, folder: Path) -> int:
             "image": _image(image, number, folder, "image_id"),
             "annotations": annotations,
         }
-        (folder / f"sa_{number}.json").write_text(json.dumps(content) + "\n")
+        names = (image.path.stem, image.path.name, f"{image.path.name}-{number}")
+        name = next(name for name in names if name.casefold() not in taken)
+        taken.add(name.casefold())
+        (folder / f"{name}.json").write_text(json.dumps(content) + "\n")
     return len(dataset)
+
+
+def _categories(dataset: Dataset) -> list[str]:
+    used = {label for image in dataset for mask in image.masks for label in mask.labels}
+    others = sorted(used - {*dataset.categories, UNLABELLED})
+    bare = any(_label(mask) == UNLABELLED for image in dataset for mask in image.masks)
+    return list(dict.fromkeys([*dataset.categories, *others, *([UNLABELLED] if bare else [])]))
 
 
 def _label(mask: LabelledMask) -> str:

@@ -2,19 +2,22 @@
 
 The first line is the header:
 
-    {"format": "sam-backend data set", "version": 1, "name": …, "licence": …, "skipped": {…}}
+    {"format": "sam-backend data set", "version": 1, "name": …, "licence": …, "skipped": {…},
+     "categories": [labels]}
 
 and each other line an image, its path relative to the manifest where it lies below it:
 
     {"name": …, "path": …, "digest": …, "size": [H, W], "masks": [{"segmentation":
-     {"size": [H, W], "counts": …}, "label": …, "annotator": …, "gold": true}, …]}
+     {"size": [H, W], "counts": …}, "label": …, "annotator": …, "gold": true,
+     "more_labels": […]}, …]}
 
-`gold` is there for gold masks only.
+`gold` and `more_labels` are there only for masks that are gold or have several labels. `skipped` is
+`{reason: {"count": …, "which": [names]}}`. An image without masks is a negative.
 """
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,11 @@ from sam_backend.datasets.collecting import Annotation, Collector
 from sam_backend.datasets.decoding import MAX_PIXELS
 from sam_backend.datasets.documents import text_of
 from sam_backend.datasets.image_files import ImageFile, examine
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import Dataset, LabelledMask
 from sam_backend.errors import ImageDecodeError, InvalidInputError
 from sam_backend.masks.rle import to_coco
+from sam_backend.masks.whole_numbers import whole_number
 
 FORMAT = "sam-backend data set"
 VERSION = 1
@@ -60,7 +65,8 @@ def _records(dataset: Dataset, folder: Path) -> Iterator[dict[str, Any]]:
         "version": VERSION,
         "name": dataset.name,
         "licence": dataset.licence,
-        "skipped": dict(dataset.skipped),
+        "skipped": dataset.skipped.as_json(),
+        "categories": list(dataset.categories),
     }
     for image in dataset:
         path = image.path.absolute()
@@ -74,12 +80,16 @@ def _records(dataset: Dataset, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _mask_record(mask: LabelledMask) -> dict[str, Any]:
-    record = {
+    record: dict[str, Any] = {
         "segmentation": to_coco(mask.rle),
         "label": mask.label,
         "annotator": mask.annotator,
     }
-    return record | ({"gold": True} if mask.is_gold else {})
+    if mask.is_gold:
+        record["gold"] = True
+    if mask.more_labels:
+        record["more_labels"] = list(mask.more_labels)
+    return record
 
 
 def read_manifest(file: Path, verify: bool = True) -> Dataset:
@@ -97,14 +107,15 @@ def read_manifest(file: Path, verify: bool = True) -> Dataset:
         with file.open("rb") as stream:
             header = _check_header(stream.readline(), file)
             collector = Collector(min_area_px=1)
-            for reason, count in _counts(header.get("skipped")):
-                collector.skip(reason, count)
-            for line in stream:
-                _add(line, file.absolute().parent, verify, collector)
+            collector.left_out.update(LeftOut.from_json(header.get("skipped")))
+            for number, line in enumerate(stream, 2):
+                _add(line, f"line {number}", file.absolute().parent, verify, collector)
     except OSError as error:
         raise InvalidInputError(f"{file} cannot be read: {error.strerror}") from error
     name, licence = text_of(header.get("name")), text_of(header.get("licence"))
-    return collector.dataset(file.stem if name is None else name, licence)
+    told = header.get("categories")
+    categories = [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
+    return collector.dataset(file.stem if name is None else name, licence, categories)
 
 
 def is_manifest(file: Path) -> bool:
@@ -136,13 +147,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _counts(skipped: Any) -> Iterable[tuple[str, int]]:
-    if not isinstance(skipped, dict):
-        return ()
-    return ((reason, count) for reason, count in skipped.items() if isinstance(count, int))
-
-
-def _add(line: bytes, folder: Path, verify: bool, collector: Collector) -> None:
+def _add(line: bytes, place: str, folder: Path, verify: bool, collector: Collector) -> None:
     record = _parse(line) or {}
     name, path, masks = record.get("name"), record.get("path"), record.get("masks")
     file = _image_file(record)
@@ -152,11 +157,11 @@ def _add(line: bytes, folder: Path, verify: bool, collector: Collector) -> None:
         or not isinstance(path, str)
         or not isinstance(masks, list)
     ):
-        collector.skip(reasons.MALFORMED_RECORD)
+        collector.left_out.add(reasons.MALFORMED_RECORD, place)
         return
     fault = _fault(folder / path, file, verify)
     if fault is not None:
-        collector.skip(fault)
+        collector.left_out.add(fault, f"{name}, {path}")
         return
     annotations = [_annotation(mask if isinstance(mask, dict) else {}) for mask in masks]
     collector.add_examined(name, folder / path, file, annotations, file.size)
@@ -166,18 +171,20 @@ def _image_file(record: dict[str, Any]) -> ImageFile | None:
     digest, size = record.get("digest"), record.get("size")
     if not isinstance(digest, str) or not isinstance(size, list) or len(size) != 2:
         return None
-    if not all(isinstance(side, int) and side > 0 for side in size):
+    height, width = map(whole_number, size)
+    if height is None or width is None or min(height, width) < 1:
         return None
-    height, width = size
     return ImageFile(digest, (height, width)) if height * width <= MAX_PIXELS else None
 
 
 def _annotation(record: dict[str, Any]) -> Annotation:
+    more = record.get("more_labels")
     return Annotation(
         record.get("segmentation"),
         text_of(record.get("label")),
         text_of(record.get("annotator")),
         record.get("gold") is True,
+        tuple(one for one in more if isinstance(one, str)) if isinstance(more, list) else (),
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from sam_backend.datasets.coco import coco_dataset, is_coco
 from sam_backend.datasets.documents import load_json
 from sam_backend.datasets.manifest import is_manifest, read_manifest
-from sam_backend.datasets.sa1b import is_sa1b, read_sa1b, sa1b_dataset
+from sam_backend.datasets.sa1b import is_sa1b, json_files_below, read_sa1b, sa1b_dataset
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
 
@@ -17,8 +17,8 @@ def read_dataset(path: Path, images: Path | None = None) -> Dataset:
     """Read a data set.
 
     Args:
-        path: A manifest, a COCO file, a JSON file of SA-1B, or a folder that holds one manifest or
-            COCO file or any number of SA-1B's.
+        path: A manifest, a COCO file, a JSON file of SA-1B, or a folder that holds, itself or in
+            its subfolders, one manifest or COCO file or any number of SA-1B's.
         images: Folder of the images, for COCO and SA-1B where they do not lie beside the file; a
             manifest names its images itself.
 
@@ -32,8 +32,8 @@ def read_dataset(path: Path, images: Path | None = None) -> Dataset:
         raise InvalidInputError(f"there is no folder of images {images}")
     dataset = _read_folder(path, images) if path.is_dir() else _read_file(path, images)
     if not dataset.images:
-        skipped = ", ".join(f"{reason}: {count}" for reason, count in dataset.skipped.items())
-        raise InvalidInputError(f"no image of {path} can be used ({skipped or 'it lists none'})")
+        told = "; ".join(dataset.skipped.lines()) or "it lists none"
+        raise InvalidInputError(f"no image of {path} can be used: {told}")
     return dataset
 
 
@@ -53,6 +53,8 @@ def _read_file(file: Path, images: Path | None) -> Dataset:
 def _read_folder(folder: Path, images: Path | None) -> Dataset:
     manifests = sorted(file for file in folder.glob("*.jsonl") if is_manifest(file))
     documents = sorted(file for file in folder.glob("*.json") if file.is_file())
+    if not manifests and not documents:
+        documents = json_files_below(folder)  # CVAT's, Roboflow's and SA-1B's folders
     files = manifests or documents
     if not files:
         raise InvalidInputError(f"{folder} holds no data set: {_FORMATS} expected")
@@ -60,7 +62,7 @@ def _read_folder(folder: Path, images: Path | None) -> Dataset:
         return _read_file(files[0], images)
     if not manifests and any(map(_is_sa1b_file, documents[:_PROBED])):
         return read_sa1b(folder, images)
-    names = ", ".join(file.name for file in files[:_PROBED])
+    names = ", ".join(str(file.relative_to(folder)) for file in files[:_PROBED])
     raise InvalidInputError(f"{folder} holds {len(files)} data sets, name one of them: {names}")
 
 

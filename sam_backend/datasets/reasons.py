@@ -1,4 +1,4 @@
-"""Why a record was left out of a data set: the keys of `Dataset.skipped`."""
+"""Why something was left out of a data set: the keys of `Dataset.skipped`."""
 
 from typing import Final
 
@@ -9,6 +9,7 @@ MALFORMED_MASK: Final = "malformed mask"
 NO_IMAGE_OF_MASK: Final = "mask without image"
 
 NO_MASKS: Final = "image without masks"
+NO_USABLE_MASK: Final = "image without a usable mask"
 MISSING_IMAGE: Final = "missing image"
 UNREADABLE_IMAGE: Final = "unreadable image"
 CHANGED_IMAGE: Final = "image changed since"

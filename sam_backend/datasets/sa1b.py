@@ -9,15 +9,16 @@ from typing import Any
 
 from sam_backend.datasets import reasons
 from sam_backend.datasets.collecting import MIN_AREA_PX, Annotation, Collector
-from sam_backend.datasets.documents import load_json, size_of
+from sam_backend.datasets.documents import load_json, size_of, text_of
+from sam_backend.datasets.image_finder import ImageFinder
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
 
 
 def read_sa1b(path: Path, images: Path | None = None, min_area_px: int = MIN_AREA_PX) -> Dataset:
-    """Read one JSON file of SA-1B, or all of a folder in the order of their names.
+    """Read one JSON file of SA-1B, or all below a folder in the order of their paths.
 
-    In a folder, files of another kind are skipped with a count.
+    In a folder, files of another kind are left out and named.
 
     Args:
         path: The JSON file or the folder.
@@ -29,20 +30,29 @@ def read_sa1b(path: Path, images: Path | None = None, min_area_px: int = MIN_ARE
     """
     if not path.is_dir():
         return sa1b_dataset(load_json(path), path, images, min_area_px)
-    files = sorted(path.glob("*.json"))
+    files = json_files_below(path)
     if not files:
         raise InvalidInputError(f"{path} holds no JSON file: no folder of SA-1B")
-    collector = Collector(min_area_px)
+    collector, finder = Collector(min_area_px), ImageFinder([images or path])
     for file in files:
         try:
             document = load_json(file)
         except InvalidInputError:
             document = None
         if is_sa1b(document):
-            _add(document, images or path, collector)
+            _add(document, finder, collector, None if images else file.parent)
         else:
-            collector.skip(reasons.MALFORMED_RECORD)
+            collector.left_out.add(reasons.MALFORMED_RECORD, str(file.relative_to(path)))
     return collector.dataset(path.resolve().name)
+
+
+def json_files_below(folder: Path) -> list[Path]:
+    """The `*.json` of a folder and its subfolders, hidden ones excepted, by their paths."""
+    return sorted(
+        file
+        for file in folder.rglob("*.json")
+        if file.is_file() and not any(p.startswith(".") for p in file.relative_to(folder).parts)
+    )
 
 
 def is_sa1b(document: Any) -> bool:
@@ -64,14 +74,22 @@ def sa1b_dataset(
             f"{file} has no `image` with a `file_name`, or no list `annotations`: no SA-1B file"
         )
     collector = Collector(min_area_px)
-    _add(document, images or file.parent, collector)
+    _add(document, ImageFinder([images or file.parent]), collector)
     return collector.dataset(file.stem)
 
 
-def _add(document: dict[str, Any], folder: Path, collector: Collector) -> None:
+def _add(
+    document: dict[str, Any],
+    finder: ImageFinder,
+    collector: Collector,
+    beside: Path | None = None,
+) -> None:
     record = document["image"]
     masks = [
-        Annotation(mask.get("segmentation") if isinstance(mask, dict) else None)
+        Annotation(mask.get("segmentation"), name=text_of(mask.get("id")))
+        if isinstance(mask, dict)
+        else Annotation(None)
         for mask in document["annotations"]
     ]
-    collector.add(record["file_name"], folder / record["file_name"], masks, size_of(record))
+    name = record["file_name"]
+    collector.add(name, finder.find(name, beside), masks, size_of(record))

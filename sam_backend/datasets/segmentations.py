@@ -1,4 +1,8 @@
-"""A mask as COCO writes it: polygons, plain or compressed run lengths."""
+"""A mask as COCO writes it: polygons, plain or compressed run lengths.
+
+Other tools write a polygon without the list around it, run lengths within a list of one, and
+whole numbers as `400.0`; all of these are read.
+"""
 
 from typing import Any
 
@@ -12,6 +16,11 @@ MIN_POLYGON_NUMBERS = 6
 """Three corners. pycocotools takes two for a box and one for nothing; a line has no area."""
 
 
+def is_outline(segmentation: Any) -> bool:
+    """Whether a segmentation is polygons, whose numbers are pixels of an image of a known size."""
+    return isinstance(_unwrapped(segmentation), list)
+
+
 def rle_of_segmentation(segmentation: Any, size: tuple[int, int]) -> RLE:
     """The run lengths of an annotation's `segmentation`.
 
@@ -20,19 +29,32 @@ def rle_of_segmentation(segmentation: Any, size: tuple[int, int]) -> RLE:
 
     Args:
         segmentation: Run lengths `{"size": [H, W], "counts": …}`, or polygons
-            `[[x, y, x, y, …], …]` in pixels.
+            `[[x, y, x, y, …], …]` in pixels; also one polygon `[x, y, …]`, or `[run lengths]`.
         size: (height, width) of the image, which polygons need; run lengths keep their own.
 
     Raises:
         InvalidInputError: It is neither, or damaged.
     """
+    segmentation = _unwrapped(segmentation)
     if isinstance(segmentation, dict):
         return from_coco(segmentation)
     if isinstance(segmentation, list) and segmentation:
         return _fill(segmentation, size)
+    if segmentation == []:
+        raise InvalidInputError("it has no segmentation, only a box")
     raise InvalidInputError(
         f"a segmentation must be run lengths or polygons, not {type(segmentation).__name__}"
     )
+
+
+def _unwrapped(segmentation: Any) -> Any:
+    """Run lengths without a list around them; a flat polygon with one."""
+    if not isinstance(segmentation, list) or not segmentation:
+        return segmentation
+    if len(segmentation) == 1 and isinstance(segmentation[0], dict):
+        return segmentation[0]
+    is_flat = all(isinstance(n, int | float) and not isinstance(n, bool) for n in segmentation)
+    return [segmentation] if is_flat else segmentation
 
 
 def _fill(polygons: list[Any], size: tuple[int, int]) -> RLE:

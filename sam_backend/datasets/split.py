@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Set
 from dataclasses import dataclass, replace
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
 
@@ -65,4 +66,4 @@ def _place(digest: str, seed: int) -> float:
 
 def _part(dataset: Dataset, part: str, digests: set[str]) -> Dataset:
     images = tuple(image for image in dataset if image.digest in digests)
-    return replace(dataset, name=f"{dataset.name} ({part})", images=images, skipped={})
+    return replace(dataset, name=f"{dataset.name} ({part})", images=images, skipped=LeftOut())

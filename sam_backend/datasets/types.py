@@ -5,10 +5,11 @@ for, so a set of a million images fits in memory.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks.rle import RLE
 
@@ -19,16 +20,23 @@ class LabelledMask:
 
     Attributes:
         rle: The mask at the image's original size.
-        label: What it shows; None without classes.
+        label: What it shows, the first of `labels`; None without classes.
         annotator: Who drew it; None if unknown. Masks of several annotators of one image may cover
             the same object.
         is_gold: Trusted enough to judge others by.
+        more_labels: Further labels of the same mask, in the order they were chosen.
     """
 
     rle: RLE
     label: str | None = None
     annotator: str | None = None
     is_gold: bool = False
+    more_labels: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels, the first one first; empty without classes."""
+        return (() if self.label is None else (self.label,)) + self.more_labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +48,8 @@ class LabelledImage:
         path: Its file.
         digest: sha256 of the file's bytes, lower-case hex: the image's identity.
         size: (height, width) in pixels, after EXIF rotation.
-        masks: At least one, all of `size`.
+        masks: All of `size`. None at all makes the image a negative: somebody has looked and found
+            nothing.
 
     Raises:
         InvalidInputError: A mask has another size.
@@ -67,14 +76,16 @@ class Dataset:
     Attributes:
         name: For people.
         images: In the source's order.
-        skipped: What was left out, by reason: `{"empty mask": 3}`.
+        skipped: What was left out: counts by reason, and which.
         licence: Of the data, SPDX name or words; None if unknown.
+        categories: Labels that masks may have, whether one has it or not, in an order that stays.
     """
 
     name: str
     images: tuple[LabelledImage, ...]
-    skipped: Mapping[str, int] = field(default_factory=dict)
+    skipped: LeftOut = field(default_factory=LeftOut)
     licence: str | None = None
+    categories: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -100,11 +111,16 @@ class Dataset:
     def digest(self) -> str:
         """sha256 over images and masks, whatever their order and wherever the files lie."""
         lines = sorted(
-            f"{image.digest} {mask.label!r} {mask.annotator!r} {rle_digest(mask.rle)}"
+            f"{image.digest} {_named(mask)} {mask.annotator!r} {rle_digest(mask.rle)}"
             for image in self.images
             for mask in image.masks
         )
+        lines += sorted(f"{image.digest} negative" for image in self.images if not image.masks)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _named(mask: LabelledMask) -> str:
+    return repr(mask.label) if not mask.more_labels else repr(mask.labels)
 
 
 def rle_digest(rle: RLE) -> str:

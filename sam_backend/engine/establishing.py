@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.bulk.review.judged_reviews import judged_reviews
 from sam_backend.engine.bulk.review.judging import judge
 from sam_backend.engine.bulk.review.samples import read_sample
@@ -34,6 +35,7 @@ def gather_judged(
     runs: Sequence[BulkRun] = (),
     with_gold: bool = True,
     observe: Callable[[str, int], None] = lambda what, done: None,
+    left_out: LeftOut | None = None,
 ) -> list[JudgedMask]:
     """All masks of a model version that people have judged, on images that it has not learned from.
 
@@ -45,6 +47,7 @@ def gather_judged(
         runs: Whose samples people have reviewed, the newest sample of each.
         with_gold: Also what was proposed for trusted images.
         observe: Told what is read, and how many tasks or images have been.
+        left_out: Gets what could not be compared.
 
     Raises:
         SamBackendError: A run is of another model or has no sample, or Label Studio refuses a call.
@@ -58,6 +61,7 @@ def gather_judged(
                 Prefills(database),
                 model_version,
                 lambda done, project=project: observe(f"project {project}", done),  # type: ignore[misc]
+                left_out,
             )
     for run in runs:
         if run.plan.model_version != model_version:
@@ -67,6 +71,8 @@ def gather_judged(
         sample = read_sample(run)
         with client_of_project(settings, sample.project_id) as client:
             report = judge(client, sample, lambda done, of: observe("review", done))
+        if left_out is not None:
+            left_out.update(report.unread)
         found += judged_reviews(run, report)
     if with_gold:
         found += judged_gold(Gold(database).images(), Proposals(database), model_version)

@@ -1,9 +1,10 @@
 """Masks of one model version that people have judged: in prefilled tasks, and on gold."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
+from sam_backend.datasets import reasons
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.labelstudio.annotations import AcceptedAnnotation, annotated_tasks
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.drawn_masks import drawn_masks
@@ -27,6 +28,7 @@ def judged_prefills(
     prefills: Prefills,
     model_version: str,
     observe: Callable[[int], None] = lambda tasks: None,
+    left_out: LeftOut | None = None,
 ) -> Iterator[JudgedMask]:
     """Masks that prefilled tasks have shown, against what people have submitted.
 
@@ -39,10 +41,12 @@ def judged_prefills(
         prefills: The ledger.
         model_version: Whose masks.
         observe: Told how many tasks have been read.
+        left_out: Gets what people have drawn that could not be compared.
 
     Raises:
         LabelStudioError: A call fails.
     """
+    left_out = LeftOut() if left_out is None else left_out
     host = str(client.host.origin)
     for number, task in enumerate(annotated_tasks(client, project_id), start=1):
         last = max(task.annotations, key=lambda one: one.updated_at)
@@ -53,8 +57,14 @@ def judged_prefills(
                 if more["end"] in SHOWN and record.model_version == model_version:
                     weight = 1 / float(more.get("shown_share", 1.0))
                     by_image.setdefault(str(more["image"]), []).append((record, weight))
+            where = f"task {task.task_id}, annotation {last.annotation_id}"
+            drawn = drawn_masks(last.result, last.annotator, left_out, where)
             for name, records in by_image.items():
-                yield from _against(records, _drawn(last, name), last.updated_at)
+                size = records[0][0].rle.size
+                found = [one.mask.rle for one in drawn if one.image_name == name]
+                same = [mask for mask in found if mask.size == size]
+                left_out.add(reasons.OTHER_SIZE, where, len(found) - len(same))
+                yield from _against(records, same, last.updated_at)
         observe(number)
 
 
@@ -89,18 +99,12 @@ def _is_of(client: LabelStudioClient, annotation: AcceptedAnnotation, model_vers
     return found is not None and found.get("model_version") == model_version
 
 
-def _drawn(annotation: AcceptedAnnotation, image_name: str) -> list[RLE]:
-    drawn = drawn_masks(annotation.result, annotation.annotator, Counter())
-    return [one.mask.rle for one in drawn if one.image_name == image_name]
-
-
 def _against(
     records: Sequence[tuple[MaskRecord, float]], drawn: Sequence[RLE], at: datetime
 ) -> Iterator[JudgedMask]:
     first = records[0][0]
     if first.image_digest is None:
         return
-    drawn = [mask for mask in drawn if mask.size == first.rle.size]
     found = correction(first.image_digest, [record.rle for record, _ in records], drawn)
     for (record, weight), pair in zip(records, found.pairs, strict=True):
         yield JudgedMask(

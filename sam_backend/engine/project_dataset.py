@@ -1,8 +1,7 @@
 """What people accepted in a Label Studio project, as a data set on disk."""
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from sam_backend.datasets import reasons
 from sam_backend.datasets.collecting import MIN_AREA_PX
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.engine.project_images import ProjectImages
@@ -24,14 +24,17 @@ from sam_backend.labelstudio.annotations import (
     AnnotatedTask,
     annotated_tasks,
     count_annotated_tasks,
+    skipped_tasks,
 )
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.connections import Connections
 from sam_backend.labelstudio.drawn_masks import DrawnMask, drawn_masks
+from sam_backend.labelstudio.elements import REGION_KINDS
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import image_resolver
 from sam_backend.labelstudio.tags import ImageTag
+from sam_backend.labelstudio.task_regions import region_kind
 from sam_backend.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,6 +42,9 @@ log = logging.getLogger(__name__)
 CANCELLED = "skipped by its annotator"
 NO_ADDRESS = "task without an image address"
 UNFETCHED_IMAGE = "image cannot be fetched"
+
+SOURCE_NAME = "sam_file"
+"""Field of a task's data: the image's name before it was imported."""
 
 # Each call waits for Label Studio's database, which a busy server shares with its annotators.
 _TIMEOUT_S = 60.0
@@ -136,8 +142,8 @@ def pull_project(
         since: Only annotations saved after this moment of Label Studio's clock.
 
     Returns:
-        The data set, possibly without images. `skipped` counts masks that cannot be used, images
-        that cannot be had (the log says which and why) and annotations that were skipped.
+        The data set, possibly without images. `skipped` tells masks that cannot be used, images
+        that cannot be had or are without masks, and tasks that annotators have skipped.
 
     Raises:
         LabelConfigError: The project's label config cannot be used.
@@ -151,7 +157,10 @@ def pull_project(
         reader = TaskReader(LabelConfig.parse(str(project.get("label_config", ""))), images, host)
         cancelled = project.get("skipped_annotations_number")
         if isinstance(cancelled, int) and cancelled > 0:
-            reader.skipped[CANCELLED] = cancelled
+            reader.skipped.add(CANCELLED, count=cancelled)
+            reader.skipped.add_names(
+                CANCELLED, (f"task {number}" for number in skipped_tasks(client, project_id))
+            )
         n_tasks = count_annotated_tasks(client, project_id, since)
         found: list[LabelledImage] = []
         n_masks = 0
@@ -163,39 +172,52 @@ def pull_project(
             if observe is not None:
                 observe(PullProgress(number, max(n_tasks, number), n_masks, images.n_fetched))
     name = f"{project.get('title', '')} (project {project_id})".strip()
-    dataset = Dataset(name, tuple(found), dict(reader.skipped))
+    dataset = Dataset(name, tuple(found), reader.skipped)
     write_manifest(dataset, folder / "manifest.jsonl")
     return dataset
 
 
 class TaskReader:
-    """Turns tasks into labelled images and counts what it leaves out.
+    """Turns tasks into labelled images and tells what it leaves out.
 
     Args:
         config: Of the project.
         images: Fetches, and keeps what was fetched.
         host: Of the project.
+        with_negatives: Keep images on which people have submitted that there is nothing; without,
+            they are left out, and not fetched.
+        names: Original names of files whose address does not tell them: of planted gold, by the
+            token that the address holds.
 
     Attributes:
         skipped: What was left out, by reason.
     """
 
-    def __init__(self, config: LabelConfig, images: ProjectImages, host: LabelStudioHost) -> None:
-        self.skipped: Counter[str] = Counter()
+    def __init__(
+        self,
+        config: LabelConfig,
+        images: ProjectImages,
+        host: LabelStudioHost,
+        with_negatives: bool = False,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        self.skipped = LeftOut()
         self._config = config
         self._images = images
         self._host = host
+        self._with_negatives = with_negatives
+        self._names = names or {}
 
     def read(self, task: AnnotatedTask) -> list[LabelledImage]:
-        """A task's images with at least one mask."""
-        drawn = [
-            replace(one, mask=replace(one.mask, is_gold=annotation.is_gold))
-            for annotation in task.annotations
-            for one in drawn_masks(annotation.result, annotation.annotator, self.skipped)
-        ]
+        """A task's images with at least one mask, and its negatives where they are kept."""
+        drawn: list[DrawnMask] = []
         names = {tag.name for tag in self._config.images}
-        if stray := sum(mask.image_name not in names for mask in drawn):
-            self.skipped[reasons.NO_IMAGE_OF_MASK] += stray
+        for annotation in task.annotations:
+            where = f"task {task.task_id}, annotation {annotation.annotation_id}"
+            for one in drawn_masks(annotation.result, annotation.annotator, self.skipped, where):
+                drawn.append(replace(one, mask=replace(one.mask, is_gold=annotation.is_gold)))
+                if one.image_name not in names:
+                    self.skipped.add(reasons.NO_IMAGE_OF_MASK, f"{where}, on {one.image_name!r}")
         images = (self._image(task, tag, drawn) for tag in self._config.images)
         return [image for image in images if image is not None]
 
@@ -203,29 +225,55 @@ class TaskReader:
         self, task: AnnotatedTask, tag: ImageTag, drawn: Iterable[DrawnMask]
     ) -> LabelledImage | None:
         masks = [mask.mask for mask in drawn if mask.image_name == tag.name]
-        if not masks:
-            return None  # not fetched either
         name = f"task {task.task_id}"
         if len(self._config.images) > 1:
             name += f" {tag.name}"
+        is_negative = not _has_regions(task, tag)
+        if not masks and not (is_negative and self._with_negatives):  # not fetched either
+            reason = reasons.NO_MASKS if is_negative else reasons.NO_USABLE_MASK
+            self.skipped.add(reason, name)
+            return None
         try:
-            kept = self._images.get(tag.address(task.data), self._host, task.task_id)
+            address = tag.address(task.data)
+            told = _original_name(task.data, address, self._names)
+            kept = self._images.get(address, self._host, task.task_id, told)
         except (InvalidInputError, ImageFetchError, ImageDecodeError) as error:
-            self.skipped[_reason(error)] += 1
+            self.skipped.add(_reason(error), f"{name}, with {len(masks)} masks: {error}")
             log.warning("%s is left out with its %d masks: %s", name, len(masks), error)
             return None
-        usable = tuple(mask for mask in masks if self._is_usable(mask, kept.size))
-        path = self._images.folder / kept.name
-        return LabelledImage(name, path, kept.digest, kept.size, usable) if usable else None
+        usable = tuple(mask for mask in masks if self._is_usable(mask, name, kept.size))
+        if masks and not usable:
+            self.skipped.add(reasons.NO_USABLE_MASK, name)
+            return None
+        return LabelledImage(name, self._images.folder / kept.name, kept.digest, kept.size, usable)
 
-    def _is_usable(self, mask: LabelledMask, size: tuple[int, int]) -> bool:
+    def _is_usable(self, mask: LabelledMask, name: str, size: tuple[int, int]) -> bool:
         if mask.rle.size != size:
-            self.skipped[reasons.OTHER_SIZE] += 1
+            (drawn_h, drawn_w), (height, width) = mask.rle.size, size
+            told = f"{name}: {drawn_w} x {drawn_h} on {width} x {height} pixels"
+            self.skipped.add(reasons.OTHER_SIZE, told)
             return False
         if mask.rle.area_px < MIN_AREA_PX:
-            self.skipped[reasons.SMALL_MASK] += 1
+            self.skipped.add(reasons.SMALL_MASK, f"{name}: {mask.rle.area_px} px")
             return False
         return True
+
+
+def _has_regions(task: AnnotatedTask, tag: ImageTag) -> bool:
+    """Whether anybody has drawn anything on an image, be it of use to us or not."""
+    return any(
+        item.get("to_name") == tag.name and region_kind(item) in REGION_KINDS
+        for annotation in task.annotations
+        for item in annotation.result
+    )
+
+
+def _original_name(data: Mapping[str, Any], address: str, names: Mapping[str, str]) -> str | None:
+    """What an image was called, where its address does not tell it."""
+    told = data.get(SOURCE_NAME)
+    if isinstance(told, str):
+        return told
+    return next((name for token, name in names.items() if token in address), None)
 
 
 def _reason(error: InvalidInputError | ImageFetchError | ImageDecodeError) -> str:

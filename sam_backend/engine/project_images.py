@@ -7,6 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sam_backend.datasets.decoding import decode_image, file_suffix
+from sam_backend.datasets.file_names import safe_file_name, with_image_suffix
+from sam_backend.datasets.image_files import digest_of
+from sam_backend.labelstudio.file_names import original_name
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
 
@@ -16,7 +19,7 @@ class KeptImage:
     """An image file in the folder.
 
     Attributes:
-        name: The file's name, `<digest><suffix>`.
+        name: The file's name in the folder.
         digest: sha256 of its bytes, lower-case hex.
         height: In pixels, after EXIF rotation.
         width: In pixels, after EXIF rotation.
@@ -39,6 +42,9 @@ class ProjectImages:
     An address is taken to lead to the same image for good: its masks were drawn on that one. Files
     are never deleted here; the folder may be, at any time, and is filled anew.
 
+    A file keeps its original name. Where another image has it already, the digest's first digits
+    follow it; where the address has no name, the digest is the name.
+
     What an address led to is kept in `index.jsonl`, a line for each; the address itself is kept as
     its sha256 only, for it may hold a secret. A line that a killed process left half written is
     fetched anew.
@@ -60,9 +66,18 @@ class ProjectImages:
         self._index = folder / "index.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
         self._known = self._read()
+        self._digests = {kept.name.casefold(): kept.digest for kept in self._known.values()}
 
-    def get(self, address: str, host: LabelStudioHost, task_id: int) -> KeptImage:
+    def get(
+        self, address: str, host: LabelStudioHost, task_id: int, name: str | None = None
+    ) -> KeptImage:
         """The image that a task's field names.
+
+        Args:
+            address: What the field says.
+            host: Of the project.
+            task_id: The task.
+            name: The file's original name, where the address does not tell it.
 
         Raises:
             ImageFetchError: It cannot be had.
@@ -74,15 +89,32 @@ class ProjectImages:
             return known
         fetched = self._resolver.fetch(address, host, task_id)
         height, width = decode_image(fetched.data, self._max_pixels).shape[:2]
-        name = fetched.digest + file_suffix(fetched.data)
-        kept = KeptImage(name, fetched.digest, height, width)
-        self._write(name, fetched.data)
+        suffix = file_suffix(fetched.data)
+        wanted = safe_file_name(name or "") or original_name(address)
+        free = self._free_name(with_image_suffix(wanted, suffix), fetched.digest, suffix)
+        kept = KeptImage(free, fetched.digest, height, width)
+        self._write(free, fetched.data)
         with self._index.open("a", encoding="ascii") as lines:
             # The line break comes first, so that it also ends a line left half written.
             lines.write("\n" + json.dumps({"address": key, **asdict(kept)}))
         self._known[key] = kept
+        self._digests[free.casefold()] = kept.digest
         self.n_fetched += 1
         return kept
+
+    def _free_name(self, wanted: str, digest: str, suffix: str) -> str:
+        """A name that no other image has; file systems may not tell upper from lower case."""
+        stem, _, ending = wanted.rpartition(".")
+        for name in (wanted, f"{stem}-{digest[:8]}.{ending}" if stem else ""):
+            is_ours = self._digests.get(name.casefold(), digest) == digest
+            if name and is_ours and self._is_free(name, digest):
+                return name
+        return digest + suffix
+
+    def _is_free(self, name: str, digest: str) -> bool:
+        """Whether no other image lies there, of which a killed process has lost the line."""
+        file = self.folder / name
+        return not file.exists() or (file.is_file() and digest_of(file.read_bytes()) == digest)
 
     def _write(self, name: str, data: bytes) -> None:
         temporary = self.folder / f"{name}.{os.getpid()}.tmp"

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sam_backend.datasets.left_out import MAX_NAMES
 from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.drawn_masks import count_objects
@@ -198,6 +199,24 @@ def _page(
     if not isinstance(answer, dict):
         raise LabelStudioError(f"GET /api/tasks/ answers {type(answer).__name__}, not an object")
     return answer
+
+
+def skipped_tasks(client: LabelStudioClient, project_id: int) -> list[int]:
+    """Numbers of tasks that annotators have skipped, the first hundred or so.
+
+    Raises:
+        LabelStudioError: The call fails.
+    """
+    filters: list[dict[str, object]] = [
+        {
+            "filter": "filter:tasks:cancelled_annotations",
+            "operator": "greater",
+            "type": "Number",
+            "value": 0,
+        }
+    ]
+    tasks = _page(client, project_id, filters, MAX_NAMES).get("tasks")
+    return [int(task["id"]) for task in tasks] if isinstance(tasks, list) else []
 
 
 def accepted_annotations(client: LabelStudioClient, task_id: int) -> Iterator[AcceptedAnnotation]:

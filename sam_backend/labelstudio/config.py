@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sam_backend.errors import LabelConfigError
 from sam_backend.labelstudio.elements import CONTROL_TAGS, read_control, read_image, read_xml
 from sam_backend.labelstudio.tags import (
+    MASK_KINDS,
     OUTPUT_KINDS,
     ControlTag,
     ImageTag,
@@ -81,6 +82,17 @@ class LabelConfig:
         raise LabelConfigError(
             f"no tag of image {image_name!r} can show a mask: add BrushLabels, PolygonLabels, "
             f'BitmaskLabels or RectangleLabels with toName="{image_name}"'
+        )
+
+    def mask_labels(self) -> tuple[str, ...]:
+        """The labels that a mask may carry, in the config's order, as regions store them."""
+        return tuple(
+            dict.fromkeys(
+                label.stored
+                for tag in self.controls
+                if tag.kind in (*MASK_KINDS, "labels")
+                for label in tag.labels
+            )
         )
 
     def label_for(

@@ -1,22 +1,20 @@
 """The masks that a person drew: result items of an annotation, as run lengths, object by object."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sam_backend.datasets import reasons
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import LabelledMask
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.elements import REGION_KINDS
 from sam_backend.labelstudio.regions import Region
-from sam_backend.labelstudio.task_regions import region_kind, region_label
+from sam_backend.labelstudio.tags import MASK_KINDS
+from sam_backend.labelstudio.task_regions import region_kind, region_labels
 from sam_backend.masks import rle
 
-_MASK_KINDS = frozenset(controls.SHAPES) - {"rectangle"}
-
-TURNED_IMAGE = "mask on a turned image"
 MULTI_IMAGE = "mask of a multi-image task"
 OPEN_POLYGON = "polygon is not closed"
 
@@ -42,44 +40,55 @@ def count_objects(result: Sequence[Region]) -> int:
 
 
 def drawn_masks(
-    result: Sequence[Region], annotator: str | None, skipped: Counter[str]
+    result: Sequence[Region], annotator: str | None, left_out: LeftOut, where: str
 ) -> list[DrawnMask]:
     """The masks of one annotation, in the order they were drawn.
 
     Items with one id are one object: a `<Labels>` names a `<Brush>`, and accepting with "keep label
     selected" leaves a key point that repeats the brush's pixels. A polygon is one mask, also where
-    a model's answer came as several.
+    a model's answer came as several. Coordinates are those of the upright picture, also where the
+    annotator had turned it: `image_rotation` only says how the page showed it (Label Studio
+    1.23.2, seen for brush, polygon, ellipse, rectangle and key point).
 
     Args:
         result: The annotation's result items.
         annotator: Who drew them.
-        skipped: Gets the reason of everything on an image that gives no mask.
+        left_out: Gets everything on an image that gives no mask, and why.
+        where: Names the annotation there, such as "task 14, annotation 3".
     """
     drawn = []
-    for items in objects_by_id(result).values():
+    for region_id, items in objects_by_id(result).items():
+        name = f"{where}, region {region_id}"
         shape = shape_of(items)
         if shape is None:
             # Choices, texts and relations are on no image, and are nobody's loss.
             kinds = [kind for kind in map(region_kind, items) if kind in REGION_KINDS]
-            skipped.update(f"{kind} is no mask" for kind in kinds[:1])
+            for kind in kinds[:1]:
+                left_out.add(f"{kind} is no mask", name)
             continue
         reason = _refusal(shape)
         if reason is not None:
-            skipped[reason] += 1
+            left_out.add(reason, name)
             continue
         try:
             mask = controls.decode(shape)
-        except InvalidInputError:
-            skipped[reasons.MALFORMED_MASK] += 1
+        except InvalidInputError as error:
+            left_out.add(reasons.MALFORMED_MASK, f"{name}: {error}")
             continue
         if not mask.any():
-            skipped[reasons.EMPTY_MASK] += 1
+            left_out.add(reasons.EMPTY_MASK, name)
             continue
         score = shape.get("score")
+        labels = labels_of(items)
         drawn.append(
             DrawnMask(
                 str(shape.get("to_name")),
-                LabelledMask(rle.encode(mask), label_of(items), annotator),
+                LabelledMask(
+                    rle.encode(mask),
+                    labels[0] if labels else None,
+                    annotator,
+                    more_labels=labels[1:],
+                ),
                 float(score) if isinstance(score, int | float) else None,
             )
         )
@@ -101,21 +110,18 @@ def objects_by_id(result: Iterable[Region]) -> dict[str | int, list[Region]]:
 
 def shape_of(items: Iterable[Region]) -> Region | None:
     """The item of an object that has its pixels; None without one."""
-    return next((item for item in items if region_kind(item) in _MASK_KINDS), None)
+    return next((item for item in items if region_kind(item) in MASK_KINDS), None)
 
 
-def label_of(items: Sequence[Region]) -> str | None:
-    """The label of an object: that of its pixels, else of any of its items; None without."""
+def labels_of(items: Sequence[Region]) -> tuple[str, ...]:
+    """All labels of an object: those of its pixels, else of any of its items."""
     shape = shape_of(items)
-    labels = (region_label(item) for item in (*(() if shape is None else (shape,)), *items))
-    return next((label for label in labels if label is not None), None)
+    labels = map(region_labels, (*(() if shape is None else (shape,)), *items))
+    return next(filter(None, labels), ())
 
 
 def _refusal(shape: Region) -> str | None:
     value: Mapping[str, Any] = shape["value"] if isinstance(shape.get("value"), Mapping) else {}
-    # The editor's turn button turns the coordinates too; `rotation` of an ellipse does not.
-    if shape.get("image_rotation") not in (None, 0):
-        return TURNED_IMAGE
     if shape.get("item_index") not in (None, 0):
         return MULTI_IMAGE
     if region_kind(shape) == "polygon" and value.get("closed") is False:

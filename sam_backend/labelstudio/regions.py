@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.tags import ControlTag, NamedLabel
+from sam_backend.masks.whole_numbers import whole_number
 
 Region = dict[str, Any]
 """One result item, as JSON."""
@@ -82,13 +83,17 @@ def image_size(region: Mapping[str, Any]) -> tuple[int, int]:
     Raises:
         InvalidInputError: The region does not say, or its numbers cannot be an image's.
     """
-    sides = [region.get("original_height"), region.get("original_width")]
-    for side in sides:
-        if not isinstance(side, int) or isinstance(side, bool) or not 0 < side <= _MAX_SIDE_PX:
-            raise InvalidInputError(
-                f"a region's image cannot have {sides[1]!r:.40} x {sides[0]!r:.40} pixels"
-            )
-    height, width = (int(side) for side in sides if side is not None)
+    told = region.get("original_height"), region.get("original_width")
+    height, width = map(whole_number, told)
+    if (
+        height is None
+        or width is None
+        or not 0 < height <= _MAX_SIDE_PX
+        or not 0 < width <= _MAX_SIDE_PX
+    ):
+        raise InvalidInputError(
+            f"a region's image cannot have {told[1]!r:.40} x {told[0]!r:.40} pixels"
+        )
     if height * width > _MAX_PIXELS:
         raise InvalidInputError(f"an image of {width}x{height} pixels is too large")
     return height, width

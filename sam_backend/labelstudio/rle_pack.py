@@ -106,7 +106,8 @@ def _bytes(rle: Sequence[int]) -> npt.NDArray[np.uint8]:
         data = np.asarray(rle)
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidInputError("a brush's rle must be a list of numbers") from error
-    if data.ndim != 1 or data.dtype.kind not in "iu" or len(data) * 8 < _HEADER_BITS:
+    is_whole = data.dtype.kind in "iu" or (data.dtype.kind == "f" and (data == data // 1).all())
+    if data.ndim != 1 or not is_whole or len(data) * 8 < _HEADER_BITS:
         raise InvalidInputError(f"a brush's rle must be a list of bytes, not {_short(rle)}")
     if data.min() < 0 or data.max() > 255:
         raise InvalidInputError(

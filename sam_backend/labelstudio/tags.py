@@ -16,6 +16,9 @@ Role = Literal["output", "prompt"]
 OUTPUT_KINDS = ("brush", "polygon", "bitmask", "rectangle")
 """Tags that can show a mask: each has a file in `controls/`."""
 
+MASK_KINDS = ("brush", "polygon", "bitmask", "ellipse")
+"""Tags whose regions are masks: a rectangle says where an object is, not which pixels are it."""
+
 SMART_KINDS = ("keypoint", "rectangle", "magicwand")
 """Tags whose smart tool asks the backend; the smart button of the others sends nothing."""
 

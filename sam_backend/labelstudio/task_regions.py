@@ -67,11 +67,16 @@ def region_kind(region: Mapping[str, Any]) -> str:
 
 def region_label(region: Mapping[str, Any]) -> str | None:
     """The first label of a result item; None without."""
+    return next(iter(region_labels(region)), None)
+
+
+def region_labels(region: Mapping[str, Any]) -> tuple[str, ...]:
+    """All labels of a result item, in the order they were chosen (`choice="multiple"`)."""
     value = region.get("value")
     if not isinstance(value, Mapping):
-        return None
+        return ()
     for key in (str(region.get("type", "")), "labels"):
         labels = value.get(key)
         if isinstance(labels, list) and labels and isinstance(labels[0], str):
-            return labels[0]
-    return None
+            return tuple(dict.fromkeys(one for one in labels if isinstance(one, str)))
+    return ()

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks.types import Mask, check_mask
+from sam_backend.masks.whole_numbers import whole_number
 
 _MORE = 0x20
 _SIGN = 0x10
@@ -178,28 +179,31 @@ def from_coco(segmentation: Mapping[str, object]) -> RLE:
         InvalidInputError: Size or counts are missing or damaged.
     """
     size, counts = segmentation.get("size"), segmentation.get("counts")
-    if (
-        not isinstance(size, list | tuple)
-        or len(size) != 2
-        or not all(isinstance(side, int) for side in size)
-    ):
-        raise InvalidInputError(f"size must be [height, width], not {size!r}")
+    sides = [whole_number(side) for side in size] if isinstance(size, list | tuple) else []
+    height, width = sides if len(sides) == 2 else (None, None)
+    if height is None or width is None:
+        raise InvalidInputError(f"size must be [height, width], not {size!r:.60}")
     if isinstance(counts, str):
         counts = counts.encode(errors="surrogatepass")
     if isinstance(counts, bytes):
         numbers = _decompress(counts)
-    elif isinstance(counts, list) and all(isinstance(count, int) for count in counts):
+    elif isinstance(counts, list):
         numbers = _plain(counts)
     else:
         raise InvalidInputError(f"counts must be a text or a list, not {type(counts).__name__}")
     if numbers.min(initial=0) < 0 or numbers.max(initial=0) >= 1 << 32:
         raise InvalidInputError(_OUT_OF_RANGE)
-    return RLE((size[0], size[1]), numbers.astype(np.uint32))
+    return RLE((height, width), numbers.astype(np.uint32))
 
 
-def _plain(counts: list[int]) -> npt.NDArray[np.int64]:
+def _plain(counts: list[object]) -> npt.NDArray[np.int64]:
+    whole = counts
+    if not all(type(count) is int for count in counts):
+        whole = [whole_number(count) for count in counts]
+        if None in whole:
+            raise InvalidInputError("counts must be whole numbers")
     try:
-        return np.array(counts, dtype=np.int64)
+        return np.array(whole, dtype=np.int64)
     except OverflowError:
         raise InvalidInputError(_OUT_OF_RANGE) from None
 

@@ -203,6 +203,16 @@ class Versions(ProjectStore):
         """The project's label config as it was."""
         return self._objects.get([version.label_config])[version.label_config].decode()
 
+    def label_configs(self, version: Version) -> list[str]:
+        """The label configs of a version and of all before it, oldest first, each once."""
+        known = {one.digest: one for one in self.log()}
+        line = [version]
+        while line[-1].parent in known:
+            line.append(known[line[-1].parent])
+        digests = list(dict.fromkeys(one.label_config for one in reversed(line)))
+        bodies = self._objects.get(digests)
+        return [bodies[digest].decode() for digest in digests]
+
     def states(self, digests: Mapping[str, str]) -> dict[str, Any]:
         """States by key, from digests by key."""
         bodies = self._objects.get(digests.values())

@@ -4,8 +4,7 @@ Per image, and per mirrored image, two arrays in the run folder: the embedding a
 are read through memory maps, so that a step touches what it draws and no more.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from sam_backend.datasets import reasons
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.types import LabelledImage
 from sam_backend.errors import ImageDecodeError, InvalidInputError
@@ -61,11 +61,10 @@ class EncodedImages:
         InvalidInputError: There are no images.
     """
 
-    def __init__(
-        self, images: Sequence[EncodedImage], seed: int, skipped: Mapping[str, int]
-    ) -> None:
+    def __init__(self, images: Sequence[EncodedImage], seed: int, skipped: LeftOut) -> None:
         if not images:
-            raise InvalidInputError(f"no image can be learned from; left out: {dict(skipped)}")
+            told = "; ".join(skipped.lines())
+            raise InvalidInputError(f"no image can be learned from; left out: {told}")
         self.skipped = skipped
         self._images, self._seed = images, seed
         self._weights = image_weights([encoded.image for encoded in images])
@@ -90,7 +89,7 @@ def encode_images(
     images: Sequence[LabelledImage],
     folder: Path,
     flips: bool,
-    skipped: Counter[str],
+    skipped: LeftOut,
     goes_on: Callable[[int], bool],
 ) -> list[EncodedImage] | None:
     """Embed images as they are embedded for a click; embeddings that lie in `folder` stay.
@@ -100,7 +99,7 @@ def encode_images(
         images: In a fixed order.
         folder: Of the files.
         flips: Make a mirrored view of each image too.
-        skipped: Gets the number of masks and images left out, by reason.
+        skipped: Gets the masks and images left out.
         goes_on: Told how many images are done before each one; false ends the work.
 
     Returns:
@@ -118,11 +117,11 @@ def encode_images(
         try:
             views = [_view(sam, image, folder / name, False, found)]
             if flips:
-                mirrored = targets(image, sam.image_encoder.img_size, True, Counter())
+                mirrored = targets(image, sam.image_encoder.img_size, True, LeftOut())
                 if len(mirrored):
                     views.append(_view(sam, image, folder / f"{name}-m", True, mirrored))
-        except ImageDecodeError:
-            skipped[reasons.UNREADABLE_IMAGE] += 1
+        except ImageDecodeError as error:
+            skipped.add(reasons.UNREADABLE_IMAGE, str(error))
             continue
         encoded.append(EncodedImage(image, tuple(views)))
     return encoded

@@ -1,12 +1,12 @@
 """Labelled images as they come, augmented anew each time: for trainings whose encoder learns."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from sam_backend.datasets import reasons
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.types import LabelledImage
 from sam_backend.errors import ImageDecodeError, InvalidInputError
@@ -49,28 +49,31 @@ class LabelledImages:
     ) -> None:
         self._side, self._seed = side, seed
         self._min_crop, self._read = min_crop, read
-        self._unreadable: set[str] = set()
-        self._unusable: Counter[str] = Counter()
+        self._unreadable: dict[str, str] = {}  # why, by digest
+        self._unusable = LeftOut()
         areas = [self._usable_areas(image, side) for image in images]
         kept = [i for i, area in enumerate(areas) if area.any()]
         if not kept:
-            raise InvalidInputError(f"no image can be learned from; left out: {dict(self.skipped)}")
+            told = "; ".join(self.skipped.lines())
+            raise InvalidInputError(f"no image can be learned from; left out: {told}")
         self._images = [images[i] for i in kept]
         self._areas = [areas[i] for i in kept]
         self._weights = image_weights(self._images)
 
     @property
-    def skipped(self) -> Counter[str]:
+    def skipped(self) -> LeftOut:
         """Masks and images left out so far, by reason."""
-        unreadable = Counter({reasons.UNREADABLE_IMAGE: len(self._unreadable)})
-        return self._unusable + unreadable  # the sum leaves out what is zero
+        found = LeftOut(self._unusable)
+        for told in self._unreadable.values():
+            found.add(reasons.UNREADABLE_IMAGE, told)
+        return found
 
     def _usable_areas(self, image: LabelledImage, side: int) -> npt.NDArray[np.float64]:
         """Area of each mask in pixels, 0 for those that are no targets, shape (N,)."""
         area = np.array([mask.rle.area_px for mask in image.masks], np.float64)
         is_small = (area > 0) & (area < min_area_px(image.size, side))
-        self._unusable[reasons.EMPTY_MASK] += int((area == 0).sum())
-        self._unusable[reasons.SMALL_MASK] += int(is_small.sum())
+        self._unusable.add(reasons.EMPTY_MASK, image.name, int((area == 0).sum()))
+        self._unusable.add(reasons.SMALL_MASK, image.name, int(is_small.sum()))
         area[is_small] = 0
         return area
 
@@ -95,8 +98,8 @@ class LabelledImages:
             image = self._images[index]
             try:
                 pixels = self._read(image)
-            except ImageDecodeError:
-                self._unreadable.add(image.digest)
+            except ImageDecodeError as error:
+                self._unreadable[image.digest] = str(error)
                 continue
             usable = np.flatnonzero(self._areas[index])
             n_masks = min(len(usable), _MASKS_PER_TARGET * phase.n_targets)

@@ -1,11 +1,11 @@
 """Teaches any checkpoint some more from labelled images, in a run folder that survives a kill."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import Dataset
 from sam_backend.sam.reference import Sam
 from sam_backend.training.curves import draw_curves
@@ -43,7 +43,7 @@ class Retrained:
     steps: int
     best_step: int
     judged: Mapping[int, float]
-    skipped: Mapping[str, int]
+    skipped: LeftOut
 
 
 def retrain(
@@ -81,7 +81,7 @@ def retrain(
     claim_folder(folder, run_config(sam, family, train, plan))
     source = _source(sam, train, plan, folder, observe, stop, clock)
     if source is None:
-        return Retrained(sam, Ending.STOPPED, 0, 0, {}, {})
+        return Retrained(sam, Ending.STOPPED, 0, 0, {}, LeftOut())
     open_to_learning(sam, plan.depth, plan.rank, plan.seed)
     state = TrainingState(sam, plan)
     if (folder / CHECKPOINT_NAME).exists():
@@ -107,7 +107,7 @@ def _source(
     images = sorted(data, key=lambda image: (image.digest, image.name))
     if plan.depth is not Depth.DECODER:
         return LabelledImages(images, sam.image_encoder.img_size, plan.seed)
-    skipped: Counter[str] = Counter()
+    skipped = LeftOut()
     started = clock()
 
     def goes_on(n_done: int) -> bool:

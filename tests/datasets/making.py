@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.masks.rle import encode, to_coco
 
@@ -49,4 +50,4 @@ def image_of(
 
 def dataset_of(*images: LabelledImage) -> Dataset:
     """A set of images that skipped two masks."""
-    return Dataset("made", images, {"empty mask": 2}, "CC0-1.0")
+    return Dataset("made", images, LeftOut({"empty mask": 2}), "CC0-1.0")

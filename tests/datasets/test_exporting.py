@@ -1,10 +1,12 @@
 """What is exported is read back as it was, by us and by the field's own readers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from sam_backend.datasets.exporting import export_coco, export_sa1b
@@ -45,7 +47,11 @@ def test_coco(tmp_path: Path) -> None:
     assert export_coco(dataset, file) == 4
     content = json.loads(file.read_text())
     assert content["info"] == {"description": "made"}
-    assert [one["name"] for one in content["categories"]] == ["cat", "dog", "object"]
+    assert content["categories"] == [
+        {"id": 1, "name": "cat"},
+        {"id": 2, "name": "dog"},
+        {"id": 3, "name": "object"},
+    ]
     assert [(one["id"], one["file_name"]) for one in content["images"]] == [
         (1, "images/1.png"),
         (2, "images/2.png"),
@@ -68,7 +74,7 @@ def test_sa1b(tmp_path: Path) -> None:
     dataset = on_disk(tmp_path / "images")
     assert export_sa1b(dataset, tmp_path / "annotations") == 2
     files = sorted((tmp_path / "annotations").iterdir())
-    assert [file.name for file in files] == ["sa_1.json", "sa_2.json"]
+    assert [file.name for file in files] == ["1.json", "2.json"]
     content = json.loads(files[0].read_text())
     assert content["image"] == {
         "image_id": 1,
@@ -118,3 +124,77 @@ def test_a_set_without_images_is_a_file_without_them(tmp_path: Path) -> None:
     assert export_sa1b(dataset_of(), tmp_path / "annotations") == 0
     content = json.loads((tmp_path / "set.json").read_text())
     assert content["images"] == content["annotations"] == content["categories"] == []
+
+
+def test_categories_keep_their_numbers_whatever_occurs(tmp_path: Path) -> None:
+    """Those of the data set in its order, then strays by name, then masks without a label."""
+    kinds = ("dog", "cat", "bird")
+
+    def categories(*masks: LabelledMask) -> list[tuple[int, str]]:
+        dataset = replace(dataset_of(image_of(1, *masks)), categories=kinds)
+        export_coco(dataset, tmp_path / "set.json")
+        told = json.loads((tmp_path / "set.json").read_text())["categories"]
+        return [(one["id"], one["name"]) for one in told]
+
+    fixed = [(1, "dog"), (2, "cat"), (3, "bird")]
+    assert categories(labelled("cat")) == fixed
+    assert categories(labelled("bird"), labelled("dog")) == fixed
+    assert categories(labelled(None), labelled("zebra"), labelled("ape")) == [
+        *fixed, (4, "ape"), (5, "zebra"), (6, "object"),
+    ]  # fmt: skip
+
+
+def test_negatives_stay(tmp_path: Path) -> None:
+    dataset = on_disk(tmp_path / "images")
+    bare = replace(dataset.images[1], masks=())
+    dataset = replace(dataset, images=(dataset.images[0], bare), categories=("dog",))
+    assert export_coco(dataset, tmp_path / "set.json") == 3
+    coco = COCO(tmp_path / "set.json")
+    assert [len(coco.getAnnIds([number])) for number in coco.getImgIds()] == [3, 0]
+    assert export_sa1b(dataset, tmp_path / "annotations") == 2
+    told = json.loads((tmp_path / "annotations" / "2.json").read_text())
+    assert told["annotations"] == []
+    # our own reader wants masks to learn from, and says what it leaves out
+    read = read_dataset(tmp_path / "set.json")
+    assert (len(read), read.skipped) == (1, {"image without masks": 1})
+    assert read.skipped.names("image without masks") == ("images/2.png",)
+
+
+def test_a_mask_with_several_labels_keeps_them(tmp_path: Path) -> None:
+    path = picture(tmp_path / "1.png")
+    mask = replace(labelled("dog"), more_labels=("wet", "old"))
+    image = replace(image_of(1, mask, labelled("cat")), path=path)
+    dataset = replace(dataset_of(image), categories=("cat", "dog"))
+    export_coco(dataset, tmp_path / "set.json")
+    content = json.loads((tmp_path / "set.json").read_text())
+    first, second = content["annotations"]
+    assert (first["category_id"], first["labels"]) == (2, ["dog", "wet", "old"])
+    assert "labels" not in second
+    names = [one["name"] for one in content["categories"]]
+    assert names == ["cat", "dog", "old", "wet"], "each label is a category"
+    (read,) = read_dataset(tmp_path / "set.json")
+    assert [one.labels for one in read.masks] == [("dog", "wet", "old"), ("cat",)]
+    assert read_dataset(tmp_path / "set.json").categories == ("cat", "dog", "old", "wet")
+
+
+def test_boxes_of_coco_and_sa1b_agree(tmp_path: Path) -> None:
+    dataset = on_disk(tmp_path / "images")
+    export_coco(dataset, tmp_path / "set.json")
+    export_sa1b(dataset, tmp_path / "annotations")
+    theirs = json.loads((tmp_path / "set.json").read_text())["annotations"]
+    files = sorted((tmp_path / "annotations").iterdir())
+    ours = [one for file in files for one in json.loads(file.read_text())["annotations"]]
+    assert [one["bbox"] for one in ours] == [one["bbox"] for one in theirs]
+    for one in ours:
+        assert one["bbox"] == coco_mask.toBbox(one["segmentation"]).tolist()
+
+
+def test_sa1b_files_of_images_that_share_a_name(tmp_path: Path) -> None:
+    images = [
+        replace(image_of(number), path=tmp_path / name)
+        for number, name in enumerate(("a/cat.png", "b/Cat.jpg", "c/cat.png", "d/cat.png"))
+    ]
+    assert export_sa1b(dataset_of(*images), tmp_path / "out") == 4
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {
+        "cat.json", "Cat.jpg.json", "cat.png.json", "cat.png-4.json",
+    }  # fmt: skip

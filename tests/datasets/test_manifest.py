@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sam_backend.datasets.image_files import examine
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.errors import InvalidInputError
@@ -38,7 +39,7 @@ datasets = st.builds(
     Dataset,
     name=texts,
     images=st.lists(labelled_images(), max_size=3).map(tuple),
-    skipped=st.dictionaries(texts, st.integers(1, 99), max_size=3),
+    skipped=st.dictionaries(texts, st.integers(1, 99), max_size=3).map(LeftOut),
     licence=st.none() | texts,
 )
 

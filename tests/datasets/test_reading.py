@@ -68,10 +68,11 @@ def test_a_folder_of_many_sa1b_files(tmp_path: Path) -> None:
 def test_images_elsewhere(tmp_path: Path, make: Any) -> None:
     file = make(tmp_path)
     (image,) = (path for path in tmp_path.iterdir() if path != file)
-    (tmp_path / "images").mkdir()
-    image.rename(tmp_path / "images" / image.name)
-    assert read_dataset(file, tmp_path / "images").images[0].path.parent == tmp_path / "images"
-    with pytest.raises(InvalidInputError, match=r"no image of .* can be used \(missing image: 1\)"):
+    (tmp_path / "set").mkdir()
+    file = file.rename(tmp_path / "set" / file.name)
+    assert read_dataset(file, tmp_path).images[0].path.parent == tmp_path
+    reason = rf"no image of .* can be used: 1 x missing image \({image.name}, with 1 masks\)"
+    with pytest.raises(InvalidInputError, match=reason):
         read_dataset(file)
 
 
@@ -91,8 +92,73 @@ def test_what_is_no_data_set_is_named(tmp_path: Path) -> None:
     coco(folder, "a.json")
     coco(folder, "b.json")
     refused(folder, r"holds 2 data sets, name one of them: a\.json, b\.json")
-    refused(coco(folder, images=[], annotations=[]), "can be used .it lists none")
+    refused(coco(folder, images=[], annotations=[]), "can be used: it lists none")
     (folder / "list.json").write_text("[]")
     refused(folder / "list.json", r"list\.json is no data set: our manifest .* expected")
     (folder / "text.txt").write_text("text")
     refused(folder / "text.txt", r"text\.txt is no JSON file")
+
+
+LAYOUTS = {
+    "COCO": ("annotations/instances_val.json", "val/1.png", "1.png"),
+    "CVAT": ("annotations/instances_default.json", "images/default/1.png", "1.png"),
+    "CVAT, older": ("annotations/instances_default.json", "images/1.png", "1.png"),
+    "Roboflow": ("train/_annotations.coco.json", "train/1.png", "1.png"),
+    "Label Studio": ("result.json", "images/1.png", "images\\1.png"),
+    "from Windows": ("set/labels.json", "set/1.png", "C:\\data\\pictures\\1.png"),
+}
+
+
+@pytest.mark.parametrize(("file", "image", "name"), LAYOUTS.values(), ids=LAYOUTS)
+def test_folders_as_other_tools_make_them(tmp_path: Path, file: str, image: str, name: str) -> None:
+    """Floats for ids and sizes, too: pandas and JavaScript write them."""
+    picture(tmp_path / image)
+    document = {
+        "images": [{"id": 1.0, "file_name": name, "height": 20.0, "width": 30.0}],
+        "annotations": [
+            {"id": 4.0, "image_id": 1, "category_id": 7, "segmentation": [2, 3, 8, 3, 8, 8, 2, 8]}
+        ],
+        "categories": [{"id": 7.0, "name": "cat"}],
+    }
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text(json.dumps(document))
+    for path in (tmp_path, tmp_path / file):
+        (found,) = read_dataset(path)
+        assert found.path == tmp_path / image
+        assert [(mask.label, mask.rle.area_px) for mask in found.masks] == [("cat", 30)]
+
+
+def test_several_parts_are_named_with_their_folders(tmp_path: Path) -> None:
+    for part in ("train", "valid"):
+        (tmp_path / part).mkdir()
+        coco(tmp_path / part, "_annotations.coco.json")
+    reason = r"2 data sets, name one of them: train/_anno.*, valid/_anno"
+    with pytest.raises(InvalidInputError, match=reason):
+        read_dataset(tmp_path)
+    assert read_dataset(tmp_path / "valid").n_masks == 1
+
+
+def test_sa1b_in_subfolders(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        folder = tmp_path / f"sa_{number // 2:06}"
+        folder.mkdir(exist_ok=True)
+        sa1b(folder, number)
+    dataset = read_dataset(tmp_path)
+    assert (len(dataset), dataset.n_masks, dataset.skipped) == (3, 3, {})
+    pictures = tmp_path.parent / f"{tmp_path.name}-pictures"
+    for image in dataset:
+        image.path.rename(picture(pictures / "deep" / image.path.name))
+    assert len(read_dataset(tmp_path, pictures)) == 3
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    file = coco(tmp_path)
+    content = json.loads(file.read_text())
+    content["images"].append({"id": 2, "file_name": "gone.png"})
+    content["annotations"] += [{**content["annotations"][0], "id": 9, "image_id": 2}] * 2
+    content["annotations"].append({**content["annotations"][0], "id": 10, "segmentation": []})
+    file.write_text(json.dumps(content))
+    dataset = read_dataset(file)
+    assert dataset.skipped.names("missing image") == ("gone.png, with 2 masks",)
+    (name,) = dataset.skipped.names("malformed mask")
+    assert name.endswith("mask 10: it has no segmentation, only a box")

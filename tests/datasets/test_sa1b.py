@@ -52,11 +52,12 @@ def test_a_folder_in_the_order_of_names(tmp_path: Path) -> None:
 
 
 def test_images_in_another_folder(tmp_path: Path) -> None:
-    file = written(tmp_path, 1)
-    (tmp_path / "sa_1.jpg").rename(picture(tmp_path / "images" / "sa_1.jpg"))
-    for path in (file, tmp_path):
+    file = written(tmp_path / "set", 1)
+    (tmp_path / "set" / "sa_1.jpg").rename(picture(tmp_path / "images" / "sa_1.jpg"))
+    for path in (file, tmp_path / "set"):
         assert len(read_sa1b(path, tmp_path / "images")) == 1
         assert read_sa1b(path).skipped == {"missing image": 1}
+        assert read_sa1b(path).skipped.names("missing image") == ("sa_1.jpg, with 1 masks",)
 
 
 def test_damage_is_counted_and_the_others_stay(tmp_path: Path) -> None:

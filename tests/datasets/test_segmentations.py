@@ -43,16 +43,34 @@ def test_run_lengths_keep_their_own_size(counts: str) -> None:
     assert np.array_equal(decode(rle_of_segmentation(segmentation, (7, 7))), box())
 
 
+SQUARE = [2, 3, 8, 3, 8, 8, 2, 8]
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        SQUARE,  # without a list around it
+        [float(number) for number in SQUARE],
+        [[2, 3.0, 8, 3, 8.0, 8, 2, 8]],
+        [runs(box())],  # with one
+        [{"size": [20.0, 30.0], "counts": [float(n) for n in encode(box()).counts]}],
+    ],
+)
+def test_what_other_tools_write(segmentation: Any) -> None:
+    assert np.array_equal(decode(rle_of_segmentation(segmentation, SIZE)), box())
+
+
 @pytest.mark.parametrize(
     ("segmentation", "reason"),
     [
         (None, "not NoneType"),
         ("abc", "not str"),
-        ([], "not list"),
+        ([], "only a box"),
         ({}, "size must be"),
         ([[]], "no polygon has three corners"),
         ([[1, 2, 3, 4]], "no polygon has three corners"),
-        ([1, 2, 3, 4, 5, 6], "a list of numbers"),
+        ([1, 2, 3, 4, 5, True], "a list of numbers"),
+        ([{"size": [20, 30], "counts": [600]}, [1, 2, 3, 4, 5, 6]], "a list of numbers"),
         ([[1, 2, 3, 4, 5, "6"]], "a list of numbers"),
         ([[1, 2, 3, 4, 5, None]], "a list of numbers"),
         ([[1, 2, 3, 4, 5, 6, 7]], "7 numbers"),

@@ -3,11 +3,14 @@
 Selectors are those seen on Label Studio 1.23.2; positions are pixels of the original image.
 """
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM_FLAGS = [
@@ -27,13 +30,15 @@ ACCEPT = "[data-testid=bottombar-accept-suggestions-button]"
 REJECT = "[data-testid=bottombar-reject-suggestions-button]"
 SMART_MENU = "button.lsf-tool_smart:not([aria-label])"
 SUBMIT = '[aria-label="Submit current annotation"]'
+TURN_RIGHT = 'button[aria-label="rotate-right"]'
 
 IMAGE_PLACE = """() => {
     // The page may open zoomed a little: its width shrinks once the toolbar is there.
     const image = Htx.annotationStore.selected.objects.find(o => o.type === 'image');
     const frame = document.querySelector('.konvajs-content').getBoundingClientRect();
     return {left: frame.left + image.zoomingPositionX, top: frame.top + image.zoomingPositionY,
-            scale: image.stageWidth * image.zoomScale / image.naturalWidth};
+            scale: image.stageWidth * image.zoomScale / image.naturalWidth,
+            turn: image.rotation, height: image.naturalHeight};
 }"""
 
 
@@ -163,7 +168,48 @@ class LabellingPage:
 
     def _on_screen(self, x: float, y: float) -> tuple[float, float]:
         place = self.page.evaluate(IMAGE_PLACE)
+        if place["turn"] == 90:
+            x, y = place["height"] - y, x
+        else:
+            assert place["turn"] == 0
         return place["left"] + x * place["scale"], place["top"] + y * place["scale"]
+
+    def colour_at(self, x: float, y: float) -> tuple[int, ...]:
+        """What the page shows where a pixel of the image should be: red, green, blue."""
+        across, down = self._on_screen(x, y)
+        spot = {"x": round(across), "y": round(down), "width": 1, "height": 1}
+        shown = Image.open(io.BytesIO(self.page.screenshot(clip=spot))).convert("RGB")
+        return tuple(int(part) for part in np.asarray(shown)[0, 0])
+
+    def turn_right(self) -> None:
+        """Turn the picture by 90 degrees with the editor's button, which `rotateControl` brings."""
+        self.page.click(TURN_RIGHT)
+        self.page.wait_for_timeout(800)
+
+    def draw(self, tool: str, label: tuple[str, str], *points: tuple[float, float]) -> None:
+        """Draw a region by hand with a tool of the toolbar.
+
+        Args:
+            tool: The button's name; `polygon-tool` clicks the points and closes the ring, any
+                other drags from the first point to the last.
+            label: Control tag and label.
+            points: Pixels of the image.
+        """
+        self.page.evaluate("() => Htx.annotationStore.selected.unselectAll()")
+        self.choose_label(*label)
+        self.page.click(f'button[aria-label="{tool}"]:not(.lsf-tool_smart)')
+        places = [self._on_screen(*point) for point in points]
+        if tool == "polygon-tool":
+            for place in (*places, places[0]):
+                self.page.mouse.click(*place)
+                self.page.wait_for_timeout(300)
+        else:
+            self.page.mouse.move(*places[0])
+            self.page.mouse.down()
+            for place in places[1:]:
+                self.page.mouse.move(*place, steps=8)
+            self.page.mouse.up()
+        self.page.wait_for_timeout(500)
 
     @contextmanager
     def _prompt(self) -> Iterator[None]:

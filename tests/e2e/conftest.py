@@ -154,12 +154,16 @@ def open_image(
     model_version: str,
     artifacts: Path,
 ) -> Iterator[Callable[[bytes, str], OpenTask]]:
-    """Opens an image file in a new project, ready for prompts; a picture is kept at the end."""
+    """Opens an image file in a new project, ready for prompts; a picture is kept at the end.
+
+    The project's config is a template by its name, or given as XML.
+    """
     page = LabellingPage(browser, label_studio.url)
     page.context.add_cookies(cookies)
 
     def opened(image: bytes, output: str) -> OpenTask:
-        project = projects.create(f"e2e {request.node.name}"[:50], template(output))
+        config = output if output.startswith("<View") else template(output)
+        project = projects.create(f"e2e {request.node.name}"[:50], config)
         (task,) = projects.upload(project, {"image.png": image})
         projects.connect_backend(project, backend, model_version)
         page.open_task(project, task)

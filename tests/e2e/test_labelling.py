@@ -9,7 +9,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from sam_backend.cli.demo_images import demo_images
+from sam_backend.datasets.left_out import LeftOut
+from sam_backend.labelstudio.drawn_masks import drawn_masks
 from sam_backend.labelstudio.local_server import LocalLabelStudio
+from sam_backend.masks.rle import decode
 from tests.e2e.browser import LabellingPage
 from tests.e2e.conftest import OpenTask
 from tests.e2e.decoding import bounding_box, iou, mask_of, union_of
@@ -204,3 +207,65 @@ def test_a_box_on_a_real_photo(
     coin = cv2.circle(np.zeros(mask.shape, np.uint8), (213, 193), 22, 1, thickness=-1) > 0
     quality = iou(mask, coin)
     assert quality > 0.75
+
+
+TURNABLE = """<View>
+  <Image name="image" value="$image" rotateControl="true" width="50%"/>
+  <BrushLabels name="mask" toName="image" smart="false"><Label value="Object"/></BrushLabels>
+  <PolygonLabels name="polygon" toName="image"><Label value="Object"/></PolygonLabels>
+  <EllipseLabels name="ellipse" toName="image"><Label value="Object"/></EllipseLabels>
+  <KeyPointLabels name="click" toName="image" smart="true" smartOnly="true">
+    <Label value="Object"/>
+  </KeyPointLabels>
+  <RectangleLabels name="box" toName="image" smart="true" smartOnly="true">
+    <Label value="Object"/>
+  </RectangleLabels>
+</View>"""
+
+
+def test_a_picture_that_the_annotator_turned(
+    open_image: Callable[[bytes, str], OpenTask], scene: Scene, artifacts: Path
+) -> None:
+    """Key point and rectangle, as prompts, and all shapes of masks, drawn by hand, count pixels of
+    the picture as it is stored."""
+    height = 420  # not square, so that a turn shows
+    truth = {name: mask[:height] for name, mask in scene.masks.items()}
+    png = cv2.imencode(".png", cv2.cvtColor(scene.image[:height], cv2.COLOR_RGB2BGR))[1].tobytes()
+    task = open_image(png, TURNABLE)
+    page = task.page
+    page.turn_right()
+    for name, (x, y) in {"disc": ON_DISC, "box": (335, 205), "ellipse": (300, 380)}.items():
+        assert np.allclose(page.colour_at(x, y), scene.image[y, x], atol=12), name
+
+    page.use_clicks()
+    page.choose_label("click", "Object")
+    (clicked,) = page.click(*ON_DISC)
+    page.screenshot(artifacts / "turned-click.png")
+    assert iou(mask_of(clicked), truth["disc"]) > 0.8
+    page.accept()
+    page.use_boxes()
+    page.choose_label("box", "Object")
+    (boxed,) = page.drag(*AROUND_BOX)
+    assert iou(mask_of(boxed), truth["box"]) > 0.8
+    page.accept()
+
+    corners = [(330, 60), (500, 60), (500, 210), (330, 210)]
+    page.draw("polygon-tool", ("polygon", "Object"), *corners)
+    page.draw("ellipse-tool", ("ellipse", "Object"), (150, 150), (235, 235))
+    page.draw("brush-tool", ("mask", "Object"), (200, 380), (400, 380))
+    page.screenshot(artifacts / "turned-drawn.png")
+    page.submit()
+
+    saved = task.saved_result()
+    assert {region["image_rotation"] for region in saved} == {90}
+    assert {(r["original_width"], r["original_height"]) for r in saved} == {(560, height)}
+    left_out = LeftOut()
+    drawn = drawn_masks(saved, None, left_out, "task 1")
+    assert left_out == {}
+    click, box, polygon, ellipse, brush = (decode(one.mask.rle) for one in drawn)
+    assert (click == mask_of(clicked)).all()
+    assert (box == mask_of(boxed)).all()
+    assert iou(polygon, truth["box"]) > 0.97
+    assert iou(ellipse, truth["disc"]) > 0.95
+    assert brush[380, 200:400].all()
+    assert (brush & truth["ellipse"]).sum() > 0.97 * brush.sum()

@@ -1,5 +1,6 @@
 """A project becomes a data set: images once, masks of everybody, and a count of all left out."""
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -108,7 +109,7 @@ def test_masks_of_all_annotators(project: PlayedProject, pull: Pull) -> None:
     assert [mask.label for mask in image.masks] == ["Car"] * 3
     for mask, side in zip(image.masks, (5, 6, 7), strict=True):
         assert np.array_equal(rle.decode(mask.rle), square(side))
-    assert image.path == pull.folder / "pulled" / "images" / f"{image.digest}.png"
+    assert image.path == pull.folder / "pulled" / "images" / "a.png"
     assert image.path.read_bytes() == png(0)
     assert dataset.skipped == {}
     assert read_manifest(pull.folder / "pulled" / "manifest.jsonl").digest == dataset.digest
@@ -130,7 +131,25 @@ def test_images_are_fetched_once(project: PlayedProject, pull: Pull) -> None:
         PullProgress(2, 3, 2, 0),
         PullProgress(3, 3, 3, 1),
     ]
-    assert pull.files == sorted([f"{image.digest}.png" for image in after] + ["index.jsonl"])
+    assert pull.files == ["a.png", "b.png", "c.png", "index.jsonl"]
+
+
+def test_files_keep_their_names(project: PlayedProject, pull: Pull) -> None:
+    """Of uploads without Label Studio's prefix; of two that clash the later one gets a digest."""
+    body = png(7)
+    names = {
+        "/data/upload/3/0a1b2c3d-cat.png": "cat.png",
+        "/data/upload/3/4e5f6a7b-Cat.PNG": f"Cat-{hashlib.sha256(png(8)).hexdigest()[:8]}.PNG",
+        "/data/local-files/?d=deep/er/dog%20one.png": "dog one.png",
+        "/files/picture": "picture.png",
+        "/files/..%2F..%2Findex.jsonl": "index.jsonl.png",
+    }
+    for task, address in enumerate(names, 1):
+        project.web.replies[address.partition("?")[0]] = send(200, png(8) if task == 2 else body)
+        project.add(task, annotation(task, brush(square(5))), image=address)
+    assert [image.path.name for image in pull()] == list(names.values())
+    assert [image.path.name for image in pull()] == list(names.values())
+    assert (pull.folder / "pulled" / "images" / "Cat.PNG").exists() is False
 
 
 @pytest.mark.parametrize("damage", ["half a line", "a file gone"])
@@ -184,11 +203,13 @@ def test_an_image_that_cannot_be_had_costs_its_task_only(
     dataset = pull()
     assert [image.name for image in dataset] == ["task 2"]
     assert dataset.skipped == {reason: 1}
+    (name,) = dataset.skipped.names(reason)
+    assert name.startswith("task 1, with 1 masks: ")
     assert "task 1 is left out with its 1 masks" in caplog.text
 
 
 def test_masks_that_cannot_be_used_are_counted(project: PlayedProject, pull: Pull) -> None:
-    project.n_cancelled = 4
+    project.n_cancelled, project.cancelled = 4, [5, 6]
     project.add(
         1,
         annotation(
@@ -209,15 +230,23 @@ def test_masks_that_cannot_be_used_are_counted(project: PlayedProject, pull: Pul
         reasons.SMALL_MASK: 2,
         reasons.OTHER_SIZE: 1,
         reasons.NO_IMAGE_OF_MASK: 1,
+        reasons.NO_USABLE_MASK: 1,
         "rectangle is no mask": 1,
     }
+    assert dataset.skipped.names(CANCELLED) == ("task 5", "task 6")
+    assert dataset.skipped.names(reasons.SMALL_MASK) == ("task 1: 9 px", "task 2: 9 px")
+    assert dataset.skipped.names(reasons.OTHER_SIZE) == ("task 1: 60 x 40 on 30 x 20 pixels",)
+    assert dataset.skipped.names(reasons.NO_IMAGE_OF_MASK) == ("task 1, annotation 1, on 'gone'",)
+    assert dataset.skipped.names(reasons.NO_USABLE_MASK) == ("task 2",)
+    back = read_manifest(pull.folder / "pulled" / "manifest.jsonl")
+    assert back.skipped.lines() == dataset.skipped.lines()
 
 
 def test_a_task_without_masks_costs_no_download(project: PlayedProject, pull: Pull) -> None:
     project.add(1, annotation(1))
     dataset = pull()
     assert len(dataset) == 0
-    assert dataset.skipped == {}
+    assert dataset.skipped == {reasons.NO_MASKS: 1}
     assert project.asked_for("/data/") == []
 
 

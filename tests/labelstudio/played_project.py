@@ -25,6 +25,8 @@ class PlayedProject:
         label_config: XML.
         tasks: By number.
         page_limit: The server's own limit of a page.
+        n_cancelled: Annotations that were skipped.
+        cancelled: Tasks that they are of.
         asked: Queries for pages of tasks, without the small one for their number.
     """
 
@@ -33,6 +35,7 @@ class PlayedProject:
     tasks: dict[int, Json] = field(default_factory=dict)
     page_limit: int = 1000
     n_cancelled: int = 0
+    cancelled: list[int] = field(default_factory=list)
     asked: list[Json] = field(default_factory=list)
 
     @property
@@ -56,6 +59,9 @@ class PlayedProject:
         assert wanted["ordering"] == ["tasks:id"]
         size = min(int(query["page_size"][0]), self.page_limit)
         filters = {item["filter"]: item for item in wanted["filters"]["items"]}
+        if "filter:tasks:cancelled_annotations" in filters:
+            answer({"tasks": [{"id": number} for number in self.cancelled]})(handler)
+            return
         after = filters["filter:tasks:id"]["value"]
         if size > 1:
             self.asked.append(filters)

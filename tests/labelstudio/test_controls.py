@@ -242,6 +242,10 @@ class TestHandDrawn:
             ({"x": 50, "y": 20, "width": 25, "height": 30, "rotation": 90}, (2, 7), (7, 10)),
             ({"x": 50, "y": 50, "width": 25, "height": 30, "rotation": 180}, (2, 5), (5, 10)),
             ({"x": -50, "y": -50, "width": 200, "height": 200}, (0, 10), (0, 20)),
+            # Sides that lead to the left and up, as other tools write them.
+            ({"x": 35, "y": 50, "width": -25, "height": -30}, (2, 5), (2, 7)),
+            ({"x": 35, "y": 20, "width": -25, "height": 30, "rotation": 0}, (2, 5), (2, 7)),
+            ({"x": 50, "y": 70, "width": -25, "height": 30, "rotation": 90}, (2, 7), (7, 10)),
         ],
     )
     def test_rectangle(
@@ -282,7 +286,6 @@ RECTANGLE = {"x": 1, "y": 1, "width": 5, "height": 5, "rotation": 0}
         ("rectangle", {**RECTANGLE, "x": math.nan}, "x must be a number, not nan"),
         ("rectangle", {**RECTANGLE, "y": "1"}, "y must be a number, not '1'"),
         ("rectangle", {**RECTANGLE, "width": None}, "width must be a number, not None"),
-        ("rectangle", {**RECTANGLE, "height": -5}, "must be positive"),
         ("rectangle", {**RECTANGLE, "rotation": 1e300}, "rotation must be a number"),
         ("polygon", {}, "shape"),
         ("polygon", {"points": [[1, 2], [3, 4]]}, "N > 2"),
@@ -290,7 +293,7 @@ RECTANGLE = {"x": 1, "y": 1, "width": 5, "height": 5, "rotation": 0}
         ("polygon", {"points": [[1, 2], [3, 4], [5, "x"]]}, "pairs of numbers"),
         ("polygon", {"points": [[1, 2], [3, 4], [5, math.inf]]}, "percent of the image"),
         ("polygon", {"points": [[1, 2], [3, 4], [5, math.nan]]}, "percent of the image"),
-        ("ellipse", {"x": 5, "y": 5, "radiusX": 0, "radiusY": 1}, "radii must be positive"),
+        ("ellipse", {"x": 5, "y": 5, "radiusX": 0, "radiusY": 1}, "radii must not be 0"),
         ("brush", {"format": "rle", "touches": []}, "no rle yet"),
         ("brush", {"format": "rle", "rle": [1, 2]}, "list of bytes"),
         ("bitmask", {}, "imageDataURL must start"),

@@ -1,17 +1,16 @@
 """Result items of an annotation become masks; everything else is counted."""
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
 
 from sam_backend.datasets import reasons
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.drawn_masks import (
     MULTI_IMAGE,
     OPEN_POLYGON,
-    TURNED_IMAGE,
     count_objects,
     drawn_masks,
 )
@@ -47,9 +46,9 @@ def ellipse() -> Region:
     return {"id": "e", "type": "ellipselabels", "to_name": "image", "value": value, **size}
 
 
-def read(*result: Region) -> tuple[list[tuple[str | None, Mask]], Counter[str]]:
-    skipped: Counter[str] = Counter()
-    masks = drawn_masks(result, "7", skipped)
+def read(*result: Region) -> tuple[list[tuple[str | None, Mask]], LeftOut]:
+    skipped = LeftOut()
+    masks = drawn_masks(result, "7", skipped, "task 1")
     assert all(mask.image_name == "image" and mask.mask.annotator == "7" for mask in masks)
     return [(mask.mask.label, rle.decode(mask.mask.rle)) for mask in masks], skipped
 
@@ -99,7 +98,6 @@ def test_regions_without_an_id_are_objects_of_their_own() -> None:
         (drawn("rectangle", RING), "rectangle is no mask"),
         (drawn("brush", RING, type="keypointlabels"), "keypoint is no mask"),
         (drawn("brush", RING, type="vectorlabels"), "vector is no mask"),
-        (drawn("brush", RING, image_rotation=90), TURNED_IMAGE),
         (drawn("brush", RING, item_index=1), MULTI_IMAGE),
         (drawn("brush", RING, original_width=7), reasons.MALFORMED_MASK),
         (drawn("brush", RING, original_width=None), reasons.MALFORMED_MASK),
@@ -119,6 +117,28 @@ def test_what_gives_no_mask_is_counted_and_costs_no_other(item: Region, reason: 
     masks, skipped = read(item | {"id": "bad"}, drawn("brush", CORNER, "good"))
     assert len(masks) == 1
     assert skipped == {reason: 1}
+    (name,) = skipped.names(reason)
+    assert name.startswith("task 1, region bad")
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270, 90.0])
+@pytest.mark.parametrize("kind", ["brush", "bitmask", "polygon"])
+def test_a_turn_of_the_picture_changes_no_mask(kind: str, turn: float) -> None:
+    """`tests/e2e/test_labelling.py` draws in the real page that was turned."""
+    [(_, mask)], skipped = read(drawn(kind, RING, image_rotation=turn))
+    assert np.array_equal(mask, RING)
+    assert not skipped
+
+
+def test_all_labels_of_a_region_are_kept() -> None:
+    brush = drawn("brush", RING)
+    brush["value"]["brushlabels"] = ["Car", "Wet", "Car"]
+    (one,) = drawn_masks([brush], "7", LeftOut(), "task 1")
+    assert one.mask.labels == ("Car", "Wet")
+    bare, named = named_brush(RING)
+    named["value"]["labels"] = ["Dog", "Wet"]
+    (one,) = drawn_masks([bare, named], "7", LeftOut(), "task 1")
+    assert (one.mask.label, one.mask.more_labels) == ("Dog", ("Wet",))
 
 
 @pytest.mark.parametrize("kind", ["choices", "textarea", "relation", None])

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from sam_backend.datasets import reasons
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.bulk.addresses import Addresses
 from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.engine.bulk.sources import name_of
-from sam_backend.engine.bulk.tasks import TaskWriter
+from sam_backend.engine.bulk.tasks import HIDDEN_MASK, TaskWriter
 from sam_backend.masks.rle import to_coco
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.store.shards import ImageMasks
@@ -18,18 +20,26 @@ _MOST_BYTES = 64 * 2**20
 _IMAGES_AT_ONCE = 100
 
 
-def export_sa1b(run: BulkRun, folder: Path) -> int:
+def export_sa1b(run: BulkRun, folder: Path, left_out: LeftOut) -> int:
     """One JSON file an image, as SA-1B has them; returns the number of files.
 
     Its fields are those of segment_anything's README, "Dataset". A file is named as its image, and
     with the image's suffix where two images would share it; images lie in folders as in the source.
+    `bbox` holds every pixel of its mask, as in our COCO files and by pycocotools' `toBbox`. The
+    boxes that segment_anything's own generator writes are a pixel narrower and lower (last less
+    first): a mask of one column has no width there.
+
+    Args:
+        run: Whose masks.
+        folder: Of the files.
+        left_out: Gets the images that could not be read.
 
     Raises:
         InvalidInputError: The run is not finished.
     """
     taken: set[Path] = set()
     mask_id = 0
-    for image in _readable(run):
+    for image in _readable(run, left_out):
         name = _file_name(run, image)
         path = folder / PurePosixPath(name).with_suffix(".json")
         if path in taken:
@@ -56,44 +66,62 @@ def export_sa1b(run: BulkRun, folder: Path) -> int:
     return len(taken)
 
 
-def export_coco(run: BulkRun, file: Path) -> int:
+def export_coco(run: BulkRun, file: Path, left_out: LeftOut) -> int:
     """One instances file with one category, `object`; returns the number of masks.
+
+    Args:
+        run: Whose masks.
+        file: To write.
+        left_out: Gets the images that could not be read.
 
     Raises:
         InvalidInputError: The run is not finished.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
+    images = _readable(run, left_out)
     with file.open("w") as out:
         head = {"description": f"sam_backend run {run.run_id} by {run.plan.model_version}"}
         category = {"id": 1, "name": "object", "supercategory": ""}
         out.write(f'{{"info":{json.dumps(head)},"licenses":[],"categories":')
         out.write(f'{json.dumps([category])},"images":')
-        _write_list(out, (_image(one, _file_name(run, one), "id") for one in _readable(run)))
+        _write_list(out, (_image(one, _file_name(run, one), "id") for one in images))
         out.write(',"annotations":')
         n_masks = _write_list(out, _coco_annotations(run))
         out.write("}\n")
     return n_masks
 
 
-def export_tasks(run: BulkRun, folder: Path, writer: TaskWriter, addresses: Addresses) -> int:
+def export_tasks(
+    run: BulkRun, folder: Path, writer: TaskWriter, addresses: Addresses, left_out: LeftOut
+) -> int:
     """Label Studio's tasks in files that its import takes; returns the number of tasks.
+
+    Args:
+        run: Whose masks.
+        folder: Of the files.
+        writer: Of the tasks.
+        addresses: Of the images.
+        left_out: Gets the images that could not be read, and masks that no task shows.
 
     Raises:
         InvalidInputError: The run is not finished, or an image has no address.
     """
     folder.mkdir(parents=True, exist_ok=True)
     n_tasks = 0
-    for number, part in enumerate(_task_files(run, writer, addresses)):
+    for number, part in enumerate(_task_files(run, writer, addresses, left_out)):
         (folder / f"tasks-{number:05}.json").write_text(f"[{','.join(part)}]\n")
         n_tasks += len(part)
     return n_tasks
 
 
-def _task_files(run: BulkRun, writer: TaskWriter, addresses: Addresses) -> Iterator[list[str]]:
+def _task_files(
+    run: BulkRun, writer: TaskWriter, addresses: Addresses, left_out: LeftOut
+) -> Iterator[list[str]]:
     part: list[str] = []
     n_bytes = 0
-    for images in _batches(_readable(run)):
+    for images in _batches(_readable(run, left_out)):
         for image, address in zip(images, addresses.of(images), strict=True):
+            left_out.add(HIDDEN_MASK, image.uri, writer.n_hidden(image))
             text = json.dumps(writer.task(image, address, {}))
             if part and n_bytes + len(text) > _MOST_BYTES:
                 yield part
@@ -115,8 +143,15 @@ def _batches(images: Iterable[ImageMasks]) -> Iterator[list[ImageMasks]]:
         yield batch
 
 
-def _readable(run: BulkRun) -> Iterator[ImageMasks]:
-    return (image for image in run.images() if image.reason is None)
+def _readable(run: BulkRun, left_out: LeftOut) -> Iterator[ImageMasks]:
+    """Images with their masks; what the listing or the run could not read is left out."""
+    for uri, reason in run.manifest.unreadable().items():
+        left_out.add(reasons.UNREADABLE_IMAGE, f"{uri}: {reason}")
+    for image in run.images():
+        if image.reason is None:
+            yield image
+        else:
+            left_out.add(reasons.UNREADABLE_IMAGE, f"{image.uri}: {image.reason}")
 
 
 def _file_name(run: BulkRun, image: ImageMasks) -> str:
@@ -134,7 +169,7 @@ def _image(image: ImageMasks, name: str, id_field: str) -> dict[str, Any]:
 
 def _coco_annotations(run: BulkRun) -> Iterator[dict[str, Any]]:
     number = 0
-    for image in _readable(run):
+    for image in _readable(run, LeftOut()):
         for mask in image.masks:
             number += 1
             yield {
@@ -143,19 +178,13 @@ def _coco_annotations(run: BulkRun) -> Iterator[dict[str, Any]]:
                 "category_id": 1,
                 "segmentation": to_coco(mask.rle),
                 "area": mask.area_px,
-                "bbox": _coco_bbox(mask),
+                "bbox": _bbox(mask),
                 "iscrowd": 0,
                 "score": mask.predicted_iou,
             }
 
 
 def _bbox(mask: MaskRecord) -> list[int]:
-    """x, y, width, height as `segment_anything` writes them: the width is last less first."""
-    x0, y0, x1, y1 = mask.box
-    return [x0, y0, x1 - x0, y1 - y0]
-
-
-def _coco_bbox(mask: MaskRecord) -> list[int]:
     """x, y, width, height as pycocotools' `toBbox` has them: the pixels from first to last."""
     x0, y0, x1, y1 = mask.box
     return [x0, y0, x1 - x0 + 1, y1 - y0 + 1]

@@ -10,12 +10,14 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from sam_backend.datasets import reasons
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.bulk.addresses import Addresses
 from sam_backend.engine.bulk.run_folder import BulkRun
-from sam_backend.engine.bulk.tasks import DIGEST, RUN, TaskWriter
+from sam_backend.engine.bulk.tasks import DIGEST, HIDDEN_MASK, RUN, TaskWriter
 from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.patience import Patience
@@ -53,7 +55,7 @@ class ImportSummary:
         known: Images that had their task before.
         completed: Tasks that had none of their masks, and got them.
         removed: Tasks that a lost answer had made twice.
-        unreadable: Images without a task, for they could not be read.
+        left_out: Images without a task, for they could not be read, and masks that no task shows.
         elapsed_s: Wall time.
     """
 
@@ -61,8 +63,13 @@ class ImportSummary:
     known: int = 0
     completed: int = 0
     removed: int = 0
-    unreadable: int = 0
+    left_out: LeftOut = field(default_factory=LeftOut)
     elapsed_s: float = 0.0
+
+    @property
+    def unreadable(self) -> int:
+        """Images without a task."""
+        return self.left_out.get(reasons.UNREADABLE_IMAGE, 0)
 
     def as_json(self) -> dict[str, Any]:
         """All figures, for people and scripts."""
@@ -73,6 +80,7 @@ class ImportSummary:
             "doubled tasks removed": self.removed,
             "images without a task": self.unreadable,
             "seconds": self.elapsed_s,
+            "left out": self.left_out.as_json(),
             "tasks a second": self.made / self.elapsed_s if self.elapsed_s else 0.0,
         }
 
@@ -126,7 +134,10 @@ class BulkImport:
             LabelStudioError: Label Studio refuses a call, or is away for too long; the same
                 command goes on.
         """
-        return self.put(self._run.images(), self._run.manifest.n_images)
+        summary = self.put(self._run.images(), self._run.manifest.n_images)
+        for uri, reason in self._run.manifest.unreadable().items():
+            summary.left_out.add(reasons.UNREADABLE_IMAGE, f"{uri}: {reason}")
+        return summary
 
     def put(
         self,
@@ -183,7 +194,8 @@ class BulkImport:
         waiting: list[ImageMasks] = []
         for image in images:
             if image.reason is not None:
-                summary.unreadable += 1
+                told = f"{image.uri}: {image.reason}"
+                summary.left_out.add(reasons.UNREADABLE_IMAGE, told)
             elif image.digest in known:
                 summary.known += 1
                 task = known[image.digest][0]
@@ -193,23 +205,27 @@ class BulkImport:
             else:
                 waiting.append(image)
                 if len(waiting) == self._batch_tasks:
-                    yield from self._written(waiting, more)
+                    yield from self._written(waiting, summary, more)
                     waiting = []
         if waiting:
-            yield from self._written(waiting, more)
+            yield from self._written(waiting, summary, more)
 
     def _is_incomplete(self, task: KnownTask) -> bool:
         is_bare = not task.has_prediction and not task.is_touched
         return is_bare and self._writer.makes_predictions
 
     def _written(
-        self, images: list[ImageMasks], more: Callable[[ImageMasks], dict[str, Any]]
+        self,
+        images: list[ImageMasks],
+        summary: ImportSummary,
+        more: Callable[[ImageMasks], dict[str, Any]],
     ) -> Iterator[dict[str, dict[str, Any]]]:
         addresses = self._patience.get(lambda: self._addresses.of(images))
         batch: dict[str, dict[str, Any]] = {}
         n_bytes = 0
         for image, address in zip(images, addresses, strict=True):
             task = self._writer.task(image, address, more(image))
+            summary.left_out.add(HIDDEN_MASK, image.uri, self._writer.n_hidden(image))
             size = len(json.dumps(task))
             if batch and n_bytes + size > MOST_BYTES:
                 yield batch

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sam_backend.engine.project_dataset import SOURCE_NAME
 from sam_backend.engine.semi_automatic.regions import RegionWriter
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.semi_automatic.triage import (
@@ -15,6 +16,7 @@ from sam_backend.engine.semi_automatic.triage import (
 )
 from sam_backend.errors import InvalidInputError, LabelConfigError
 from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.file_names import file_name_of
 from sam_backend.labelstudio.regions import Region
 from sam_backend.quality.trust import Trust
 from sam_backend.sam.automatic.records import MaskRecord
@@ -22,6 +24,8 @@ from sam_backend.store.shards import ImageMasks
 
 RUN, DIGEST, MASKS = "sam_run", "sam_digest", "sam_masks"
 """Fields of a task's data: run and digest are the key that keeps a task from being made twice."""
+
+HIDDEN_MASK = "mask that its task does not show (over --max-masks, or not proven)"
 
 MAX_MASKS = 100
 
@@ -106,6 +110,7 @@ class TaskWriter:
             self._key: address,
             RUN: self._run_id,
             DIGEST: image.digest,
+            SOURCE_NAME: file_name_of(image.uri),
             MASKS: len(image.masks),
             **more,
         }
@@ -114,6 +119,10 @@ class TaskWriter:
         if not self.makes_predictions:
             return {"data": data, "annotations": [{"result": self._regions(self._shown(image))}]}
         return {"data": data, "predictions": [self.prediction(image)]}
+
+    def n_hidden(self, image: ImageMasks) -> int:
+        """Masks of an image that its task does not show: over the limit, or not proven."""
+        return len(image.masks) - len(self._shown(image))
 
     def prediction(self, image: ImageMasks) -> dict[str, Any]:
         """The masks of an image as Label Studio stores a prediction."""

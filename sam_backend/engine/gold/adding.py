@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.errors import InvalidInputError
 from sam_backend.quality.consensus import Consensus, consensus
@@ -26,14 +27,14 @@ class Added:
     Attributes:
         images: By what happened: added, changed, unchanged.
         masks: Trusted ones of all of them.
-        skipped: Images that are not gold, by reason.
+        skipped: What is not gold: images, and what the data set's reader left out.
         disagreement: Of each image that people had to agree on, by name; 0: all drew the same.
         dropped: Objects that no majority saw, of all images.
     """
 
     images: Counter[str] = field(default_factory=Counter)
     masks: int = 0
-    skipped: Counter[str] = field(default_factory=Counter)
+    skipped: LeftOut = field(default_factory=LeftOut)
     disagreement: dict[str, float] = field(default_factory=dict)
     dropped: int = 0
 
@@ -43,6 +44,7 @@ class Added:
             "images": dict(self.images),
             "masks": self.masks,
             "skipped": dict(self.skipped),
+            "skipped, which": self.skipped.as_json(),
             "objects that no majority saw": self.dropped,
             "disagreement": self.disagreement,
             "mean disagreement": sum(self.disagreement.values()) / len(self.disagreement)
@@ -84,18 +86,18 @@ def add_gold(
     """
     if people is not None and people < 2:
         raise InvalidInputError(f"a consensus takes at least two people, not {people}")
-    store, told = Gold(database), Added()
+    store, told = Gold(database), Added(skipped=LeftOut(dataset.skipped))
     for image in dataset.by_content():
         by_person = _by_person(image.masks)
         if people is None and len(by_person) > 1:
-            told.skipped[SEVERAL_PEOPLE] += 1
+            told.skipped.add(SEVERAL_PEOPLE, image.name)
             continue
         if people is not None and len(by_person) < people:
-            told.skipped[TOO_FEW_PEOPLE] += 1
+            told.skipped.add(TOO_FEW_PEOPLE, f"{image.name}: {len(by_person)}")
             continue
         masks = image.masks if people is None else _agreed(image.name, by_person, told)
         if not masks:
-            told.skipped[NOTHING_AGREED] += 1
+            told.skipped.add(NOTHING_AGREED, image.name)
             continue
         kept = replace(image, path=_copied(image, gold_folder(settings)), masks=masks)
         makers = frozenset(by_person) - {""} if has_accounts else frozenset()
@@ -122,9 +124,10 @@ def _agreed(
 
 
 def _copied(image: LabelledImage, folder: Path) -> Path:
-    file = folder / f"{image.digest}{image.path.suffix.lower()}"
+    """A copy under the image's own name, in a folder of its digest."""
+    file = folder / image.digest / image.path.name
     if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f"{file.name}.tmp")
         shutil.copyfile(image.path, temporary)
         temporary.replace(file)

@@ -1,11 +1,12 @@
 """What people and models have said of a project's images, each image known by its bytes."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sam_backend.datasets import reasons
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.project_images import ProjectImages
 from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
 from sam_backend.labelstudio.annotations import (
@@ -36,7 +37,7 @@ class ProjectAnswers:
 
     people: tuple[Answer, ...]
     models: tuple[Answer, ...]
-    unread: dict[str, int]
+    unread: LeftOut
 
 
 def read_answers(
@@ -62,7 +63,7 @@ def read_answers(
     folder = settings.data_dir / "projects" / str(project_id) / "images"
     max_pixels = settings.max_image_megapixels * 1_000_000
     images = ProjectImages(folder, image_resolver(settings), max_pixels)
-    unread: Counter[str] = Counter()
+    unread = LeftOut()
     people: list[Answer] = []
     models: dict[tuple[str, str], Answer] = {}
     n_tasks = count_annotated_tasks(client, project_id)
@@ -70,18 +71,22 @@ def read_answers(
         digests = _digests(config, images, client, task, unread)
         for one in task.annotations:
             if not one.is_gold:
-                masks = drawn_masks(one.result, one.annotator, unread)
+                where = f"task {task.task_id}, annotation {one.annotation_id}"
+                masks = drawn_masks(one.result, one.annotator, unread, where)
+                _tell_other_sizes(digests, masks, where, unread)
                 who = one.annotator or "unknown"
                 people += _answers(digests, masks, who, one.lead_time_s, one.updated_at)
         if any(has_models(digest) for digest, _ in digests.values()):
             for prediction in predictions_of(client, task.task_id):
                 who = str(prediction.get("model_version") or "unknown")
-                masks = drawn_masks(prediction["result"], None, unread)
+                where = f"task {task.task_id}, prediction {prediction.get('id')}"
+                masks = drawn_masks(prediction["result"], None, unread, where)
+                _tell_other_sizes(digests, masks, where, unread)
                 made_at = _moment(prediction.get("created_at"))
                 for answer in _answers(digests, masks, who, None, made_at):
                     models[answer.image, who] = answer  # the newest comes last
         observe(number, max(n_tasks, number))
-    return ProjectAnswers(tuple(people), tuple(models.values()), dict(unread))
+    return ProjectAnswers(tuple(people), tuple(models.values()), unread)
 
 
 def _digests(
@@ -89,7 +94,7 @@ def _digests(
     images: ProjectImages,
     client: LabelStudioClient,
     task: AnnotatedTask,
-    unread: Counter[str],
+    unread: LeftOut,
 ) -> dict[str, tuple[str, tuple[int, int]]]:
     """Digest and (height, width) of a task's images, by the name of their tag."""
     found = {}
@@ -97,11 +102,24 @@ def _digests(
         try:
             kept = images.get(tag.address(task.data), client.host, task.task_id)
         except (InvalidInputError, ImageFetchError, ImageDecodeError) as error:
-            unread["image that cannot be had"] += 1
+            unread.add("image that cannot be had", f"task {task.task_id}: {error}")
             log.warning("task %d is left out: %s", task.task_id, error)
         else:
             found[tag.name] = (kept.digest, kept.size)
     return found
+
+
+def _tell_other_sizes(
+    digests: dict[str, tuple[str, tuple[int, int]]],
+    drawn: Sequence[DrawnMask],
+    where: str,
+    unread: LeftOut,
+) -> None:
+    """Count masks that lie on no image of the task as it is now."""
+    for one in drawn:
+        known = digests.get(one.image_name)
+        if known is not None and one.mask.rle.size != known[1]:
+            unread.add(reasons.OTHER_SIZE, where)
 
 
 def _answers(

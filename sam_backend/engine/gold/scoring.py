@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.gold.answers import ProjectAnswers, read_answers
 from sam_backend.engine.measured import GOLD
 from sam_backend.errors import InvalidInputError
@@ -66,7 +67,7 @@ class GoldReport:
     gold: int
     annotators: tuple[Standing, ...]
     models: tuple[Standing, ...]
-    unread: Mapping[str, int]
+    unread: LeftOut
 
     def as_json(self) -> dict[str, Any]:
         """All figures."""
@@ -75,6 +76,7 @@ class GoldReport:
             "annotators": [one.as_json() for one in self.annotators],
             "models": [one.as_json() for one in self.models],
             "unread": dict(self.unread),
+            "unread, which": self.unread.as_json(),
         }
 
     def measured(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.drawn_masks import label_of, objects_by_id, shape_of
+from sam_backend.labelstudio.drawn_masks import labels_of, objects_by_id, shape_of
 from sam_backend.store.annotation_contents import AnnotationContents, Contents
 from sam_backend.store.objects import Objects
 
@@ -26,9 +26,7 @@ def contents_of(state: Mapping[str, Any]) -> Contents:
         shape = shape_of(some)
         if shape is None:
             continue
-        label = label_of(some)
-        if label is not None:
-            labels[label] += 1
+        labels.update(labels_of(some))
         try:
             area = int(controls.decode(shape).sum())
         except InvalidInputError:

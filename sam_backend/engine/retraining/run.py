@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.reading import read_dataset
 from sam_backend.datasets.types import Dataset
@@ -166,6 +167,10 @@ class RetrainingRun:
         listed = self._folder / LEARNED_NAME
         used = [image.digest for image in (*parts.train, *parts.steering)]
         learned_from = learned.and_images(used).write(listed)
+        left_out = LeftOut(data.skipped)
+        if self._order.gold is not None:
+            left_out.update(parts.gate.skipped)
+        left_out.update(trained.skipped)
         training = self._folder / TRAINING_FOLDER
         files = [self._folder / GATE_NAME, self._folder / SHEET_NAME, listed]
         files += [training / METRICS_NAME, training / CURVES_NAME]
@@ -193,7 +198,8 @@ class RetrainingRun:
                 "steps": trained.steps,
                 "best_step": trained.best_step,
                 "held_out_by_step": {str(k): round(v, 4) for k, v in trained.judged.items()},
-                "skipped": dict(trained.skipped) | dict(data.skipped),
+                "skipped": dict(left_out),
+                "left_out": left_out.as_json(),
                 "images": len(parts.train),
                 "masks": parts.train.n_masks,
                 "gate_images": len(parts.gate),
@@ -267,6 +273,7 @@ class RetrainingRun:
             "reasons": reasons,
             "comparisons": card.gate["comparisons"],
             "folder": str(challenger.folder),
+            "left out": card.run.get("left_out", {}),
         }
 
     def _served_family(self) -> str | None:

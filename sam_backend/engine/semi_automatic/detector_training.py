@@ -88,7 +88,8 @@ def run_detector_training(
         SamBackendError: It cannot be done; the message says why.
     """
     plan, store = order.plan(), DetectorStore(settings.data_dir, order.project)
-    parts = split(_data(order, folder, settings, report, is_stopped), HELD_OUT)
+    data = _data(order, folder, settings, report, is_stopped)
+    parts = split(data, HELD_OUT)
 
     def tell(progress: DetectorProgress) -> None:
         report(
@@ -127,6 +128,7 @@ def run_detector_training(
         "images": card.images,
         "held_out_images": len(parts.held_out),
         "box_recall": recall,
+        "left out": data.skipped.as_json(),
     }
 
 

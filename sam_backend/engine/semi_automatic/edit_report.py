@@ -1,6 +1,5 @@
 """What people did after prefilling: the figures that say whether stage 2 pays."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.measured import EDITS
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.annotations import AcceptedAnnotation, annotated_tasks
@@ -38,7 +38,7 @@ class EditReport:
     without_prediction: int
     edits: Edits
     lead_time_s: float
-    unread: dict[str, int]
+    unread: LeftOut
     kept_share: Interval | None = None
 
     @property
@@ -70,7 +70,8 @@ class EditReport:
             "seconds an added mask, at most": self.seconds_an_added_mask,
             "edits a prefilled mask": self.edits_a_prefilled_mask,
             "kept share": None if self.kept_share is None else asdict(self.kept_share),
-            "unread": self.unread,
+            "unread": dict(self.unread),
+            "unread, which": self.unread.as_json(),
         }
 
 
@@ -91,7 +92,7 @@ def edit_report(
     Raises:
         LabelStudioError: A call fails.
     """
-    unread: Counter[str] = Counter()
+    unread = LeftOut()
     each: list[Edits] = []
     n_without, lead_time_s = 0, 0.0
     for task in annotated_tasks(client, project_id):
@@ -100,11 +101,11 @@ def edit_report(
             if begun_with is None:
                 n_without += 1
                 continue
-            each.append(_compared(begun_with, annotation, unread))
+            each.append(_compared(begun_with, task.task_id, annotation, unread))
             lead_time_s += annotation.lead_time_s or 0.0
             observe(len(each))
     report = EditReport(
-        len(each), n_without, sum(each, Edits()), lead_time_s, dict(unread), _kept_share(each)
+        len(each), n_without, sum(each, Edits()), lead_time_s, unread, _kept_share(each)
     )
     measurements = Measurements(database, client.host.url, project_id)
     measurements.add(EDITS, report.as_json(), datetime.now(UTC))
@@ -129,11 +130,12 @@ def _begun_with(
 
 
 def _compared(
-    begun_with: Sequence[Region], annotation: AcceptedAnnotation, unread: Counter[str]
+    begun_with: Sequence[Region], task: int, annotation: AcceptedAnnotation, unread: LeftOut
 ) -> Edits:
     """Image by image: masks of different images have nothing in common."""
-    before = drawn_masks(begun_with, None, unread)
-    after = drawn_masks(annotation.result, annotation.annotator, unread)
+    where = f"task {task}, annotation {annotation.annotation_id}"
+    before = drawn_masks(begun_with, None, unread, f"prediction of task {task}")
+    after = drawn_masks(annotation.result, annotation.annotator, unread, where)
     edits = Edits()
     for name in {one.image_name for one in (*before, *after)}:
         try:
@@ -141,6 +143,6 @@ def _compared(
                 [one.mask for one in before if one.image_name == name],
                 [one.mask for one in after if one.image_name == name],
             )
-        except InvalidInputError:
-            unread["masks of different sizes"] += 1
+        except InvalidInputError as error:
+            unread.add("masks of different sizes", f"{where}: {error}")
     return edits

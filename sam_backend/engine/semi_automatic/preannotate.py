@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.champion import Champion
 from sam_backend.engine.semi_automatic.ledger import ledger_row
 from sam_backend.engine.semi_automatic.recording import Told, tell
@@ -62,6 +63,7 @@ class Summary:
         sent: Tasks that got a prediction.
         known: Tasks passed over: done before with the same model and settings.
         reasons: Why a task got none, by task.
+        left_out: Drawn masks that could not be read, and masks over the limit, task by task.
         counts: Masks by outcome: accepted, review, discarded, cut, repeats, nested.
         replaced: Older predictions of ours that were removed.
         coverage: Sum over the tasks sent.
@@ -73,6 +75,7 @@ class Summary:
     sent: int = 0
     known: int = 0
     reasons: dict[int, str] = field(default_factory=dict)
+    left_out: LeftOut = field(default_factory=LeftOut)
     counts: Counter[str] = field(default_factory=Counter)
     replaced: int = 0
     coverage: float = 0.0
@@ -97,6 +100,7 @@ class Summary:
             "masks a task": (self.counts["accepted"] + self.counts["review"]) / max(1, self.sent),
             "mean coverage": self.coverage / max(1, self.sent),
             "older predictions replaced": self.replaced,
+            "left out": self.left_out.as_json(),
             "seconds": self.elapsed_s,
             "tasks a minute": self.sent / minutes if minutes else 0.0,
             "device busy, share": busy_s / self.elapsed_s if self.elapsed_s else 0.0,
@@ -106,8 +110,10 @@ class Summary:
 
     def add(self, task_id: int, prefilled: Prefilled, row: PrefillRow) -> None:
         """Count one task that was sent, or could not be prefilled."""
+        self.left_out.update(prefilled.left_out)
         if prefilled.reason is not None:
             self.reasons[task_id] = prefilled.reason
+            self.left_out.add("task without a prediction", f"task {task_id}: {prefilled.reason}")
             return
         self.sent += 1
         self.coverage += row.coverage

@@ -1,12 +1,13 @@
 """One task's prediction: its images fetched, masks proposed and chosen, regions written."""
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sam_backend.datasets import reasons
 from sam_backend.datasets.decoding import decode_image
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.semi_automatic.boxes import region_boxes
 from sam_backend.engine.semi_automatic.guesses import Classifier
 from sam_backend.engine.semi_automatic.prefill import Judgement, Prefiller
@@ -23,6 +24,7 @@ from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
 from sam_backend.labelstudio.regions import Region
 from sam_backend.labelstudio.tags import ImageTag
+from sam_backend.masks.rle import RLE
 from sam_backend.sam.device import Priority
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,9 @@ COVERAGE, MASKS, REVIEW, GAP, NOTE = (
     f"sam_{name}" for name in ("coverage", "masks", "review", "gap", "note")
 )
 """Fields of a task's data: what a Data Manager tab sorts and filters by (those of `meta` fail)."""
+
+
+OVER_LIMIT = "mask over the limit of max_masks"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +65,8 @@ class Prefilled:
         fields: For the task's data.
         judgements: By image tag.
         reason: Why there is nothing; None if all went well.
+        left_out: What people have drawn that we cannot read, so that it may be proposed again, and
+            masks over the limit.
         asks_again: Another try may go better, so that Label Studio should store nothing: the image
             could not be fetched. What is no image will not become one.
     """
@@ -70,6 +77,7 @@ class Prefilled:
     judgements: Mapping[str, Judgement] = field(default_factory=dict)
     reason: str | None = None
     asks_again: bool = False
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     def prediction(self, model_version: str) -> dict[str, Any]:
         """As Label Studio stores it."""
@@ -132,6 +140,9 @@ class TaskPrefiller:
         regions: list[Region] = []
         judgements: dict[str, Judgement] = {}
         notes: list[str] = []
+        left_out = LeftOut()
+        where = f"task {task_id(job.task)}"
+        drawn = drawn_masks(job.drawn, None, left_out, where)
         for image in self._config.images:
             try:
                 subject = self._subject(image, job, clock)
@@ -140,7 +151,11 @@ class TaskPrefiller:
                 return Prefilled(
                     fields=_nothing(str(error)), reason=str(error), asks_again=not is_lasting
                 )
-            judgements[image.name] = judgement = self._judge(model, image, subject, job, clock)
+            here = [one.mask.rle for one in drawn if one.image_name == image.name]
+            same = [mask for mask in here if mask.size == subject.size]
+            left_out.add(reasons.OTHER_SIZE, where, len(here) - len(same))
+            judgements[image.name] = judgement = self._judge(model, subject, same, clock)
+            left_out.add(OVER_LIMIT, where, len(judgement.cut))
             with clock.span("regions"):
                 regions += self._written(model, image, subject, judgement, notes)
         if notes:
@@ -150,6 +165,7 @@ class TaskPrefiller:
             score=min((one.score for one in judgements.values()), default=0.0),
             fields=_fields(list(judgements.values()), notes),
             judgements=judgements,
+            left_out=left_out,
         )
 
     def _subject(self, image: ImageTag, job: PrefillTask, clock: StageClock) -> Subject:
@@ -165,21 +181,14 @@ class TaskPrefiller:
     def _judge(
         self,
         model: ServedModel,
-        image: ImageTag,
         subject: Subject,
-        job: PrefillTask,
+        drawn: Sequence[RLE],
         clock: StageClock,
     ) -> Judgement:
-        size = subject.size
         with clock.span("propose"):
             proposed = self._prefiller.propose(model, subject)
         with clock.span("filter"):
-            drawn = [
-                one.mask.rle
-                for one in drawn_masks(job.drawn, None, Counter())
-                if one.image_name == image.name and one.mask.rle.size == size
-            ]
-            return self._prefiller.choose(proposed, size, drawn)
+            return self._prefiller.choose(proposed, subject.size, drawn)
 
     def _written(
         self,

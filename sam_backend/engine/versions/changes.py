@@ -1,13 +1,13 @@
 """What differs between two versions, in regions: added, removed, relabelled, changed in shape."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.drawn_masks import label_of, objects_by_id, shape_of
+from sam_backend.labelstudio.drawn_masks import labels_of, objects_by_id, shape_of
 from sam_backend.labelstudio.regions import Region
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.masks.types import Mask
@@ -46,7 +46,7 @@ class RegionChange:
             return (ADDED,)
         if not self.after:
             return (REMOVED,)
-        is_relabelled = label_of(self.before) != label_of(self.after)
+        is_relabelled = labels_of(self.before) != labels_of(self.after)
         is_reshaped = self.iou != 1 or not is_relabelled
         return (RELABELLED,) * is_relabelled + (CHANGED,) * is_reshaped
 
@@ -57,10 +57,14 @@ class RegionChange:
             "annotation": self.annotation,
             "region": self.region,
             "kinds": list(self.kinds),
-            "label before": label_of(self.before),
-            "label after": label_of(self.after),
+            "label before": _told(self.before),
+            "label after": _told(self.after),
             "iou": self.iou,
         }
+
+
+def _told(items: Sequence[Region]) -> str | None:
+    return ", ".join(labels_of(items)) or None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from sam_backend.engine.project_images import ProjectImages
 from sam_backend.engine.versions.changes import Difference, RegionChange, mask_of
 from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
 from sam_backend.labelstudio.config import LabelConfig
-from sam_backend.labelstudio.drawn_masks import label_of, shape_of
+from sam_backend.labelstudio.drawn_masks import labels_of, shape_of
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.quality.drawing import Picture, View
 from sam_backend.quality.pages import page, picture, table
@@ -102,6 +102,8 @@ def _pixels(
 
 
 def _words(one: RegionChange) -> str:
-    labels = [label_of(items) or "no label" for items in (one.before, one.after) if items]
+    labels = [
+        ", ".join(labels_of(items)) or "no label" for items in (one.before, one.after) if items
+    ]
     told = f"task {one.task}, {' and '.join(one.kinds)}: {' → '.join(dict.fromkeys(labels))}"
     return told if one.iou is None else f"{told}, IoU {one.iou:.2f}"

@@ -21,10 +21,8 @@ class Ellipse(Shape):
         height, width = size
         x, y, radius_x, radius_y = numbers(value, "x", "y", "radiusX", "radiusY")
         angle = rotation(value)
-        if radius_x <= 0 or radius_y <= 0:
-            raise InvalidInputError(
-                f"an ellipse's radii must be positive, not {radius_x}, {radius_y}"
-            )
+        if not radius_x or not radius_y:  # other tools write negative ones
+            raise InvalidInputError(f"an ellipse's radii must not be 0: {radius_x}, {radius_y}")
         dy = np.arange(height)[:, None] + 0.5 - y * height / 100
         dx = np.arange(width) + 0.5 - x * width / 100
         sine, cosine = math.sin(angle), math.cos(angle)

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.controls.base import Control
 from sam_backend.labelstudio.regions import numbers, rotation, to_pixels
 from sam_backend.labelstudio.tags import TagParameters
@@ -41,19 +40,18 @@ class Rectangle(Control):
 def rectangle_corners(value: Mapping[str, Any], size: tuple[int, int]) -> Ring:
     """The four corners of a rectangle region, shape (4, 2) in pixels, x before y.
 
-    Label Studio turns rectangles clockwise about their top left corner, in pixels.
+    Label Studio turns rectangles clockwise about the corner at `x`, `y`, in pixels. Negative sides,
+    which other tools write, lead from there to the left or up.
 
     Args:
         value: The region's `x, y, width, height` in percent; `rotation` in degrees, if any.
         size: (height, width) of the image in pixels.
 
     Raises:
-        InvalidInputError: A number is missing or the sides are negative.
+        InvalidInputError: A number is missing.
     """
     x, y, width, height = numbers(value, "x", "y", "width", "height")
     angle = rotation(value)
-    if width < 0 or height < 0:
-        raise InvalidInputError(f"a rectangle's sides must be positive, not {width} x {height}")
     corner = to_pixels(np.array([x, y]), size)
     along = to_pixels(np.array([width, height]), size)
     offsets = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * along

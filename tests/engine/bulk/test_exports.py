@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from sam_backend.datasets.collecting import MIN_AREA_PX
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.reading import read_dataset
 from sam_backend.engine.bulk.addresses import (
     LocalFileAddresses,
@@ -46,7 +48,11 @@ def counts(masks: list[RLE]) -> list[list[int]]:
 
 
 def test_sa1b_files_have_its_fields_and_read_back(run: BulkRun, tmp_path: Path) -> None:
-    assert export_sa1b(run, tmp_path) == N_IMAGES + 1
+    left_out = LeftOut()
+    assert export_sa1b(run, tmp_path, left_out) == N_IMAGES + 1
+    (broken,) = left_out.names("unreadable image")
+    assert left_out == {"unreadable image": 1}
+    assert "odd/broken.png: " in broken
     names = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.json")}
     assert {"even/0000.json", "even/0000.png.json", "odd/0001.json"} < names
     ids: list[int] = []
@@ -66,7 +72,8 @@ def test_sa1b_files_have_its_fields_and_read_back(run: BulkRun, tmp_path: Path) 
                 "crop_box", "point_coords",
             }  # fmt: skip
             x, y, width, height = one["bbox"]
-            assert (x, y, x + width, y + height) == mask.box
+            assert one["bbox"] == coco_mask.toBbox(one["segmentation"]).tolist()
+            assert (x, y, x + width - 1, y + height - 1) == mask.box
             assert one["crop_box"] == [0, 0, 96, 96]
             assert one["point_coords"] == [list(mask.point)]
             ids.append(one["id"])
@@ -81,7 +88,7 @@ def test_sa1b_files_have_its_fields_and_read_back(run: BulkRun, tmp_path: Path) 
 
 def test_coco_reads_the_instances(run: BulkRun, tmp_path: Path) -> None:
     file = tmp_path / "out" / "instances.json"
-    n_masks = export_coco(run, file)
+    n_masks = export_coco(run, file, LeftOut())
     coco = COCO(str(file))
     images = {found.index: found for found in run.images()}
     assert coco.getImgIds() == list(images)
@@ -101,7 +108,7 @@ def test_coco_reads_the_instances(run: BulkRun, tmp_path: Path) -> None:
 def test_tasks_of_label_studio(run: BulkRun, tmp_path: Path, as_: str) -> None:
     writer = TaskWriter(LabelConfig.parse(template("brush")), run.run_id, TaskOptions(as_))
     addresses = PrefixAddresses("https://images.example.org/a b", run.manifest.root)
-    assert export_tasks(run, tmp_path, writer, addresses) == N_IMAGES + 1
+    assert export_tasks(run, tmp_path, writer, addresses, LeftOut()) == N_IMAGES + 1
     tasks = json.loads((tmp_path / "tasks-00000.json").read_text())
     for task, found in zip(tasks, run.images(), strict=True):
         name = f"{Path(found.uri).parent.name}/{Path(found.uri).name}"
@@ -109,6 +116,7 @@ def test_tasks_of_label_studio(run: BulkRun, tmp_path: Path, as_: str) -> None:
             "image": f"https://images.example.org/a b/{name}",
             "sam_run": run.run_id,
             "sam_digest": found.digest,
+            "sam_file": Path(found.uri).name,
             "sam_masks": len(found.masks),
         }
         (answer,) = task[as_]

@@ -41,9 +41,9 @@ class Log:
         """Adds what a reading saw; returns how many revisions are new."""
         return self.revisions.add(sightings, READING, NOON)
 
-    def commit(self, message: str = "more") -> Version:
+    def commit(self, message: str = "more", config: str = CONFIG) -> Version:
         """A new version of what is known."""
-        version = self.versions.commit(Circumstances(message, CONFIG), NOON)
+        version = self.versions.commit(Circumstances(message, config), NOON)
         assert version is not None
         return version
 

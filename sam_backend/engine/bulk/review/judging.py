@@ -1,6 +1,5 @@
 """What people did to a sample's masks, and the verdict on the lot that follows."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.bulk.review.samples import Sample
 from sam_backend.engine.bulk.review.sampling import SampledImage
 from sam_backend.engine.bulk.tasks import DIGEST, RUN
@@ -83,7 +83,7 @@ class LotReport:
 
     sample: Sample
     reviewed: tuple[Reviewed, ...]
-    unread: dict[str, int]
+    unread: LeftOut
     shares: dict[str, Interval | None]
     defective: tuple[str, ...]
     effective_images: float
@@ -162,7 +162,8 @@ class LotReport:
             "paper": PAPER,
             "strata": self.strata(),
             "foretold": None if self.foretold is None else self.foretold.as_json(),
-            "unread": self.unread,
+            "unread": dict(self.unread),
+            "unread, which": self.unread.as_json(),
             "images": [
                 {
                     "digest": one.correction.digest,
@@ -195,7 +196,7 @@ def judge(
         LabelStudioError: A call fails.
     """
     by_digest = {image.digest: image for image in sample.images}
-    unread: Counter[str] = Counter()
+    unread = LeftOut()
     reviewed: dict[str, Reviewed] = {}
     for task in annotated_tasks(client, sample.project_id):
         digest = str(task.data.get(DIGEST))
@@ -203,17 +204,22 @@ def judge(
             continue
         last = max(task.annotations, key=lambda one: one.updated_at)
         shown = _shown(client, task.task_id, last)
+        where = f"task {task.task_id}, annotation {last.annotation_id}"
         try:
-            found = correction(digest, _masks(shown, unread), _masks(last.result, unread))
-        except InvalidInputError:
-            unread["masks of different sizes"] += 1
+            found = correction(
+                digest,
+                _masks(shown, unread, f"prediction of task {task.task_id}"),
+                _masks(last.result, unread, where),
+            )
+        except InvalidInputError as error:
+            unread.add("masks of different sizes", f"{where}: {error}")
             continue
         reviewed[digest] = Reviewed(by_digest[digest], found, last.updated_at)
         observe(len(reviewed), len(by_digest))
-    return report_of(sample, list(reviewed.values()), dict(unread))
+    return report_of(sample, list(reviewed.values()), unread)
 
 
-def report_of(sample: Sample, reviewed: Sequence[Reviewed], unread: dict[str, int]) -> LotReport:
+def report_of(sample: Sample, reviewed: Sequence[Reviewed], unread: LeftOut) -> LotReport:
     """The figures and the verdict, of images in the sample's order."""
     order = {image.digest: number for number, image in enumerate(sample.images)}
     told = sorted(reviewed, key=lambda one: order[one.sampled.digest])
@@ -258,5 +264,5 @@ def _shown(
     return list(predictions[0]["result"]) if predictions else []
 
 
-def _masks(result: Sequence[Region], unread: Counter[str]) -> list[RLE]:
-    return [one.mask.rle for one in drawn_masks(result, None, unread)]
+def _masks(result: Sequence[Region], unread: LeftOut, where: str) -> list[RLE]:
+    return [one.mask.rle for one in drawn_masks(result, None, unread, where)]
