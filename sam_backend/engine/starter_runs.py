@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.sam.checkpoints import load_pickle
 from sam_backend.sam.reference import Sam
 from sam_backend.sam.starter import build_starter
 from sam_backend.training.loop import CHECKPOINT_NAME
@@ -110,6 +111,6 @@ def _averaged(folder: Path) -> dict[str, torch.Tensor]:
     file = folder / CHECKPOINT_NAME
     if not file.is_file():
         raise InvalidInputError(f"{folder} has no {CHECKPOINT_NAME}")
-    document = torch.load(file, map_location="cpu", weights_only=True)
+    document = load_pickle(file)
     averaged: dict[str, torch.Tensor] = document["averaged"]
     return averaged

@@ -1,17 +1,29 @@
 """Reads a checkpoint into a network: Meta's `.pth` files and our `.safetensors`, strictly."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
 from sam_backend.errors import InvalidInputError, ModelStoreError
-from sam_backend.sam.checkpoint_files import CARD_NAME, sha256_of, weights_file
+from sam_backend.sam.checkpoint_files import (
+    CARD_NAME,
+    is_safetensors,
+    no_weights_reason,
+    sha256_of,
+    weights_file,
+)
 from sam_backend.sam.families import FAMILIES, Family, family_named
 from sam_backend.sam.reference import Sam
+
+_WRAPPERS = ("model", "state_dict", "model_state", "model_state_dict")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "sam.")
+_FOREIGN_CLASS = re.compile(r"GLOBAL ([\w.]+)")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,19 +95,18 @@ def load(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """A checkpoint's state dict on the CPU, floating weights as float32.
 
-    Pickles are read with `weights_only=True`: a checkpoint never runs code.
+    Pickles are read with `weights_only=True`: a checkpoint never runs code. What training scripts
+    put around the weights is taken off: a dictionary that has them under `model`, `state_dict`,
+    `model_state` or `model_state_dict` beside optimiser and epoch, and the prefixes that
+    DataParallel (`module.`), torch.compile (`_orig_mod.`) and wrappers (`model.`, `sam.`) leave.
 
     Raises:
         ModelStoreError: The file is missing, damaged, or holds something else.
     """
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle, zip and safetensors each raise their own kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise ModelStoreError(f"cannot read weights from {path}: {reason}") from error
+    reason = no_weights_reason(path)
+    if reason is not None:
+        raise ModelStoreError(f"cannot read weights from {path}: {reason}")
+    state = _unwrapped(_load_safetensors(path) if is_safetensors(path) else load_pickle(path))
     if not isinstance(state, dict) or not state:
         raise ModelStoreError(f"{path} holds no state dict but a {type(state).__name__}")
     for name, weight in state.items():
@@ -107,6 +118,58 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         name: weight.float() if weight.is_floating_point() else weight
         for name, weight in state.items()
     }
+
+
+def load_pickle(path: Path, device: torch.device | str = "cpu") -> Any:
+    """What `torch.save` wrote, as far as it is numbers, texts and tensors: nothing in it is run.
+
+    Raises:
+        ModelStoreError: The file is missing, damaged, or holds objects of other classes. PyTorch's
+            own message is not passed on: it advises to switch this protection off.
+    """
+    try:
+        with path.open("rb") as file:  # by its name torch would take some files for safetensors
+            return torch.load(file, map_location=device, weights_only=True)
+    except Exception as error:  # torch, pickle and zip each raise their own kinds
+        raise ModelStoreError(f"cannot read weights from {path}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    foreign = _FOREIGN_CLASS.search(str(error))
+    if foreign is not None:
+        return (
+            f"it holds objects of the class {foreign[1]}, and to make them would run code of the "
+            "file. Where it was trained, save the weights alone: "
+            "torch.save(model.state_dict(), file)"
+        )
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"it is damaged, cut short or no PyTorch file ({type(error).__name__})"
+
+
+def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except Exception as error:  # safetensors raises its own kind, and those of files
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise ModelStoreError(f"cannot read weights from {path}: {reason}") from None
+
+
+def _unwrapped(document: Any) -> Any:
+    """The state dict within what a training script has saved; all else as it is."""
+    while isinstance(document, dict):
+        inner = next((document[key] for key in _WRAPPERS if isinstance(document.get(key), dict)), 0)
+        if not inner:
+            break
+        document = inner
+    while isinstance(document, dict) and document:
+        prefix = next(
+            (one for one in _PREFIXES if all(str(name).startswith(one) for name in document)), None
+        )
+        if prefix is None:
+            break
+        document = {name.removeprefix(prefix): weight for name, weight in document.items()}
+    return document
 
 
 def detect_family(state: Mapping[str, torch.Tensor], path: Path) -> Family:

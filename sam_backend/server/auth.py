@@ -1,12 +1,19 @@
-"""Optional HTTP basic authentication, the only kind Label Studio offers for ML backends."""
+"""Optional HTTP basic authentication, the only kind Label Studio offers for ML backends.
+
+Label Studio encodes user and password in latin-1 (seen in 1.23.2), browsers and most clients in
+UTF-8 (RFC 7617): both are let in.
+"""
 
 import base64
 import binascii
 import hmac
+import logging
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sam_backend.server.plain import send_text
+
+log = logging.getLogger(__name__)
 
 # Liveness and readiness are asked by orchestrators that hold no password.
 OPEN_PATHS = frozenset({"/health", "/ready"})
@@ -17,7 +24,15 @@ class BasicAuth:
 
     def __init__(self, app: ASGIApp, user: str, password: str) -> None:
         self._app = app
-        self._expected = f"{user}:{password}".encode()
+        told = f"{user}:{password}"
+        self._expected = [told.encode()]
+        try:
+            self._expected.append(told.encode("latin-1"))
+        except UnicodeEncodeError:
+            log.warning(
+                "user or password hold characters that latin-1 has not, so that Label Studio "
+                "cannot send them: change SAM_BACKEND_BASIC_AUTH_USER or _PASSWORD"
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
@@ -37,4 +52,5 @@ class BasicAuth:
             given = base64.b64decode(encoded, validate=True)
         except binascii.Error:
             return False
-        return hmac.compare_digest(given, self._expected)
+        same = [hmac.compare_digest(given, expected) for expected in self._expected]
+        return any(same)

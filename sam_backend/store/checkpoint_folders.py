@@ -14,7 +14,14 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sam_backend.errors import ModelStoreError
-from sam_backend.sam.checkpoint_files import CARD_NAME, WEIGHTS_NAMES, sha256_of, weights_file
+from sam_backend.sam.checkpoint_files import (
+    CARD_NAME,
+    WEIGHTS_NAMES,
+    is_safetensors,
+    no_weights_reason,
+    sha256_of,
+    weights_file,
+)
 from sam_backend.sam.families import FAMILIES, family_named
 from sam_backend.store.cards import VERSION_PATTERN, ModelCard, make_card, read_card, write_card
 from sam_backend.store.downloads import Progress, download
@@ -125,7 +132,9 @@ class CheckpointFolders:
                 raise ModelStoreError(f"an attachment cannot be called {attached!r}")
         digest = sha256_of(file)
         if sha256 is not None and digest != sha256.lower():
-            raise ModelStoreError(f"{file} has sha256 {digest}, not {sha256}")
+            reason = no_weights_reason(file)
+            told = "" if reason is None else f": {reason}"
+            raise ModelStoreError(f"{file} has sha256 {digest}, not {sha256}{told}")
         weights = read_weights(file)
         network = family_named(family) if family else detect_family(weights, file)
         sam = build_with_weights(network, weights, file)
@@ -140,7 +149,7 @@ class CheckpointFolders:
         given = {name: value for name, value in about.items() if value is not None}
         identity = {"family": network.name, "version": version, "sha256": digest}
         card = make_card(**(fields | given | identity))
-        suffix = ".safetensors" if file.suffix == ".safetensors" else ".pth"
+        suffix = ".safetensors" if is_safetensors(file) else ".pth"
         with self._new_folder(version) as folder:
             write_card(card, folder / CARD_NAME)
             for attached, source_path in attachments.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from sam_backend.errors import ModelStoreError
+from sam_backend.sam.checkpoint_files import no_weights_reason
 from sam_backend.store.file_lock import lock_file
 
 logger = logging.getLogger(__name__)
@@ -62,9 +63,11 @@ def download(
             file.seek(0)
             found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != sha256:
+                reason = no_weights_reason(part)
                 part.unlink()
+                told = "" if reason is None else f" ({reason})"
                 raise ModelStoreError(
-                    f"{url} has sha256 {found}, not {sha256}; what came is thrown away"
+                    f"{url} has sha256 {found}, not {sha256}{told}; what came is thrown away"
                 )
             os.fsync(file.fileno())  # else a power cut could leave an empty file under the name
             part.replace(target)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.sam.checkpoints import load_pickle
 from sam_backend.sam.reference import Sam
 from sam_backend.training.metrics import StepMetrics
 from sam_backend.training.plan import TrainingPlan
@@ -143,5 +144,5 @@ def _write(document: dict[str, Any], file: Path) -> None:
 
 
 def _read(file: Path, sam: Sam) -> dict[str, Any]:
-    document: dict[str, Any] = torch.load(file, map_location=sam.device, weights_only=True)
+    document: dict[str, Any] = load_pickle(file, sam.device)
     return document

@@ -1,12 +1,14 @@
 """Where images come from, and what may not happen on the way. Servers are real, on this machine."""
 
 import base64
+import gzip
 import hashlib
 import ipaddress
 import shutil
 import ssl
 import subprocess
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -418,12 +420,56 @@ def test_a_cut_body_is_an_error(studio: Web) -> None:
         ImageResolver().fetch("/cut", host(studio))
 
 
-def test_compressed_answers_are_refused(studio: Web) -> None:
-    """We ask for none, so none is unpacked: no bomb can be."""
-    studio.replies["/gz"] = send(200, FILE, {"Content-Encoding": "gzip"})
-    with pytest.raises(ImageFetchError, match="gzip"):
-        ImageResolver().fetch("/gz", host(studio))
+def _raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(FILE)),
+        ("GZIP", gzip.compress(FILE[:9]) + gzip.compress(FILE[9:])),
+        ("x-gzip", gzip.compress(FILE)),
+        ("deflate", zlib.compress(FILE)),
+        ("deflate", _raw_deflate(FILE)),
+        ("identity", FILE),
+    ],
+)
+def test_compressed_answers_are_unpacked(studio: Web, encoding: str, body: bytes) -> None:
+    """We ask for none, but buckets send what was stored so."""
+    studio.replies["/gz"] = send(200, body, {"Content-Encoding": encoding})
+    assert ImageResolver().fetch("/gz", host(studio)).data == FILE
     assert studio.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20])
+def test_compressed_answers_of_any_size(studio: Web, size: int) -> None:
+    for encoding, body in (
+        ("gzip", gzip.compress(bytes(size))),
+        ("deflate", zlib.compress(bytes(size))),
+    ):
+        studio.replies[f"/{encoding}"] = send(200, body, {"Content-Encoding": encoding})
+        assert len(ImageResolver().fetch(f"/{encoding}", host(studio)).data) == size
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "reason"),
+    [
+        ("gzip", FILE, "no valid gzip"),
+        ("gzip", gzip.compress(FILE)[:-9], "cut short"),
+        ("gzip", b"", "cut short"),
+        ("br", FILE, "'br'-encoded"),
+        ("gzip, br", FILE, "'gzip, br'-encoded"),
+        ("gzip", gzip.compress(bytes(50 << 20)), "over 10000000 bytes"),  # a bomb of 50 kB
+    ],
+)
+def test_compressed_answers_that_are_refused(
+    studio: Web, encoding: str, body: bytes, reason: str
+) -> None:
+    studio.replies["/gz"] = send(200, body, {"Content-Encoding": encoding})
+    with pytest.raises(ImageFetchError, match=reason):
+        ImageResolver(FetchLimits(max_bytes=10_000_000)).fetch("/gz", host(studio))
 
 
 # ---------------------------------------------------------------- files kept for a while

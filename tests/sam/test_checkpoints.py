@@ -1,6 +1,7 @@
 """Checkpoints load strictly: the right network, or an error that names the file and the fault."""
 
 import json
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,42 @@ def test_each_family_is_told_from_its_shapes(name: str) -> None:
     assert detect_family(weights, Path("x.pth")).name == name
 
 
+@pytest.mark.parametrize("wrapper", ["model", "state_dict", "model_state", "model_state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod.", "model.", "sam."])
+def test_what_training_scripts_put_around_weights_is_taken_off(
+    tmp_path: Path, state: dict[str, torch.Tensor], wrapper: str, prefix: str
+) -> None:
+    inner = {prefix + name: weight for name, weight in state.items()}
+    document = {"epoch": 3, wrapper: inner, "optimizer": {"lr": 0.1}, "best": torch.ones(1)}
+    sam = load(write(tmp_path / "my.pth", document)).sam
+    assert all(torch.equal(sam.state_dict()[name], weight) for name, weight in state.items())
+    plain = load(write(tmp_path / "plain.pth", inner)).sam
+    assert all(torch.equal(plain.state_dict()[name], weight) for name, weight in state.items())
+
+
+def test_the_content_tells_the_format_not_the_suffix(
+    tmp_path: Path, state: dict[str, torch.Tensor]
+) -> None:
+    write(tmp_path / "a.safetensors", state).rename(tmp_path / "a.pth")
+    write(tmp_path / "b.pth", state).rename(tmp_path / "b.safetensors")
+    for name in ("a.pth", "b.safetensors"):
+        assert load(tmp_path / name).family == "starter"
+
+
+HEADS = {
+    "page": b"\xef\xbb\xbf\n<!DOCTYPE html><html><title>Sign in</title></html>",
+    "bucket's error": b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+    "LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:ec2d\nsize 375042383\n",
+}
+
+
 def damaged(tmp_path: Path, state: dict[str, torch.Tensor], how: str) -> Path:
     first, second = list(state)[:2]
-    if how == "wrapped":
-        return write(tmp_path / "a.pth", {"model": state, "epoch": 3})
+    if how == "with a number":
+        return write(tmp_path / "a.pth", state | {"epoch": 3})
+    if how in HEADS:
+        (tmp_path / "a.pth").write_bytes(HEADS[how])
+        return tmp_path / "a.pth"
     if how == "pickle that would run code":
         return write(tmp_path / "a.pth", {"x": Path("calls pathlib when read")})
     if how == "missing":
@@ -112,15 +145,18 @@ def damaged(tmp_path: Path, state: dict[str, torch.Tensor], how: str) -> Path:
 @pytest.mark.parametrize(
     ("how", "why"),
     [
-        ("wrapped", "'model' is a OrderedDict"),
-        ("pickle that would run code", "cannot read weights"),
+        ("with a number", "'epoch' is a int"),
+        ("pickle that would run code", r"objects of the class pathlib\.\w*Path, .* run code"),
+        ("page", "it is a web page, not a weights file"),
+        ("bucket's error", "it is a web page"),
+        ("LFS pointer", "it is a Git LFS pointer, .*`git lfs pull`"),
         ("missing", "closest is starter: .* is missing"),
         ("unknown", "closest is starter: head.weight is unknown"),
         ("shape", r"closest is starter: .* has shape \(3, 5\), not"),
         ("list", "no state dict but a list"),
         ("pth cut", "cannot read weights"),
         ("pth noise", "cannot read weights"),
-        ("pth empty", "cannot read weights"),
+        ("pth empty", "cannot read weights .* it is empty"),
         ("safetensors cut", "cannot read weights"),
         ("safetensors noise", "cannot read weights"),
         ("safetensors empty", "cannot read weights"),
@@ -134,6 +170,8 @@ def test_what_is_wrong_is_said_with_the_files_name(
         load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "weights_only" not in told.replace("weights_only=True", ""), "PyTorch's advice"
 
 
 def test_a_card_of_another_family_is_an_error(

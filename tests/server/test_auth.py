@@ -21,8 +21,8 @@ def client() -> TestClient:
     return TestClient(app)
 
 
-def _basic(text: str) -> dict[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(text.encode()).decode()}
+def _basic(text: str, encoding: str = "utf-8") -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(text.encode(encoding)).decode()}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,9 @@ def _basic(text: str) -> dict[str, str]:
         ("/ready", {}, 200),
         ("/status", {}, 401),
         ("/status", _basic("ann:pässword:with:colons"), 200),
+        ("/status", _basic("ann:pässword:with:colons", "latin-1"), 200),  # as Label Studio sends
+        ("/status", _basic("ann:pÃ¤ssword:with:colons"), 401),
+        ("/status", _basic("ann:pässword:with:colons", "utf-16"), 401),
         ("/status", _basic("ann:wrong"), 401),
         ("/status", _basic("ann:"), 401),
         ("/status", {"Authorization": "Basic not-base64!"}, 401),
@@ -42,3 +45,13 @@ def test_who_gets_in(client: TestClient, path: str, headers: dict[str, str], sta
     response = client.get(path, headers=headers)
     assert response.status_code == status
     assert ("www-authenticate" in response.headers) == (status == 401)
+
+
+def test_a_password_that_label_studio_cannot_send(caplog: pytest.LogCaptureFixture) -> None:
+    app = Starlette(routes=[Route("/status", lambda _: PlainTextResponse("in"))])
+    app.add_middleware(BasicAuth, user="ann", password="пароль")
+    client = TestClient(app)
+    assert client.get("/status", headers=_basic("ann:пароль")).status_code == 200
+    assert client.get("/status", headers=_basic("ann:?")).status_code == 401
+    assert "latin-1" in caplog.text
+    assert "пароль" not in caplog.text

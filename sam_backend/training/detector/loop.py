@@ -13,6 +13,7 @@ import torch
 
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
+from sam_backend.sam.checkpoints import load_pickle
 from sam_backend.training.detector.examples import batches, read_example
 from sam_backend.training.detector.network import build
 from sam_backend.training.detector.plan import DetectorPlan
@@ -142,7 +143,7 @@ def _resume(
 ) -> int:
     if not file.is_file():
         return 0
-    state = torch.load(file, map_location=device, weights_only=True)
+    state = load_pickle(file, device)
     if state["identity"] != identity:
         return 0
     network.load_state_dict(state["network"])
