@@ -120,7 +120,8 @@ def score_project(
         raise InvalidInputError("there is no gold yet: `sam-backend gold add` takes some")
     answers = read_answers(settings, client, project_id, gold.__contains__, observe)
     models, n_learned = unlearned(open_store(settings), answers.models)
-    unread = answers.unread | ({LEARNED: n_learned} if n_learned else {})
+    unread = LeftOut(answers.unread)
+    unread.add(LEARNED, count=n_learned)
     report = GoldReport(
         gold=len(gold),
         annotators=standings(gold, answers.people),
