@@ -16,7 +16,7 @@ from sam_backend.labelstudio.memory import Logits, MemoryKey, TaskMemory
 from sam_backend.labelstudio.placing import place_prompts
 from sam_backend.labelstudio.prompts import ContextPrompts, ObjectPrompt
 from sam_backend.labelstudio.regions import Answer, Region
-from sam_backend.labelstudio.tags import ControlTag
+from sam_backend.labelstudio.tags import ControlTag, NamedLabel
 from sam_backend.labelstudio.task_regions import TaskRegions
 from sam_backend.sam.device import Priority
 from sam_backend.sam.mask_prompt import mask_to_logits
@@ -147,20 +147,23 @@ class _Answering:
     """Turns candidates into regions of the configuration's output tags."""
 
     def __init__(self, config: LabelConfig, reading: ContextReading) -> None:
-        self._config = config
-        self._outputs = config.outputs(reading.to_name)
-        self._wanted = reading.label
-        self._prompt_tag = config.control(reading.from_name)
-        self._errors: list[str] = []
+        prompt_tag = config.control(reading.from_name)
+        self._routed = config.route(reading.to_name, reading.labels, prompt_tag)
+        names = ", ".join(repr(tag.name) for tag in config.outputs(reading.to_name))
+        self._errors = [
+            f"none of the tags that show masks ({names}) has the label {label!r} (nor an alias of "
+            "it): the region goes without it"
+            for label in self._routed.missing
+        ]
         self._scores: list[float] = []
 
     def regions(self, candidates: Sequence[Candidate]) -> list[Region]:
-        """Result items for the candidates of one prompt, on every output tag."""
+        """Result items for the candidates of one prompt, on every tag that has its labels."""
         return [
             region
             for candidate in candidates
-            for output in self._outputs
-            for region in self._shown(candidate, output)
+            for output, label in self._routed.tags
+            for region in self._shown(candidate, output, label)
         ]
 
     def answer(
@@ -175,7 +178,9 @@ class _Answering:
             warnings=placed.warnings,
         )
 
-    def _shown(self, candidate: Candidate, output: ControlTag) -> list[Region]:
+    def _shown(
+        self, candidate: Candidate, output: ControlTag, label: NamedLabel | None
+    ) -> list[Region]:
         threshold = output.parameters.score_threshold
         # The IoU head is a regression: it may answer less than 0, which no threshold means.
         if max(candidate.predicted_iou, 0.0) < threshold:
@@ -184,14 +189,6 @@ class _Answering:
                 f"{output.name!r}'s sam_score_threshold {threshold:g}"
             )
             return []
-        label = None
-        if self._wanted is not None:
-            label = self._config.label_for(output, self._wanted, self._prompt_tag)
-            if label is None:
-                self._errors.append(
-                    f"tag {output.name!r} has no label {self._wanted!r} (nor an alias of it): "
-                    "the region is unlabelled"
-                )
         answer = Answer(output, label, candidate.predicted_iou)
         shown = controls.encode(candidate.mask, answer)
         if shown:

@@ -11,7 +11,7 @@ from typing import Any
 from sam_backend.errors import InvalidInputError, PromptError
 from sam_backend.labelstudio.prompts import Skipped, because
 from sam_backend.labelstudio.regions import Region
-from sam_backend.labelstudio.task_regions import region_kind, region_label
+from sam_backend.labelstudio.task_regions import region_kind, region_labels
 
 _MAX_ID = 100  # the editor's own have 10 characters; ours stand in every message
 
@@ -26,7 +26,7 @@ class PendingRegion:
         kind: The tag without `labels`.
         from_name: Control tag.
         to_name: Image tag.
-        label: First label; None without.
+        labels: In the order they were chosen, several with `choice="multiple"`; empty without.
         item_index: Which image of a multi-image task.
     """
 
@@ -35,8 +35,13 @@ class PendingRegion:
     kind: str
     from_name: str
     to_name: str
-    label: str | None
+    labels: tuple[str, ...]
     item_index: int
+
+    @property
+    def label(self) -> str | None:
+        """The first label; None without."""
+        return next(iter(self.labels), None)
 
     @property
     def value(self) -> Mapping[str, Any]:
@@ -76,6 +81,11 @@ class ContextReading:
     def label(self) -> str | None:
         """The label of the newest prompt; None if it has none. PromptError without prompts."""
         return self.newest.label
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels of the newest prompt. PromptError without prompts."""
+        return self.newest.labels
 
     @property
     def region_ids(self) -> tuple[str, ...]:
@@ -157,7 +167,7 @@ def _merge(region_id: str, items: Sequence[Region]) -> PendingRegion:
     names = [shape.get("from_name"), shape.get("to_name")]
     if not all(isinstance(name, str) and name for name in names):
         raise InvalidInputError(f"its from_name and to_name must be texts, not {names!r:.80}")
-    labels = [region_label(item) for item in (shape, *items)]
+    labels = map(region_labels, (shape, *items))
     index = shape.get("item_index")
     return PendingRegion(
         region=shape,
@@ -165,6 +175,6 @@ def _merge(region_id: str, items: Sequence[Region]) -> PendingRegion:
         kind=region_kind(shape),
         from_name=str(names[0]),
         to_name=str(names[1]),
-        label=next((label for label in labels if label is not None), None),
+        labels=next(filter(None, labels), ()),
         item_index=index if isinstance(index, int) else 0,
     )

@@ -1,7 +1,7 @@
 """Reading the XML elements of a labelling configuration into tags."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import cast
@@ -17,6 +17,7 @@ from sam_backend.labelstudio.tags import (
     Label,
     Role,
     TagParameters,
+    UnservedTag,
 )
 
 REGION_KINDS = (*OUTPUT_KINDS, "keypoint", "ellipse", "vector", "magicwand")
@@ -26,6 +27,18 @@ CONTROL_TAGS = {"labels": "labels"} | {
     tag: kind for kind in REGION_KINDS for tag in (kind, f"{kind}labels")
 }
 """The tags that draw or name regions on an image, in lower case, with their kind."""
+
+OTHER_OBJECTS = (
+    "audio",
+    "audioplus",
+    "chat",
+    "hypertext",
+    "paragraphs",
+    "pdf",
+    "timeseries",
+    "video",
+)
+"""Tags that show something else to label than an image, in lower case."""
 
 # Specks cost a polygon a region each and a rectangle its size; 100 px is the paper's appendix B.
 _DEFAULTS = {
@@ -61,11 +74,46 @@ def _required(attributes: Mapping[str, str], tag: str, name: str) -> str:
     return value
 
 
+def unserved_object(element: ElementTree.Element, repeats: bool) -> UnservedTag | None:
+    """Why no masks are made on what the tag shows; None for a plain `<Image>`."""
+    attributes = _attributes(element)
+    if element.tag.lower() != "image":
+        reason = "masks are made on <Image> only"
+    elif repeats:
+        reason = "pages of a <Repeater> are not supported"
+    elif attributes.get("valuelist"):
+        reason = "galleries of several images (valueList) are not supported"
+    else:
+        return None
+    return UnservedTag(attributes.get("name", "").strip(), element.tag, reason)
+
+
+def unserved_control(
+    element: ElementTree.Element, repeats: bool, unserved: Collection[str]
+) -> UnservedTag | None:
+    """Why no masks are made by a tag that draws or names regions; None where they are.
+
+    Args:
+        element: The tag.
+        repeats: True if it stands in a `<Repeater>`.
+        unserved: Names of the objects that are not served.
+    """
+    attributes = _attributes(element)
+    name, to_name = attributes.get("name", "").strip(), attributes.get("toname", "").strip()
+    if "," in to_name:
+        reason = f'tags of several images (toName="{to_name}") are not supported'
+    elif to_name in unserved:
+        reason = f"it is for {to_name!r}, which is not served"
+    elif repeats:
+        reason = "pages of a <Repeater> are not supported"
+    else:
+        return None
+    return UnservedTag(name, element.tag, reason)
+
+
 def read_image(element: ElementTree.Element) -> ImageTag:
     attributes = _attributes(element)
     name = _required(attributes, element.tag, "name")
-    if attributes.get("valuelist"):
-        raise LabelConfigError(f"multi-image is not supported: image {name!r} has a valueList")
     return ImageTag(name, _required(attributes, element.tag, "value"))
 
 

@@ -131,7 +131,6 @@ def _likely_none(
 ) -> str | None:
     if any(suspect.box.iou(box) >= _SAME_OBJECT_IOU for box in mask_boxes()):
         return "it has its mask on the task"
-    is_smart_only = suspect.control.attributes.get("smartonly", "").strip().lower() == "true"
-    if suspect.box.region_id in on_task.drafted_ids and not is_smart_only:
+    if suspect.box.region_id in on_task.drafted_ids and not suspect.control.is_smart_only:
         return "it stands in the draft as drawn by hand"
     return None

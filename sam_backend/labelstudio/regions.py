@@ -65,7 +65,7 @@ def make_regions(
     if answer.meta:
         common["meta"] = dict(answer.meta)
     control, label = answer.control, answer.label
-    named = {} if label is None else {_label_key(control, label): [label.label]}
+    named = {} if label is None else {_label_key(control, label): list(label.labels)}
     shape = {**common, "from_name": control.name, "type": control.result_type}
     if label is None or label.labels_tag is None:
         return [{**shape, "value": {**value, **named}}]

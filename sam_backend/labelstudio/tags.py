@@ -9,6 +9,7 @@ from sam_backend.errors import InvalidInputError
 
 # Label Studio's own expression for variables in a tag's value (editor, utils/data.js).
 _VARIABLE = re.compile(r"\$[\w\[\].{}]+")
+_PLACEHOLDER = re.compile(r"\{\{.*?\}\}")
 _PATH_STEP = re.compile(r"[^.\[\]]+")
 
 Role = Literal["output", "prompt"]
@@ -43,15 +44,22 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class NamedLabel:
-    """A label that a region can carry.
+    """The label that a region can carry, or several (`choice="multiple"`).
 
     Attributes:
         label: The name to store in the region.
         labels_tag: Name of the `<Labels>` that holds it; None if the control itself does.
+        more_labels: Further names of the same tag.
     """
 
     label: str
     labels_tag: str | None = None
+    more_labels: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All names, in the order they were chosen."""
+        return (self.label, *self.more_labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +171,31 @@ class ControlTag:
         """True for `<BrushLabels>`, False for a bare `<Brush>`, which a `<Labels>` names."""
         return self.result_type.endswith("labels")
 
+    @property
+    def is_smart_only(self) -> bool:
+        """True if its tool cannot draw by hand (`smartOnly="true"`)."""
+        return self.attributes.get("smartonly", "").strip().lower() == "true"
 
-def match_label(tag: ControlTag, wanted: str) -> str | None:
+    @property
+    def only_asks(self) -> bool:
+        """True if its regions are prompts, and none of them is what a person wants to keep."""
+        return self.role == "prompt" or (self.is_smart_only and self.role != "output")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LabelMatch:
+    """How a tag has a label that is asked for; the lowest rank is the best match.
+
+    Attributes:
+        rank: 0: by its exact value or alias; 1: without regard to case; 2: it takes any label.
+        stored: The name to store in a region of the tag.
+    """
+
+    rank: int
+    stored: str = field(compare=False)
+
+
+def match_label(tag: ControlTag, wanted: str) -> LabelMatch | None:
     """The label to store in a region of this tag; None if the tag has no such label.
 
     An exact value or alias wins over a match without regard to case. A tag whose labels come from
@@ -172,10 +203,30 @@ def match_label(tag: ControlTag, wanted: str) -> str | None:
     """
     for label in tag.labels:
         if wanted in (label.value, label.alias):
-            return label.stored
+            return LabelMatch(0, label.stored)
     folded = wanted.strip().casefold()
     for label in tag.labels:
         names = (label.value, label.alias or "")
         if folded and folded in (name.strip().casefold() for name in names):
-            return label.stored
-    return wanted if tag.has_dynamic_labels else None
+            return LabelMatch(1, label.stored)
+    return LabelMatch(2, wanted) if tag.has_dynamic_labels else None
+
+
+@dataclass(frozen=True, slots=True)
+class UnservedTag:
+    """A tag of the label config that no masks are made for.
+
+    Attributes:
+        name: As written; in a `<Repeater>` it holds a placeholder such as `{{idx}}`.
+        tag: The tag's own name as written, such as `Video`.
+        reason: Why not, in words that finish "is not served: ".
+    """
+
+    name: str
+    tag: str
+    reason: str
+
+    def is_named(self, name: str) -> bool:
+        """True for the name, or for one that a `<Repeater>` makes of it."""
+        parts = _PLACEHOLDER.split(self.name)
+        return re.fullmatch(r"\d+".join(map(re.escape, parts)), name) is not None

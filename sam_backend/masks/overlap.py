@@ -42,6 +42,19 @@ def share_inside(a: Sequence[RLE], b: Sequence[RLE]) -> npt.NDArray[np.float64]:
     return _compared(a, b, is_crowd=True)
 
 
+def box_iou(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Intersection over union of each box of `a` with each of `b`, shape (len(a), len(b)).
+
+    Args:
+        a: Shape (N, 4), x0 y0 x1 y1 in pixels, from edge to edge.
+        b: Shape (M, 4), likewise.
+    """
+    if not len(a) or not len(b):
+        return np.zeros((len(a), len(b)))
+    as_xywh = (np.concatenate([box[:, :2], box[:, 2:] - box[:, :2]], axis=1) for box in (a, b))
+    return np.asarray(coco_mask.iou(*as_xywh, [0] * len(b)), np.float64)
+
+
 def _compared(a: Sequence[RLE], b: Sequence[RLE], is_crowd: bool) -> npt.NDArray[np.float64]:
     sizes = {rle.size for rle in (*a, *b)}
     if len(sizes) > 1:

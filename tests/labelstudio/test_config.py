@@ -111,7 +111,6 @@ class TestParse:
             ('<!DOCTYPE x SYSTEM "file:///etc/passwd"><x/>', "document type.*'x'"),
             ('<View><Image value="$a"/></View>', "<Image> needs the attribute 'name'"),
             ('<View><Image name="a"/></View>', "<Image> needs the attribute 'value'"),
-            ('<View><Image name="i" valueList="$a"/></View>', "multi-image is not supported"),
             ('<View><Brush name="a"/></View>', "<Brush> needs the attribute 'toName'"),
             (
                 '<View><Brush name="a" toName="i"/><Brush name="a" toName="i"/></View>',
@@ -145,6 +144,60 @@ class TestParse:
     def test_a_point_cannot_be_an_output(self) -> None:
         with pytest.raises(LabelConfigError, match="<KeyPoint> 'KeyPoint' cannot show a mask"):
             config_of(tag("KeyPoint", 'sam="output"'))
+
+
+L = '<Label value="Car"/>'
+SERVED = (
+    f'<Image name="image" value="$image"/><BrushLabels name="b" toName="image">{L}</BrushLabels>'
+    f'<KeyPointLabels name="k" toName="image">{L}</KeyPointLabels>'
+)
+
+
+class TestUnserved:
+    """One tag that is not served must not cost the others their masks."""
+
+    @pytest.mark.parametrize(
+        ("more", "asked", "reason"),
+        [
+            (
+                f'<Image name="g" valueList="$urls"/><Brush name="gb" toName="g"/>{L}',
+                {"image": "g", "control": "gb"},
+                "valueList|'g', which is not served",
+            ),
+            ('<Video name="v" value="$v"/>', {"image": "v"}, "<Image> only"),
+            (
+                '<HyperText name="h" value="$h"/><Labels name="hl" toName="h"/>',
+                {"image": "h", "control": "hl"},
+                "<Image> only|'h', which is not served",
+            ),
+            (
+                '<Repeater on="$pages" indexFlag="{{idx}}"><View>'
+                '<Image name="page_{{idx}}" value="$pages[{{idx}}].url"/>'
+                '<KeyPoint name="kp_{{idx}}" toName="page_{{idx}}"/></View></Repeater>',
+                {"image": "page_0", "control": "kp_12"},
+                "Repeater|which is not served",
+            ),
+            (
+                '<Image name="nir" value="$nir"/><KeyPoint name="both" toName="image,nir"/>',
+                {"control": "both"},
+                'toName="image,nir"',
+            ),
+        ],
+        ids=["gallery", "video", "hypertext", "repeater", "two images"],
+    )
+    def test_the_others_are_read(self, more: str, asked: dict[str, str], reason: str) -> None:
+        for xml in (f"<View>{SERVED}{more}</View>", f"<View>{more}{SERVED}</View>"):
+            config = LabelConfig.parse(xml)
+            assert config.image("image").key == "image"
+            assert [tag.name for tag in config.controls] == ["b", "k"]
+            assert [tag.name for tag in config.outputs("image")] == ["b"]
+            assert config.unserved
+            for lookup, name in asked.items():
+                with pytest.raises(LabelConfigError, match=f"{name}' is not served: .*({reason})"):
+                    getattr(config, lookup)(name)
+
+    def test_plain_text_beside_an_image_is_nothing_to_serve(self) -> None:
+        assert LabelConfig.parse(FULL).unserved == ()
 
 
 class TestImage:
@@ -192,14 +245,14 @@ class TestOutputs:
         ("tags", "expected"),
         [
             ([tag("KeyPointLabels"), tag("RectangleLabels"), tag("BrushLabels")], ["BrushLabels"]),
-            ([tag("PolygonLabels"), tag("BrushLabels")], ["PolygonLabels"]),
+            ([tag("PolygonLabels"), tag("BrushLabels")], ["PolygonLabels", "BrushLabels"]),
             ([tag("PolygonLabels"), tag("BrushLabels", 'sam="output"')], ["BrushLabels"]),
             (
                 [tag("Bitmask", 'sam="output"'), tag("BrushLabels", 'sam="output"')],
                 ["Bitmask", "BrushLabels"],
             ),
             ([tag("PolygonLabels", 'sam="prompt"'), tag("BrushLabels")], ["BrushLabels"]),
-            ([tag("RectangleLabels", 'smart="false"'), tag("Brush")], ["RectangleLabels"]),
+            ([tag("RectangleLabels", 'smart="false"'), tag("Brush")], ["RectangleLabels", "Brush"]),
             ([tag("KeyPoint"), tag("RectangleLabels")], ["RectangleLabels"]),
             ([tag("RectangleLabels", 'sam="output"'), tag("BrushLabels")], ["RectangleLabels"]),
         ],
@@ -238,11 +291,14 @@ class TestLabels:
     )
     def test_match_label(self, wanted: str, expected: str | None) -> None:
         labels = (Label("Car"), Label("car"), Label("Wheel", "w"))
-        assert match_label(ControlTag("b", "i", "brushlabels", "brush", labels), wanted) == expected
+        match = match_label(ControlTag("b", "i", "brushlabels", "brush", labels), wanted)
+        assert (match and match.stored) == expected
 
     def test_labels_from_the_task_take_any_label(self) -> None:
         config = config_of('<BrushLabels name="b" toName="image" value="$labels"/>')
-        assert match_label(config.control("b"), "Bus") == "Bus"
+        match = match_label(config.control("b"), "Bus")
+        assert match is not None
+        assert match.stored == "Bus"
 
     def test_an_alias_of_the_prompt_is_known_by_its_value(self) -> None:
         config = LabelConfig.parse(FULL)
@@ -255,3 +311,67 @@ class TestLabels:
         brush = config.control("brush")
         assert config.label_for(brush, "wheel") == NamedLabel("w", "lab")
         assert config.label_for(brush, "Bus") is None
+
+
+def labelled(kind: str, name: str, *labels: str, more: str = "") -> str:
+    """A tag with labels, each as `value` or `value=alias`."""
+    inside = "".join(
+        f'<Label value="{value}"{f" alias={chr(34)}{alias}{chr(34)}" if alias else ""}/>'
+        for value, _, alias in (label.partition("=") for label in labels)
+    )
+    return f'<{kind} name="{name}" toName="image" smart="false" {more}>{inside}</{kind}>'
+
+
+ORGAN, LESION = (
+    labelled("BrushLabels", "organ", "Liver", "tumor"),
+    labelled("PolygonLabels", "lesion", "Tumor", "Cyst=c"),
+)
+POINTS = labelled("KeyPointLabels", "point", "Liver", "Tumor", "Cyst=cy", "Bone")
+
+
+class TestRoute:
+    """A label goes to the tag that has it."""
+
+    @staticmethod
+    def routed(*tags: str, wanted: tuple[str, ...]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+        config = config_of(*tags, POINTS)
+        found = config.route("image", wanted, config.control("point"))
+        names = {tag.name: () if label is None else label.labels for tag, label in found.tags}
+        return names, list(found.missing)
+
+    @pytest.mark.parametrize(
+        ("wanted", "shown", "missing"),
+        [
+            ((), {"organ": ()}, []),
+            (("Liver",), {"organ": ("Liver",)}, []),
+            (("Tumor",), {"lesion": ("Tumor",)}, []),
+            (("TUMOR",), {"organ": ("tumor",)}, []),
+            (("c",), {"lesion": ("c",)}, []),
+            (("cy",), {"lesion": ("c",)}, []),
+            (("Bone",), {"organ": ()}, ["Bone"]),
+            (("Tumor", "Bone", "Cyst"), {"lesion": ("Tumor", "c")}, ["Bone"]),
+            (("Tumor", "Liver"), {"organ": ("Liver",), "lesion": ("Tumor",)}, []),
+        ],
+    )
+    def test_by_value_and_alias(
+        self, wanted: tuple[str, ...], shown: dict[str, tuple[str, ...]], missing: list[str]
+    ) -> None:
+        assert self.routed(ORGAN, LESION, wanted=wanted) == (shown, missing)
+
+    def test_marked_tags_narrow_the_choice(self) -> None:
+        organ = ORGAN.replace("smart=", 'sam="output" smart=')
+        assert self.routed(organ, LESION, wanted=("Cyst",)) == ({"organ": ()}, ["Cyst"])
+        lesion = LESION.replace("smart=", 'sam="output" smart=')
+        shown = {"organ": ("tumor",), "lesion": ("Tumor",)}
+        assert self.routed(organ, lesion, wanted=("Tumor",)) == (shown, [])
+        assert self.routed(organ, lesion, wanted=("Bone",))[0] == {"organ": (), "lesion": ()}
+
+    def test_of_two_tags_with_the_label_the_first_one(self) -> None:
+        twin = labelled("PolygonLabels", "twin", "Liver", "Bone")
+        assert self.routed(ORGAN, twin, wanted=("Liver",))[0] == {"organ": ("Liver",)}
+        assert self.routed(ORGAN, twin, wanted=("Bone", "Liver"))[0] == {"twin": ("Bone", "Liver")}
+
+    def test_a_tag_that_takes_any_label_comes_last(self) -> None:
+        any_label = '<BrushLabels name="any" toName="image" smart="false" value="$labels"/>'
+        assert self.routed(any_label, LESION, wanted=("Tumor",))[0] == {"lesion": ("Tumor",)}
+        assert self.routed(any_label, LESION, wanted=("Bone",))[0] == {"any": ("Bone",)}

@@ -228,6 +228,20 @@ def test_newest_is_marked() -> None:
     assert [one.is_newest for one in placed.objects] == [False, True]
 
 
+def test_all_chosen_labels_are_read() -> None:
+    """As the page sends them with `choice="multiple"`, on a tag of its own and by `<Labels>`."""
+    labels = ["Object", "Animal"]
+    own = click("a", 10, 10)
+    own["value"].update(labels=labels, keypointlabels=labels)
+    value = {"x": 10, "y": 10, "width": 0.2, "labels": labels}
+    bare = {"id": "b", "to_name": "image", "from_name": "kp", "type": "keypoint", "value": value}
+    named = bare | {"from_name": "label", "type": "labels"}
+    for items in ([own], [bare | {"is_positive": True}, named]):
+        reading = read_context({"result": items})
+        assert reading is not None
+        assert (reading.label, reading.labels) == ("Object", ("Object", "Animal"))
+
+
 # ---------------------------------------------------------------- leaked rectangles
 
 FIRST, SECOND = (10, 10, 20, 20), (60, 60, 20, 20)

@@ -337,7 +337,26 @@ def test_a_label_that_the_output_lacks_is_an_unlabelled_region(service: Service)
     click["value"]["keypointlabels"] = ["Boat"]
     (region,) = ask(service, "/left.png", click)
     assert "brushlabels" not in region["value"]
-    assert "has no label 'Boat'" in reasons(service)[0]
+    assert "('brush') has the label 'Boat'" in reasons(service)[0]
+
+
+def test_a_label_goes_to_the_tag_that_has_it_and_all_labels_survive(service: Service) -> None:
+    config = CONFIG.replace(
+        "</View>",
+        '<PolygonLabels name="lesion" toName="image"><Label value="Tumor"/><Label value="Cyst"/>'
+        '</PolygonLabels><Image name="gallery" valueList="$urls"/></View>',
+    )
+    for labels, tag in ((["Car"], "brush"), (["Tumor"], "lesion"), (["Cyst", "Tumor"], "lesion")):
+        click = point(28, 50)
+        click["value"]["keypointlabels"] = labels
+        (region,) = ask(service, "/left.png", click, config=config)
+        assert region["from_name"] == tag
+        assert region["value"][region["type"]] == labels
+        assert mask_iou(controls.decode(region), disc(SIZE, *LEFT)) > 0.8
+    assert reasons(service) == []
+    in_gallery = point(28, 50, to_name="gallery")
+    assert ask(service, "/left.png", in_gallery, config=config) == []
+    assert "'gallery' is not served: galleries" in reasons(service)[0]
 
 
 def test_prompts_for_several_tasks_are_refused(service: Service) -> None:

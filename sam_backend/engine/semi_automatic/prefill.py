@@ -4,12 +4,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from sam_backend.engine.semi_automatic.budget import cap
 from sam_backend.engine.semi_automatic.duplicates import split_duplicates
 from sam_backend.engine.semi_automatic.gaps import Gaps, find_gaps, prediction_score
 from sam_backend.engine.semi_automatic.nesting import apply_rule
 from sam_backend.engine.semi_automatic.proposers.base import Proposer, Subject
-from sam_backend.engine.semi_automatic.repeats import Repeat, split_repeats
+from sam_backend.engine.semi_automatic.repeats import Repeat, split_boxed, split_repeats
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.semi_automatic.triage import (
     Bar,
@@ -24,6 +27,8 @@ from sam_backend.masks.rle import RLE
 from sam_backend.quality.trust import Trust
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.store.proposals import ProposalKey, Proposals
+
+_NO_BOXES = np.zeros((0, 4), np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,9 +131,20 @@ class Prefiller:
         return self.choose(self.propose(model, subject), subject.size, drawn)
 
     def choose(
-        self, proposed: Sequence[MaskRecord], size: tuple[int, int], drawn: Sequence[RLE] = ()
+        self,
+        proposed: Sequence[MaskRecord],
+        size: tuple[int, int],
+        drawn: Sequence[RLE] = (),
+        drawn_boxes: npt.NDArray[np.float64] = _NO_BOXES,
     ) -> Judgement:
-        """The part of `judge` that needs no model; `size` is the image's (height, width)."""
+        """The part of `judge` that needs no model.
+
+        Args:
+            proposed: Masks of the image.
+            size: The image's (height, width).
+            drawn: Masks that people have drawn on it, of that size.
+            drawn_boxes: Rectangles that people have drawn on it, shape (N, 4), x0 y0 x1 y1.
+        """
         told = self.settings
         review = Bar(told.review_predicted_iou, told.review_stability)
         if told.triage == "proven":
@@ -142,6 +158,9 @@ class Prefiller:
         new, repeats = split_repeats(
             single, drawn, told.nesting, told.repeat_iou, told.repeat_containment
         )
+        new, boxed = split_boxed(new, drawn_boxes, told.repeat_iou)
+        unboxed, _ = split_boxed(discarded, drawn_boxes, told.repeat_iou)
+        known = [*drawn, *(one.judged.record.rle for one in boxed)]
         chosen, nested = apply_rule(new, told.nesting, told.repeat_containment)
         shown, cut = cap(chosen, told.max_masks)
         # what is not shown covers nothing for the person who looks at the task
@@ -151,8 +170,8 @@ class Prefiller:
             cut=tuple(cut),
             duplicates=tuple(duplicates),
             nested=tuple(nested),
-            repeats=tuple(repeats),
+            repeats=(*repeats, *boxed),
             discarded=tuple(discarded),
-            gaps=find_gaps([*shown, *unseen, *discarded], drawn, size),
-            score=prediction_score(shown, drawn, size),
+            gaps=find_gaps([*shown, *unseen, *unboxed], known, size),
+            score=prediction_score(shown, known, size),
         )

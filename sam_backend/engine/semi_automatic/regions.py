@@ -36,14 +36,22 @@ class RegionWriter:
         self._config = config
         self._image = image
         self._settings = settings
-        self.output = _output(config, image, settings.output)
-        self._label = self._named(settings.label) if settings.label else self._first_label()
+        self._outputs = _outputs(config, image, settings.output)
+        first = next(iter(self._labels_of(self._outputs[0])), None)
+        label = settings.label or first
+        self._usual = (self._outputs[0], None) if label is None else self._named(label)
         review = settings.review_label
-        self._review_label = self._named(review) if review else self._label
+        self._review = self._named(review) if review else self._usual
+
+    @property
+    def output(self) -> ControlTag:
+        """The tag that shows masks with the usual label."""
+        return self._usual[0]
 
     def labels(self) -> list[str]:
-        """What a mask can be labelled as, in the config's order."""
-        return [label.stored for tag in self._holders() for label in tag.labels]
+        """What a mask can be labelled as: by any tag that shows masks, the preferred one first."""
+        found = (label for tag in self._outputs for label in self._labels_of(tag))
+        return list(dict.fromkeys(found))
 
     def masks(
         self, shown: Sequence[Judged], labels: Mapping[int, str] | None = None
@@ -62,8 +70,8 @@ class RegionWriter:
         for index, one in enumerate(shown):
             mask = clean(decode(one.record.rle), self._settings.min_area_px)
             named = (labels or {}).get(index)
-            label = self._label_of(one) if named is None else self._named(named)
-            written = controls.encode(mask, Answer(self.output, label, one.confidence))
+            tag, label = self._shown_as(one) if named is None else self._named(named)
+            written = controls.encode(mask, Answer(tag, label, one.confidence))
             n_empty += not written
             regions += written
         return regions, n_empty
@@ -80,7 +88,8 @@ class RegionWriter:
         if not self._settings.gap_points:
             return []
         tag = self._point_tag()
-        wanted = None if self._label is None else self._label.label
+        usual = self._usual[1]
+        wanted = None if usual is None else usual.label
         label = None if wanted is None else self._config.label_for(tag, wanted)
         regions: list[Region] = []
         for gap in gaps[: self._settings.gap_points]:
@@ -89,30 +98,29 @@ class RegionWriter:
             regions += make_regions(value, Answer(tag, label), size)
         return regions
 
-    def _label_of(self, one: Judged) -> NamedLabel | None:
-        return self._review_label if one.outcome is Outcome.REVIEW else self._label
+    def _shown_as(self, one: Judged) -> tuple[ControlTag, NamedLabel | None]:
+        return self._review if one.outcome is Outcome.REVIEW else self._usual
 
-    def _holders(self) -> list[ControlTag]:
-        if self.output.has_own_labels:
-            return [self.output]
-        return [
-            tag
-            for tag in self._config.controls
-            if tag.kind == "labels" and tag.to_name == self._image.name
-        ]
+    def _labels_of(self, tag: ControlTag) -> list[str]:
+        holders = [tag]
+        if not tag.has_own_labels:
+            holders = [
+                other
+                for other in self._config.controls
+                if other.kind == "labels" and other.to_name == self._image.name
+            ]
+        return [label.stored for holder in holders for label in holder.labels]
 
-    def _first_label(self) -> NamedLabel | None:
-        names = self.labels()
-        return self._named(names[0]) if names else None
-
-    def _named(self, name: str) -> NamedLabel:
-        label = self._config.label_for(self.output, name)
-        if label is None:
+    def _named(self, name: str) -> tuple[ControlTag, NamedLabel | None]:
+        """The first tag that has the label, the preferred ones first."""
+        routed = self._config.route(self._image.name, [name], outputs=self._outputs)
+        if routed.missing:
+            tags = ", ".join(repr(tag.name) for tag in self._outputs)
             raise LabelConfigError(
-                f"tag {self.output.name!r} has no label {name!r} for prefilled masks "
+                f"tag {tags} has no label {name!r} for prefilled masks "
                 f"(it has: {', '.join(map(repr, self.labels())) or 'none'})"
             )
-        return label
+        return routed.tags[0]
 
     def _point_tag(self) -> ControlTag:
         for tag in self._config.controls:
@@ -124,22 +132,22 @@ class RegionWriter:
         )
 
 
-def _output(config: LabelConfig, image: ImageTag, kind: str) -> ControlTag:
+def _outputs(config: LabelConfig, image: ImageTag, kind: str) -> list[ControlTag]:
+    """The tags that may show masks, the preferred one first."""
     able = [
         tag
         for tag in config.controls
         if tag.to_name == image.name and tag.kind in OUTPUT_KINDS and tag.role != "prompt"
     ]
     if kind != "auto":
-        for tag in able:
-            if tag.kind == kind:
-                return tag
+        found = [tag for tag in able if tag.kind == kind]
+        if found:
+            return found
         raise LabelConfigError(
             f"prefill's output is {kind!r}, but image {image.name!r} has no such tag "
             f"(it has: {', '.join(sorted({tag.kind for tag in able})) or 'none'})"
         )
     usual = config.outputs(image.name)
     if usual[0].role == "output":
-        return usual[0]
-    drawing = [tag for tag in able if tag.kind != "rectangle" or not tag.is_smart] or able
-    return min(drawing, key=lambda tag: _LIGHT_FIRST.index(tag.kind))
+        return list(usual)
+    return sorted(usual, key=lambda tag: _LIGHT_FIRST.index(tag.kind))

@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from sam_backend.engine.semi_automatic.nesting import Nesting
 from sam_backend.engine.semi_automatic.triage import Judged
 from sam_backend.masks.combining import union
-from sam_backend.masks.overlap import iou_matrix, share_inside
+from sam_backend.masks.overlap import box_iou, iou_matrix, share_inside
 from sam_backend.masks.rle import RLE
 
 
@@ -16,8 +19,8 @@ class Repeat:
 
     Attributes:
         judged: The proposal.
-        drawn: Index of the drawn mask that it has most in common with.
-        iou: With that one.
+        drawn: Index of the drawn mask or box that it has most in common with.
+        iou: With that one; of a box, with the box around the proposal.
     """
 
     judged: Judged
@@ -68,6 +71,34 @@ def split_repeats(
         )
         if is_same or is_unwanted:
             repeats.append(Repeat(one, nearest, float(ious[index, nearest])))
+        else:
+            new.append(one)
+    return new, repeats
+
+
+def split_boxed(
+    judged: Sequence[Judged], boxes: npt.NDArray[np.float64], min_iou: float
+) -> tuple[list[Judged], list[Repeat]]:
+    """What no drawn rectangle stands for, and what one does, both in the given order.
+
+    A rectangle says which box an object has, so it is compared with the box around a proposal.
+
+    Args:
+        judged: Proposals for one image.
+        boxes: Rectangles that people have drawn on it, shape (N, 4), x0 y0 x1 y1 in pixels.
+        min_iou: From this IoU on two boxes are of the same object.
+    """
+    if not judged or not len(boxes):
+        return list(judged), []
+    ends_to_edges = np.array([0, 0, 1, 1])  # a record's box ends in the mask's last pixel
+    around = np.array([one.record.box for one in judged], np.float64) + ends_to_edges
+    ious = box_iou(around, boxes)
+    new: list[Judged] = []
+    repeats: list[Repeat] = []
+    for one, row in zip(judged, ious, strict=True):
+        nearest = int(row.argmax())
+        if row[nearest] >= min_iou:
+            repeats.append(Repeat(one, nearest, float(row[nearest])))
         else:
             new.append(one)
     return new, repeats

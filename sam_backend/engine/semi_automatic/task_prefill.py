@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from sam_backend.datasets import reasons
 from sam_backend.datasets.decoding import decode_image
 from sam_backend.datasets.left_out import LeftOut
@@ -24,6 +27,7 @@ from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
 from sam_backend.labelstudio.regions import Region
 from sam_backend.labelstudio.tags import ImageTag
+from sam_backend.labelstudio.task_regions import region_kind
 from sam_backend.masks.rle import RLE
 from sam_backend.sam.device import Priority
 
@@ -142,7 +146,9 @@ class TaskPrefiller:
         notes: list[str] = []
         left_out = LeftOut()
         where = f"task {task_id(job.task)}"
-        drawn = drawn_masks(job.drawn, None, left_out, where)
+        # Rectangles count by their boxes: see `_drawn_boxes`.
+        shapes = [item for item in job.drawn if region_kind(item) != "rectangle"]
+        drawn = drawn_masks(shapes, None, left_out, where)
         for image in self._config.images:
             try:
                 subject = self._subject(image, job, clock)
@@ -154,7 +160,9 @@ class TaskPrefiller:
             here = [one.mask.rle for one in drawn if one.image_name == image.name]
             same = [mask for mask in here if mask.size == subject.size]
             left_out.add(reasons.OTHER_SIZE, where, len(here) - len(same))
-            judgements[image.name] = judgement = self._judge(model, subject, same, clock)
+            judgements[image.name] = judgement = self._judge(
+                model, image, subject, job, same, clock
+            )
             left_out.add(OVER_LIMIT, where, len(judgement.cut))
             with clock.span("regions"):
                 regions += self._written(model, image, subject, judgement, notes)
@@ -181,14 +189,31 @@ class TaskPrefiller:
     def _judge(
         self,
         model: ServedModel,
+        image: ImageTag,
         subject: Subject,
+        job: PrefillTask,
         drawn: Sequence[RLE],
         clock: StageClock,
     ) -> Judgement:
         with clock.span("propose"):
             proposed = self._prefiller.propose(model, subject)
         with clock.span("filter"):
-            return self._prefiller.choose(proposed, subject.size, drawn)
+            boxes = self._drawn_boxes(image, job, subject.size)
+            return self._prefiller.choose(proposed, subject.size, drawn, boxes)
+
+    def _drawn_boxes(
+        self, image: ImageTag, job: PrefillTask, size: tuple[int, int]
+    ) -> npt.NDArray[np.float64]:
+        """The rectangles that stand for an object, shape (N, 4).
+
+        Those of smart-only and prompt tags ask for a mask instead, and so do all where the proposer
+        makes masks of them.
+        """
+        if self._prefiller.settings.proposer == "existing":
+            return region_boxes([], image.name, size)
+        asking = {tag.name for tag in self._config.controls if tag.only_asks}
+        regions = [item for item in job.drawn if item.get("from_name") not in asking]
+        return region_boxes(regions, image.name, size)
 
     def _written(
         self,

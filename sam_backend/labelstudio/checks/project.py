@@ -46,7 +46,14 @@ def label_config(project: Json) -> Check[LabelConfig]:
         yield Finding(_CONFIG, "fail", str(error), TEMPLATES)
         return None
     if not config.images:
-        yield Finding(_CONFIG, "fail", "it shows no <Image>", TEMPLATES)
+        yield Finding(_CONFIG, "fail", "it shows no <Image> that is served", TEMPLATES)
+    for tag in config.unserved:
+        yield Finding(
+            _CONFIG,
+            "skipped",
+            f"<{tag.tag}> {tag.name!r} is not served: {tag.reason}; all other tags are",
+        )
+    if not config.images:
         return None
     failed = False
     for image in config.images:
@@ -83,9 +90,8 @@ def _image(config: LabelConfig, image: ImageTag) -> Iterator[Finding]:
     yield Finding(_CONFIG, "ok", f"image {image.name!r}: prompts by {asked}, masks in {shown}")
     for output in outputs:
         yield from _output(output)
-        for prompt in prompts:
-            yield from _labels(config, prompt, output)
     for prompt in prompts:
+        yield from _labels(config, image, prompt, outputs)
         yield from _prompt(prompt, outputs)
 
 
@@ -108,7 +114,7 @@ def _prompt(prompt: ControlTag, outputs: tuple[ControlTag, ...]) -> Iterator[Fin
             f"{prompt.name!r} takes prompts and shows answers: they look alike to the backend",
             f'use two tags, with smart="false" on the one for answers; {TEMPLATES}',
         )
-    elif prompt.attributes.get("smartonly", "").strip().lower() != "true":
+    elif not prompt.is_smart_only:
         yield Finding(
             _CONFIG,
             "warn",
@@ -117,16 +123,18 @@ def _prompt(prompt: ControlTag, outputs: tuple[ControlTag, ...]) -> Iterator[Fin
         )
 
 
-def _labels(config: LabelConfig, prompt: ControlTag, output: ControlTag) -> Iterator[Finding]:
-    labels = labels_of(config, prompt)
-    missing = [label for label in labels if config.label_for(output, label, prompt) is None]
+def _labels(
+    config: LabelConfig, image: ImageTag, prompt: ControlTag, outputs: tuple[ControlTag, ...]
+) -> Iterator[Finding]:
+    missing = config.route(image.name, labels_of(config, prompt), prompt).missing
     if missing:
         names = ", ".join(repr(label) for label in missing)
+        tags = " or ".join(repr(tag.name) for tag in outputs)
         yield Finding(
             _CONFIG,
             "warn",
-            f"{output.name!r} has no label {names} of {prompt.name!r}: its masks carry no label",
-            f"add {names} to {output.name!r}",
+            f"{tags} has no label {names} of {prompt.name!r}: such masks carry no label",
+            f"add {names} to {tags}",
         )
 
 

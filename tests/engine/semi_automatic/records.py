@@ -3,7 +3,7 @@
 import numpy as np
 
 from sam_backend.engine.semi_automatic.triage import Judged, Outcome
-from sam_backend.masks.rle import RLE, encode
+from sam_backend.masks.rle import RLE, box, encode
 from sam_backend.sam.automatic.records import MaskRecord
 
 SIZE = (60, 80)
@@ -19,9 +19,10 @@ def block(x0: int, y0: int, x1: int, y1: int, size: tuple[int, int] = SIZE) -> R
 def record(rle: RLE, predicted_iou: float = 0.9, stability: float = 0.95) -> MaskRecord:
     """A record of a mask."""
     height, width = rle.size
+    rows, columns = box(rle) or (slice(0, 1), slice(0, 1))
     return MaskRecord(
         rle=rle,
-        box=(0, 0, width - 1, height - 1),
+        box=(columns.start, rows.start, columns.stop - 1, rows.stop - 1),
         area_px=rle.area_px,
         predicted_iou=predicted_iou,
         stability=stability,

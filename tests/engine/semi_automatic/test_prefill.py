@@ -1,5 +1,6 @@
 """From proposals to what is shown, and as which regions."""
 
+import numpy as np
 import pytest
 
 from sam_backend.engine.semi_automatic.prefill import Prefiller
@@ -64,6 +65,28 @@ def test_drawn_masks_rules_and_limits() -> None:
     assert [one.record for one in capped.shown] == [CAR]
     assert capped.counts()["cut"] == 3
     assert capped.gaps.coverage == pytest.approx(1500 / 4800)
+
+
+def test_drawn_rectangles_count_as_drawn() -> None:
+    """Also where the mask is not sure enough to be shown: it is no gap then."""
+    boxes = np.array([[10.0, 10.0, 60.0, 41.0], [0.0, 50.0, 30.0, 60.0]])
+    prefiller = Prefiller(PrefillSettings(), Existing())
+    found = prefiller.choose([NOISE, WHEEL, CAR, TREE, SPECK], SIZE, (), boxes)
+    assert [one.record for one in found.shown] == [TREE, WHEEL, SPECK]
+    assert [one.judged.record for one in found.repeats] == [CAR]
+    assert found.gaps.coverage == pytest.approx((50 * 30 + 16) / 4800)
+    assert [gap.area_px for gap in found.gaps.largest] == [13 * 45]
+
+
+def test_masks_go_to_the_tag_that_has_their_label() -> None:
+    """Two tags, as organ and lesion; a classifier names each mask."""
+    lesion = '<PolygonLabels name="lesion" toName="image"><Label value="Tumor"/></PolygonLabels>'
+    writer, (shown, _) = regions(judgement(), lesion, label="Thing", review_label="Tumor")
+    assert [region["from_name"] for region in shown] == ["brush", "lesion", "brush", "brush"]
+    assert shown[1]["value"]["polygonlabels"] == ["Tumor"]
+    assert writer.labels() == ["Tumor", "Thing", "Maybe"]
+    named, _ = writer.masks(judgement().shown, {0: "Tumor"})
+    assert [region["from_name"] for region in named] == ["lesion", "lesion", "brush", "brush"]
 
 
 def test_regions_show_the_masks() -> None:

@@ -1,8 +1,9 @@
 """What people have drawn is not proposed again."""
 
+import numpy as np
 import pytest
 
-from sam_backend.engine.semi_automatic.repeats import split_repeats
+from sam_backend.engine.semi_automatic.repeats import split_boxed, split_repeats
 from sam_backend.errors import InvalidInputError
 from tests.engine.semi_automatic.records import block, judged
 
@@ -51,3 +52,13 @@ def test_nothing_drawn_and_nothing_proposed() -> None:
 def test_masks_of_another_image() -> None:
     with pytest.raises(InvalidInputError, match="one size"):
         split_repeats([TREE], [block(0, 0, 2, 2, (10, 10))], "both", 0.5, 0.8)
+
+
+def test_a_drawn_rectangle_stands_for_what_has_its_box() -> None:
+    boxes = np.array([[0.0, 0.0, 5.0, 5.0], [11.0, 9.0, 61.0, 40.0]])
+    new, [repeat] = split_boxed([judged(CAR), WHEEL, STREET, TREE], boxes, 0.5)
+    assert new == [WHEEL, STREET, TREE]
+    assert repeat.drawn == 1
+    assert repeat.iou == pytest.approx(49 * 30 / (50 * 30 + 50 * 31 - 49 * 30))
+    assert split_boxed([TREE], boxes[:0], 0.5) == ([TREE], [])
+    assert split_boxed([], boxes, 0.5) == ([], [])
