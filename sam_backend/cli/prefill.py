@@ -131,14 +131,18 @@ def learn_labels(project: Project, as_json: AsJson = False) -> None:
     """Look at what people have labelled, so that the classifier `nearest` can label masks."""
     settings = Settings()
     log_to_stderr(settings)
+    from sam_backend.datasets.left_out import LeftOut
     from sam_backend.engine.semi_automatic.runs import learn_project_labels
 
+    left_out = LeftOut()
     with progress_bar() as show:
         book = learn_project_labels(
             settings,
             project,
             lambda done, of: show({"stage": "looking at masks", "done": done, "of": of}),
+            left_out,
         )
+    echo_left_out(left_out)
     counts = {label: book.labels.count(label) for label in sorted(set(book.labels))}
     if as_json:
         echo_json(counts)

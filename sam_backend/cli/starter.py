@@ -11,6 +11,7 @@ import typer
 
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.paths import output_folder
+from sam_backend.cli.tables import echo_left_out
 from sam_backend.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def train(
     plan = _plan(steps, minutes, phase, learning_rate, corrections, mask_only, seed)
     drawn = _shares(shares)
     dataset = None if photos is None else read_dataset(photos)
+    if dataset is not None:
+        echo_left_out(dataset.skipped)
     torch.set_num_threads(threads)
     this = StarterRun(_command(context), 0 if dataset is None else len(dataset))
     state = begin_run(out, this, plan, torch.device(device), began, resume)

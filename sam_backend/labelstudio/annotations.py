@@ -23,6 +23,7 @@ from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.drawn_masks import count_objects
 from sam_backend.labelstudio.regions import Region
 from sam_backend.labelstudio.stored_annotations import READING_S, stored_annotations
+from sam_backend.masks.whole_numbers import whole_number
 
 # A task's data is a kilobyte or so; Label Studio's own page holds 100.
 _TASKS_A_PAGE = 200
@@ -247,17 +248,13 @@ def read_annotation(item: Mapping[str, Any]) -> AcceptedAnnotation:
             result=tuple(part for part in result if isinstance(part, dict))
             if isinstance(result, list)
             else (),
-            parent_prediction=_number(item.get("parent_prediction")),
+            parent_prediction=whole_number(item.get("parent_prediction")),
             lead_time_s=None if item.get("lead_time") is None else float(item["lead_time"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise LabelStudioError(
             f"annotation {item.get('id')!r} cannot be read: {type(error).__name__}"
         ) from None
-
-
-def _number(value: object) -> int | None:
-    return value if isinstance(value, int) else None
 
 
 def _user_id(completed_by: object) -> str | None:

@@ -14,6 +14,7 @@ from sam_backend.labelstudio.regions import Region
 from sam_backend.labelstudio.tags import MASK_KINDS
 from sam_backend.labelstudio.task_regions import region_kind, region_labels
 from sam_backend.masks import rle
+from sam_backend.masks.whole_numbers import whole_number
 
 MULTI_IMAGE = "mask of a multi-image task"
 OPEN_POLYGON = "polygon is not closed"
@@ -103,6 +104,8 @@ def objects_by_id(result: Iterable[Region]) -> dict[str | int, list[Region]]:
     found: dict[str | int, list[Region]] = {}
     for number, item in enumerate(result):
         region_id = item.get("id")
+        if isinstance(region_id, float):
+            region_id = whole_number(region_id)  # as other tools write it
         known = isinstance(region_id, str | int) and region_id != ""
         found.setdefault(str(region_id) if known else number, []).append(item)
     return found

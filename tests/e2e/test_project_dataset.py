@@ -10,6 +10,7 @@ import pytest
 from label_studio_sdk.converter.brush import mask2rle
 from PIL import Image
 
+from sam_backend.datasets import reasons
 from sam_backend.datasets.manifest import read_manifest
 from sam_backend.datasets.types import Dataset
 from sam_backend.engine.project_dataset import (
@@ -145,8 +146,8 @@ def test_what_people_accepted(
 ) -> None:
     project = projects.create("data set", CONFIG)
     files = {"a.png": picture(1), "b.jpg": picture(2, "JPEG", turned=True), "c.png": picture(3)}
-    tasks = projects.upload(project, files | {"d.png": picture(4), "e.png": picture(5)})
-    first, second, cancelled, drafted, gold = tasks
+    files |= {"d.png": picture(4), "e.png": picture(5), "f.png": picture(9)}
+    first, second, cancelled, drafted, gold, empty = projects.upload(project, files)
     ring = disc(60, 40, 30, 20) & ~disc(60, 40, 15, 10)
     strip = box(3, 4, 50, 33)
     L = [(10, 10), (60, 10), (60, 30), (30, 30), (30, 80), (10, 80)]
@@ -163,6 +164,7 @@ def test_what_people_accepted(
     ben.submit(first, bitmask("s1", strip), ellipse("s2", 70, 45, 30, 20))
     ben.submit(second, brush("t1", strip, "Dog"))
     ben.submit(cancelled, brush("u1", strip), was_cancelled=True)
+    ben.submit(empty)
     draft = {"result": [brush("v1", strip)], "task": drafted}
     ben.call("POST", f"/api/tasks/{drafted}/drafts", draft)
     guess = {"task": gold, "result": [brush("w1", ring)], "model_version": "starter", "score": 0.9}
@@ -182,14 +184,20 @@ def test_what_people_accepted(
     ]
     assert masks_of(dataset, second) == [packed("Dog", ben, strip)]
     assert masks_of(dataset, gold) == [packed("Car", anna, ring)]
-    assert dataset.skipped == {"rectangle is no mask": 1, CANCELLED: 1}
-    assert [image.path.suffix for image in dataset] == [".png", ".jpeg", ".png"]
+    assert {reason: len(dataset.skipped.names(reason)) for reason in dataset.skipped} == {
+        "rectangle is no mask": 1,
+        CANCELLED: 1,
+        reasons.NO_MASKS: 1,
+    }
+    assert dataset.skipped.names(CANCELLED) == (f"task {cancelled}",)
+    assert dataset.skipped.names(reasons.NO_MASKS) == (f"task {empty}",)
+    assert [image.path.name for image in dataset] == ["a.png", "b.jpg", "e.png"]
     assert [image.path.read_bytes() for image in dataset] == [
         files["a.png"],
         files["b.jpg"],
         picture(5),
     ]
-    assert seen[-1] == PullProgress(tasks=3, of_tasks=3, masks=6, fetched=3)
+    assert seen[-1] == PullProgress(tasks=4, of_tasks=4, masks=6, fetched=3)
     assert read_manifest(tmp_path / "p" / "manifest.jsonl").digest == dataset.digest
 
     again = pull_project(host, project, tmp_path / "p", settings, seen.append)

@@ -148,6 +148,8 @@ def _exports(
     assert run("export", "v1", "--format", "coco", "--out", str(folder / "c")) == "56 masks\n"
     coco = COCO(folder / "c" / "instances.json")
     assert {one["name"] for one in coco.cats.values()} == {"Leaf", "Fruit"}
+    names = sorted(one["file_name"] for one in coco.imgs.values())
+    assert names == [f"images/{number}.png" for number in range(N_TASKS)]
     assert read_dataset(folder / "c" / "instances.json").n_masks == 7 * N_TASKS
     assert run("export", "v1", "--format", "sa1b", "--out", str(folder / "s")) == "8 files\n"
     files = [json.loads(one.read_text()) for one in (folder / "s" / "annotations").iterdir()]

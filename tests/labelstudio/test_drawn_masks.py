@@ -130,6 +130,18 @@ def test_a_turn_of_the_picture_changes_no_mask(kind: str, turn: float) -> None:
     assert not skipped
 
 
+def test_floats_for_whole_numbers() -> None:
+    """pandas and JavaScript write them: `400.0`."""
+    brush = drawn("brush", RING, 7.0, original_width=5.0, original_height=5.0, item_index=0.0)
+    brush["value"]["rle"] = [float(number) for number in brush["value"]["rle"]]
+    click = {**brush, "type": "keypointlabels", "id": 7}
+    [(label, mask)], skipped = read(brush, click)
+    assert label == "Car"
+    assert np.array_equal(mask, RING)
+    assert not skipped
+    assert read(drawn("brush", RING, original_width=5.5))[1] == {reasons.MALFORMED_MASK: 1}
+
+
 def test_all_labels_of_a_region_are_kept() -> None:
     brush = drawn("brush", RING)
     brush["value"]["brushlabels"] = ["Car", "Wet", "Car"]

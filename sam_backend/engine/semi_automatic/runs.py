@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import Dataset
 from sam_backend.engine.project_dataset import find_project, host_of_project, pull_project
 from sam_backend.engine.semi_automatic.choices import PrefillChoice, params_of_project
@@ -86,7 +87,10 @@ def preannotate_project(
 
 
 def learn_project_labels(
-    settings: Settings, project_id: int, observe: Callable[[int, int], None]
+    settings: Settings,
+    project_id: int,
+    observe: Callable[[int, int], None],
+    left_out: LeftOut | None = None,
 ) -> LabelBook:
     """Teach the classifier `nearest` with a project's masks, by the model that is served.
 
@@ -94,6 +98,7 @@ def learn_project_labels(
         settings: Of this process.
         project_id: The project.
         observe: Told images done, of how many.
+        left_out: Gets masks without a label, and what of the project is no labelled mask.
 
     Raises:
         SamBackendError: No mask has a label, or Label Studio or the model is out of reach.
@@ -101,6 +106,11 @@ def learn_project_labels(
     host = host_of_project(settings, project_id)
     folder = settings.data_dir / "projects" / str(project_id)
     dataset = pull_project(host, project_id, folder, settings)
+    if left_out is not None:
+        left_out.update(dataset.skipped)
+        for image in dataset:
+            n_bare = sum(mask.label is None for mask in image.masks)
+            left_out.add("mask without a label", image.name, n_bare)
     with serving_champion(settings) as champion, champion.lease() as model:
         return learn_labels(model, dataset, settings.data_dir, project_id, observe)
 
