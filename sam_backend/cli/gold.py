@@ -212,12 +212,11 @@ def plant(
         )
     counts = {"planted": told.made, "there before": told.there, "wanted": told.wanted}
     echo_result(
-        counts | {"not planted": dict(told.reasons)},
+        counts | {"not planted": told.reasons.as_json()},
         as_json,
         f"{told.made} planted, {told.there} there before, {told.wanted} wanted",
     )
-    for reason, count in told.reasons.items():
-        typer.echo(f"not planted: {count} x {reason}", err=True)
+    echo_left_out(told.reasons, "not planted")
     if told.made + told.there < told.wanted:
         typer.echo("there are not enough gold images for this rate", err=True)
     if told.made and told.is_last:

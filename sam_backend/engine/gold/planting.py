@@ -5,13 +5,14 @@ killed goes on, and never plants an image twice.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from sam_backend.datasets.decoding import file_suffix
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import InvalidInputError, LabelConfigError, LabelStudioError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
@@ -31,14 +32,14 @@ class Planted:
         made: New tasks.
         there: Copies that the project had before.
         wanted: Copies that the rate asks for.
-        reasons: Why some trusted images cannot be planted, how many each.
+        reasons: Why some trusted images cannot be planted, and which.
         is_last: The project shows tasks in their order, so that new ones come last.
     """
 
     made: int
     there: int
     wanted: int
-    reasons: Mapping[str, int] = field(default_factory=dict)
+    reasons: LeftOut = field(default_factory=LeftOut)
     is_last: bool = False
 
 
@@ -108,11 +109,9 @@ def _is_there(copy: GoldCopy, addresses: list[str]) -> bool:
     return any(copy.token in address for address in addresses)
 
 
-def _usable(
-    gold: Gold, config: LabelConfig, there: set[str]
-) -> tuple[list[GoldImage], dict[str, int]]:
+def _usable(gold: Gold, config: LabelConfig, there: set[str]) -> tuple[list[GoldImage], LeftOut]:
     known = {label.stored for tag in config.controls for label in tag.labels}
-    usable, n_other = [], 0
+    usable, reasons = [], LeftOut()
     for image in gold.images():
         labels = {mask.label for mask in image.labelled.masks if mask.label is not None}
         if image.digest in there:
@@ -120,8 +119,10 @@ def _usable(
         if labels <= known:
             usable.append(image)
         else:
-            n_other += 1
-    return usable, {"labels that the project has not": n_other} if n_other else {}
+            others = ", ".join(sorted(labels - known))
+            told = f"{image.labelled.path.name} ({image.digest[:12]}): {others}"
+            reasons.add("labels that the project has not", told)
+    return usable, reasons
 
 
 def _make(
