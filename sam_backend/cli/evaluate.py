@@ -147,8 +147,8 @@ def _load(
 
 
 def _print(found: "Evaluation") -> None:
-    from sam_backend.quality.bootstrap import intervals
     from sam_backend.quality.figures import figures
+    from sam_backend.quality.intervals import intervals
 
     report, told = found.interactive, intervals(found.interactive)
     rows = [("FIGURE", found.model_version, "95 % INTERVAL")]

@@ -7,8 +7,8 @@ from pathlib import Path
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.types import Dataset
 from sam_backend.quality.automatic import AutomaticReport, Proposal, image_recall
-from sam_backend.quality.bootstrap import intervals
 from sam_backend.quality.interactive import MAX_CLICKS, InteractiveReport, Sample, evaluate
+from sam_backend.quality.intervals import intervals
 from sam_backend.quality.sheets import evaluation_sheet, shown_examples
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.settings import AutomaticSettings

@@ -8,8 +8,8 @@ from typing import Any
 
 from sklearn.metrics import cohen_kappa_score
 
-from sam_backend.quality.bootstrap import Interval
 from sam_backend.quality.comparing import Answer, compare_images
+from sam_backend.quality.intervals import Interval
 from sam_backend.quality.scorecards import (
     BOUNDARY_IOU,
     MATCHED_IOU,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import RLE
-from sam_backend.quality.bootstrap import Interval, weighted_ratio_interval
+from sam_backend.quality.intervals import Interval, Scale, ratio_interval
 from sam_backend.quality.matching import pair
 
 PAIRED_IOU = 0.1
@@ -92,21 +92,19 @@ def correction(digest: str, automatic: Sequence[RLE], corrected: Sequence[RLE]) 
 
 Count = Callable[[Correction], float]
 
+ADDED = "added masks an automatic one"
 SHARES: dict[str, tuple[Count, Count]] = {
     "pairs above 0.90 IoU": (lambda one: one.n_above(0.90), lambda one: len(one.matched)),
     "pairs above 0.75 IoU": (lambda one: one.n_above(0.75), lambda one: len(one.matched)),
     "deleted masks": (lambda one: one.n_deleted, lambda one: len(one.pairs)),
-    "added masks an automatic one": (lambda one: len(one.added), lambda one: len(one.pairs)),
+    ADDED: (lambda one: len(one.added), lambda one: len(one.pairs) + len(one.added)),
 }
 """Figures of a lot: what is counted, and of what; the paper has 94 and 97 % for the first two
-(arXiv 2304.02643, section 5)."""
+(arXiv 2304.02643, section 5). `ADDED` is told as the odds of its share."""
 
 
 def lot_shares(
-    corrections: Sequence[Correction],
-    weights: npt.NDArray[np.float64],
-    strata: Sequence[str],
-    seed: int = 0,
+    corrections: Sequence[Correction], weights: npt.NDArray[np.float64], strata: Sequence[str]
 ) -> dict[str, Interval | None]:
     """Figures of a lot with their 95 % intervals, from a sample of its images.
 
@@ -114,17 +112,25 @@ def lot_shares(
         corrections: Of the sampled images.
         weights: Inverse of each image's probability to be drawn, shape (N,).
         strata: Each image was drawn from its own one.
-        seed: Of the bootstrap.
 
     Returns:
-        By name; None where there is nothing to count, or one image only.
+        By name; None where fewer than two images have something to be counted.
     """
     found: dict[str, Interval | None] = {}
     for name, (part, whole) in SHARES.items():
         parts = np.array([part(one) for one in corrections], np.float64)
         wholes = np.array([whole(one) for one in corrections], np.float64)
-        found[name] = weighted_ratio_interval(parts, wholes, weights, strata, seed)
+        share = ratio_interval(parts, wholes, Scale.SHARE, weights, strata)
+        found[name] = _odds(share) if name == ADDED and share is not None else share
     return found
+
+
+def _odds(share: Interval) -> Interval | None:
+    """What is counted over the rest, from its share of the whole; None: there is no rest."""
+    if share.value == 1:
+        return None
+    ends = (share.value, share.low, min(share.high, 1 - 1e-9))
+    return Interval(*(end / (1 - end) for end in ends))
 
 
 def effective_size(weights: npt.NDArray[np.float64]) -> float:

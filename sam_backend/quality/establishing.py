@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.quality.bootstrap import Interval, weighted_ratio_interval
 from sam_backend.quality.calibration import traits_of
 from sam_backend.quality.fitting import fit, reliabilities
+from sam_backend.quality.intervals import Interval, Scale, ratio_interval
 from sam_backend.quality.judged_masks import JudgedMask
 from sam_backend.quality.proven_thresholds import (
     ScoredMasks,
@@ -118,14 +118,14 @@ def observed_drift(trust: Trust, judged: Sequence[JudgedMask]) -> Interval | Non
     if not later:
         return None
     said = trust.calibration.of_many(traits_of(later))
-    names, images = np.unique([one.image for one in later], return_inverse=True)
+    _, images = np.unique([one.image for one in later], return_inverse=True)
     weights = np.array([one.weight for one in later])
     gaps = np.array([one.is_good for one in later]) - said
     parts, wholes = (
         np.bincount(images, weights * column).astype(np.float64)
         for column in (gaps, np.ones(len(said)))
     )
-    return weighted_ratio_interval(parts, wholes, np.ones(len(names)), ["all"] * len(names))
+    return ratio_interval(parts, wholes, Scale.REAL)
 
 
 def _share_of_good(
@@ -133,13 +133,13 @@ def _share_of_good(
 ) -> Interval | None:
     """Of the counted masks of all images together those that need no correction."""
     counted = [one for one, counts in zip(judged, is_counted, strict=True) if counts]
-    names, images = np.unique([one.image for one in counted], return_inverse=True)
+    _, images = np.unique([one.image for one in counted], return_inverse=True)
     weights = np.array([one.weight for one in counted])
     is_good = np.array([one.is_good for one in counted])
     parts, wholes = (
         np.bincount(images, column).astype(np.float64) for column in (weights * is_good, weights)
     )
-    return weighted_ratio_interval(parts, wholes, np.ones(len(names)), ["all"] * len(names))
+    return ratio_interval(parts, wholes, Scale.SHARE)
 
 
 def _teaches(one: JudgedMask) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam_backend.quality.bootstrap import Interval
+from sam_backend.quality.intervals import Interval
 from sam_backend.quality.scorecards import (
     BOUNDARY_IOU,
     EXTRA,

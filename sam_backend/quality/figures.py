@@ -30,12 +30,20 @@ class Figure:
         is_higher_better: False for clicks and errors.
         contributions: Of results, given the most clicks that each could get.
         digits: After the point, for people.
+        least: That it can be.
+        most: That it can be; None: as many clicks as were allowed.
     """
 
     name: str
     is_higher_better: bool
     contributions: Callable[[Sequence[MaskResult], int], Contributions]
     digits: int = 3
+    least: float = 0.0
+    most: float | None = 1.0
+
+    def limits(self, max_clicks: int) -> tuple[float, float]:
+        """Return the least and the most that the figure can be."""
+        return self.least, float(max(max_clicks, 2)) if self.most is None else self.most
 
     def value(self, results: Sequence[MaskResult], max_clicks: int) -> float:
         """The figure over all masks."""
@@ -59,7 +67,8 @@ def noc(target_iou: float) -> Figure:
     def contributions(results: Sequence[MaskResult], max_clicks: int) -> Contributions:
         return np.array([[float(r.n_clicks(target_iou, max_clicks))] for r in results])
 
-    return Figure(f"NoC@{100 * target_iou:.0f}", False, contributions, digits=2)
+    name = f"NoC@{100 * target_iou:.0f}"
+    return Figure(name, False, contributions, digits=2, least=1.0, most=None)
 
 
 def _mean(name: str, of: Callable[[MaskResult], float], is_higher_better: bool = True) -> Figure:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from sam_backend.quality.bootstrap import CONFIDENCE, Interval, are_comparable, difference
 from sam_backend.quality.figures import (
     BOX_MIOU,
     CALIBRATION_ERROR,
@@ -15,10 +14,13 @@ from sam_backend.quality.figures import (
     noc,
 )
 from sam_backend.quality.interactive import InteractiveReport
-
-MIN_IMAGES = 5
-"""Fewer cannot be resampled: four images have 35 different resamples, five have 126, and with one
-image every interval has no width at all."""
+from sam_backend.quality.intervals import (
+    CONFIDENCE,
+    MIN_IMAGES,
+    Interval,
+    are_comparable,
+    difference,
+)
 
 GATED: tuple[Figure, ...] = (
     miou(1),
@@ -100,9 +102,7 @@ class GateDecision:
         return "\n".join([*table, *self.reasons])
 
 
-def decide(
-    champion: InteractiveReport, challenger: InteractiveReport, seed: int = 0
-) -> GateDecision:
+def decide(champion: InteractiveReport, challenger: InteractiveReport) -> GateDecision:
     """Promote the challenger if a figure is better by more than chance, and none is worse.
 
     A challenger that differs in nothing by more than chance is not promoted.
@@ -110,7 +110,6 @@ def decide(
     Args:
         champion: Of the model that is served.
         challenger: Of the one that wants to be, on the same masks.
-        seed: Of the resamples.
     """
     if not are_comparable(champion, challenger):
         reason = "The two models were not measured on the same masks with equally many clicks."
@@ -120,7 +119,7 @@ def decide(
             f"The masks lie on {champion.n_images} images; fewer than {MIN_IMAGES} prove nothing."
         )
         return GateDecision(False, (), (f"Kept the champion. {reason}",))
-    comparisons = tuple(_compare(champion, challenger, figure, seed) for figure in GATED)
+    comparisons = tuple(_compare(champion, challenger, figure) for figure in GATED)
     worse = [one for one in comparisons if one.verdict == "worse"]
     better = [one for one in comparisons if one.verdict == "better"]
     if worse:
@@ -134,9 +133,9 @@ def decide(
 
 
 def _compare(
-    champion: InteractiveReport, challenger: InteractiveReport, figure: Figure, seed: int
+    champion: InteractiveReport, challenger: InteractiveReport, figure: Figure
 ) -> Comparison:
-    change = difference(champion, challenger, figure, seed)
+    change = difference(champion, challenger, figure)
     rises, falls = change.low > ROUNDING, change.high < -ROUNDING
     verdict: Literal["better", "same", "worse"] = "same"
     if rises or falls:

@@ -1,7 +1,7 @@
 """How good one annotator, or one model version, is: figures over compared images.
 
-Every figure is a sum over objects divided by another one, resampled by image, and "too few" (None)
-where it would rest on fewer than `MIN_IMAGES` images or `MIN_OBJECTS` objects.
+Every figure is a sum over objects divided by another one, with an interval over images, and "too
+few" (None) where it would rest on fewer than `MIN_IMAGES` images or `MIN_OBJECTS` objects.
 """
 
 from collections import defaultdict
@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_backend.quality.average_precision import AveragePrecision, average_precision
-from sam_backend.quality.bootstrap import Interval, weighted_ratio_interval
 from sam_backend.quality.comparing import RIGHT_IOUS, ComparedImage
+from sam_backend.quality.intervals import MIN_IMAGES, Interval, Scale, ratio_interval
 
-MIN_IMAGES, MIN_OBJECTS = 5, 20
-"""As in the gate, fewer images than five cannot be resampled; of fewer objects than twenty a single
-one moves a share by more than five points."""
+MIN_OBJECTS = 20
+"""Of fewer objects a single one moves a share by more than five points."""
 
 SMALL_PX = 32**2
 """COCO's limit of small objects (cocodataset.org, "Detection evaluation")."""
@@ -277,8 +276,12 @@ def by_week(who: str, images: Sequence[ComparedImage]) -> dict[str, Scorecard]:
 
 def _card(who: str, n_images: int, objects: Objects, seconds: Interval | None = None) -> Scorecard:
     figures = {
-        name: _ratio(*(_summed(objects, column, n_images) for column in columns))
-        for name, columns in FIGURES.items()
+        name: _ratio(
+            _summed(objects, part, n_images),
+            _summed(objects, whole, n_images),
+            Scale.REAL if name == SIZE else Scale.SHARE,
+        )
+        for name, (part, whole) in FIGURES.items()
     }
     return Scorecard(
         who=who,
@@ -306,10 +309,11 @@ def _seconds(images: Sequence[ComparedImage]) -> Interval | None:
     return _ratio(
         np.array([image.answer.seconds for image in timed], float),
         np.array([len(image.answer.masks) for image in timed], float),
+        Scale.POSITIVE,
     )
 
 
-def _ratio(parts: Values, wholes: Values) -> Interval | None:
+def _ratio(parts: Values, wholes: Values, scale: Scale) -> Interval | None:
     if np.count_nonzero(wholes) < MIN_IMAGES or wholes.sum() < MIN_OBJECTS:
         return None
-    return weighted_ratio_interval(parts, wholes, np.ones(len(parts)), ["all"] * len(parts))
+    return ratio_interval(parts, wholes, scale)

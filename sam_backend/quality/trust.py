@@ -4,8 +4,8 @@ from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from sam_backend.quality.bootstrap import Interval
 from sam_backend.quality.calibration import Calibration, Reliability, as_tuples
+from sam_backend.quality.intervals import Interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from sam_backend.engine.retraining.run import RetrainingRun
 from sam_backend.engine.retraining.verdict import spread
 from sam_backend.engine.worker import IsStopped, Report, Worker
 from sam_backend.errors import InvalidInputError, ModelStoreError
-from sam_backend.quality.gate import MIN_IMAGES
+from sam_backend.quality.intervals import MIN_IMAGES
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.jobs import Job, Jobs

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sam_backend.quality.gate import GATED, MIN_IMAGES, decide
+from sam_backend.quality.gate import GATED, decide
 from sam_backend.quality.interactive import InteractiveReport
+from sam_backend.quality.intervals import MIN_IMAGES
 from tests.quality.reports import chance_reports, result
 
 LEVELS = [0.3, 0.35, 0.4, 0.5, 0.55, 0.6, 0.7, 0.75]

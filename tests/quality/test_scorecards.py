@@ -64,7 +64,8 @@ def test_figures_are_those_of_the_table(figure: str, value: float) -> None:
     found = card.figures[figure]
     assert found is not None
     assert found.value == pytest.approx(value)
-    assert found.low == pytest.approx(value)  # all images are alike
+    if value not in {0, 1}:  # which twenty images that are alike do not prove
+        assert found.low == found.high == pytest.approx(value)
     assert (card.images, card.objects, card.masks) == (20, 80, 80)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from sam_backend.datasets.split import held_out_digests
 from sam_backend.engine.retraining.parts import GATE_SEED, GATE_SHARE
 from sam_backend.errors import InvalidInputError
-from sam_backend.quality.gate import MIN_IMAGES
+from sam_backend.quality.intervals import MIN_IMAGES
 from sam_backend.store.cards import ModelCard
 from sam_backend.store.learned_images import LearnedImages, not_recorded, read_learned
 from sam_backend.store.models import ModelEntry, ModelStore

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from sam_backend.datasets.split import held_out_digests, split
 from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.errors import InvalidInputError
-from sam_backend.quality.gate import MIN_IMAGES
+from sam_backend.quality.intervals import MIN_IMAGES
 from sam_backend.store.learned_images import NOTHING_LEARNED, LearnedImages
 
 GATE_SHARE = 0.2

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.engine.evaluation import samples
 from sam_backend.errors import ImageDecodeError
-from sam_backend.quality.bootstrap import intervals
 from sam_backend.quality.gate import GateDecision, decide
 from sam_backend.quality.interactive import InteractiveReport, Sample, evaluate
+from sam_backend.quality.intervals import intervals
 from sam_backend.quality.sheets import before_after_sheet
 from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
@@ -116,7 +116,7 @@ def compare(
         challenger: What would take its place, as it would be served.
         gate: Images that neither of the two, nor an ancestor, has learned from.
         folder: Gets the figures and a picture of masks before and after.
-        seed: Chooses masks, if there are too many, and resamples.
+        seed: Chooses masks, if there are too many.
         tell: Called for each image.
         notes: Sentences that the decision's reasons end with.
 
@@ -127,7 +127,7 @@ def compare(
     old, new = Segmenter(champion, "champion"), Segmenter(challenger, "challenger")
     before = evaluate(old, _told(judged, "champion", tell))
     after = evaluate(new, _told(judged, "challenger", tell))
-    decision = decide(before, after, seed)
+    decision = decide(before, after)
     decision = replace(decision, reasons=(*decision.reasons, *notes))
     seen = {
         name: one.as_json() | {"intervals": {k: asdict(v) for k, v in intervals(one).items()}}

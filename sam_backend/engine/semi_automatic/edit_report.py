@@ -15,7 +15,7 @@ from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.drawn_masks import drawn_masks
 from sam_backend.labelstudio.predictions import prediction
 from sam_backend.labelstudio.regions import Region
-from sam_backend.quality.bootstrap import Interval, weighted_ratio_interval
+from sam_backend.quality.intervals import Interval, Scale, ratio_interval
 from sam_backend.quality.prefill_edits import Edits, compare
 from sam_backend.store.database import Database
 from sam_backend.store.measurements import Measurements
@@ -117,7 +117,7 @@ def _kept_share(each: Sequence[Edits]) -> Interval | None:
     kept, predicted = (
         np.array([getattr(one, name) for one in each], np.float64) for name in ("kept", "predicted")
     )
-    return weighted_ratio_interval(kept, predicted, np.ones(len(each)), ["all"] * len(each))
+    return ratio_interval(kept, predicted, Scale.SHARE)
 
 
 def _begun_with(

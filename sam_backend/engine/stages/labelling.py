@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sam_backend.engine.stages.gates import Reading
-from sam_backend.quality.bootstrap import weighted_ratio_interval
+from sam_backend.quality.intervals import Scale, ratio_interval
 from sam_backend.store.revisions import Revision, Subject
 from sam_backend.store.stage_moves import StageMove
 
@@ -20,8 +20,7 @@ _ENDS = 3
 """The first and the last third of a visit are compared, as the paper tells where it began and
 ended."""
 _BLOCKS = 200
-"""More annotations than that are resampled in so many blocks of neighbours: a bootstrap over each
-of a million would need gigabytes, and neighbours are alike."""
+"""More annotations than that are taken together in so many blocks: neighbours are alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,7 @@ def _ratio(pairs: Sequence[tuple[float, int]]) -> Reading | None:
         np.add.reduceat(column, begins) if n else column
         for column in np.array(pairs, np.float64).reshape(-1, 2).T
     )
-    found = weighted_ratio_interval(parts, wholes, np.ones(n), ["all"] * n)
+    found = ratio_interval(parts, wholes, Scale.POSITIVE)
     return None if found is None else Reading(found.value, found.low, found.high, len(pairs))
 
 

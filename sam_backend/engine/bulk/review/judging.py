@@ -19,8 +19,8 @@ from sam_backend.labelstudio.predictions import predictions_of
 from sam_backend.labelstudio.regions import Region
 from sam_backend.masks.rle import RLE
 from sam_backend.quality.acceptance import Verdict, defect_bounds
-from sam_backend.quality.bootstrap import Interval
 from sam_backend.quality.corrections import Correction, correction, effective_size, lot_shares
+from sam_backend.quality.intervals import Interval
 
 PAPER = {"pairs above 0.90 IoU": 0.94, "pairs above 0.75 IoU": 0.97}
 """arXiv 2304.02643, section 5: of 500 sampled images with some 50,000 masks."""

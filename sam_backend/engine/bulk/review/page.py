@@ -13,8 +13,8 @@ from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.engine.bulk.sources import ImageReader
 from sam_backend.errors import ImageDecodeError, ImageFetchError, SourceError
 from sam_backend.masks.rle import RLE, decode
-from sam_backend.quality.bootstrap import Interval
 from sam_backend.quality.drawing import Picture, View
+from sam_backend.quality.intervals import Interval
 from sam_backend.quality.pages import page, picture, table
 
 N_WORST, N_OF_AN_IMAGE = 12, 2
