@@ -21,7 +21,15 @@ class PromptError(InvalidInputError):
 
 
 class ImageFetchError(SamBackendError):
-    """An image could not be fetched (address, permission, size or time limit)."""
+    """An image could not be fetched (address, permission, size or time limit).
+
+    Attributes:
+        status: HTTP status that its server answered with; None if it did not answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ImageDecodeError(SamBackendError):

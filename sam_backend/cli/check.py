@@ -1,15 +1,17 @@
 """`sam-backend check`: why does clicking in Label Studio bring no mask?"""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.errors import LabelStudioError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
     from sam_backend.labelstudio.checks import Finding
+    from sam_backend.labelstudio.hosts import LabelStudioHost
 
 _SIGNS = {
     "ok": "[green]✓[/green]",
@@ -22,14 +24,21 @@ _SIGNS = {
 def check(
     project: Annotated[int, typer.Option(help="Number in the address /projects/<number>/data.")],
     url: Annotated[
-        str | None, typer.Option(help="Label Studio's address; LABEL_STUDIO_URL without.")
+        str | None,
+        typer.Option(
+            help="Label Studio's address; without, LABEL_STUDIO_URL or that of the connected "
+            "backend."
+        ),
     ] = None,
     backend_url: Annotated[
         str, typer.Option(help="This backend's address, as Label Studio reaches it.")
     ] = "http://localhost:9090",
     token: Annotated[
         str | None,
-        typer.Option(help="Personal or legacy access token; LABEL_STUDIO_API_KEY without."),
+        typer.Option(
+            help="Personal or legacy access token; without, LABEL_STUDIO_API_KEY or the one that "
+            "Label Studio gave to the connected backend."
+        ),
     ] = None,
     connect: Annotated[
         bool, typer.Option("--connect", help="Connect the backend to the project if it is not.")
@@ -43,21 +52,15 @@ def check(
     from sam_backend.engine.model_choice import ModelChoice
     from sam_backend.engine.semi_automatic.choices import describe_prefilling
     from sam_backend.labelstudio.checks import Backend, Checkup
-    from sam_backend.labelstudio.hosts import LabelStudioHost
     from sam_backend.labelstudio.images import image_resolver
     from sam_backend.store.models import open_store
 
     settings = Settings(label_studio_url=url) if url else Settings()
-    address = settings.label_studio_url
-    if not address:
-        raise typer.BadParameter("give --url, or set LABEL_STUDIO_URL")
-    secret = settings.label_studio_api_key
-    key = token or (secret.get_secret_value() if secret else "")
     password = settings.basic_auth_password
     user = settings.basic_auth_user
     credentials = (user, password.get_secret_value()) if user and password else None
     checkup = Checkup(
-        host=LabelStudioHost(address, key),
+        host=_host(settings, project, token),
         project_id=project,
         backend=Backend(backend_url.rstrip("/"), credentials),
         resolver=image_resolver(settings),
@@ -81,6 +84,25 @@ def check(
         echo_json({"ok": is_ok, "findings": [asdict(f) for f in findings]})
     if not is_ok:
         raise typer.Exit(1)
+
+
+def _host(settings: Settings, project: int, token: str | None) -> "LabelStudioHost":
+    """Return where the project is: as told, else as its connected backend was told by /setup.
+
+    Raises:
+        LabelStudioError: Nobody has told its address.
+    """
+    from sam_backend.labelstudio.connections import Connections
+    from sam_backend.labelstudio.hosts import LabelStudioHost
+
+    url, key = settings.label_studio_url, settings.label_studio_api_key
+    try:
+        known = Connections.of(settings).host_of_number(project)
+    except LabelStudioError:  # not connected yet: the findings say so
+        if url is None:
+            raise
+        known = LabelStudioHost(url, "" if key is None else key.get_secret_value())
+    return known if token is None else replace(known, token=token)
 
 
 def _print(finding: "Finding") -> None:

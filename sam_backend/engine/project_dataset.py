@@ -151,9 +151,9 @@ def pull_project(
         OSError: The folder cannot be written.
     """
     max_pixels = settings.max_image_megapixels * 1_000_000
-    images = ProjectImages(folder / "images", image_resolver(settings), max_pixels)
     with LabelStudioClient(host, _TIMEOUT_S) as client:
         project = find_project(client, project_id)
+        images = ProjectImages(folder / "images", image_resolver(settings), max_pixels)
         reader = TaskReader(LabelConfig.parse(str(project.get("label_config", ""))), images, host)
         cancelled = project.get("skipped_annotations_number")
         if isinstance(cancelled, int) and cancelled > 0:

@@ -86,6 +86,15 @@ class LabelStudioClient:
         query = {"project": str(project_id)}
         return _objects(self.answer("GET", "/api/ml", query, timeout_s=_LISTING_S), "/api/ml")
 
+    def model_versions(self, project_id: int) -> dict[str, int]:
+        """GET /api/projects/<id>/model-versions/: how many predictions each version has made.
+
+        The version that the project shows is among them, also with none.
+        """
+        path = f"/api/projects/{project_id}/model-versions/"
+        found = _object(self.answer("GET", path), path)
+        return {str(name): count for name, count in found.items() if isinstance(count, int)}
+
     def webhooks(self, project_id: int) -> list[Json]:
         """GET /api/webhooks/?project=<id>: a project's webhooks."""
         query = {"project": str(project_id)}

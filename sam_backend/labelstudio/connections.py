@@ -84,7 +84,9 @@ class Connections:
         with self._lock:
             claims = dict(self._read().get(project, {}))
         if self._url is not None:
-            public_url, token = list(claims.items())[-1] if claims else ("", "")  # the newest
+            claimed = list(claims.items()) or [("", "")]
+            same = [one for one in claimed if one[0] == self._url.rstrip("/")]
+            public_url, token = (same or claimed)[-1]  # the newest
             return LabelStudioHost(self._url, self._token or token, public_url)
         if not claims:
             raise LabelStudioError(
@@ -107,8 +109,11 @@ class Connections:
             LabelStudioError: Its token or address is unknown, or two servers have such a project.
         """
         with self._lock:
-            known = [uid for uid in self._read() if uid.partition(".")[0] == str(number)]
+            table = self._read()
+            known = [uid for uid in table if uid.partition(".")[0] == str(number)]
         if self._url is not None:
+            here = [uid for uid in known if self._url.rstrip("/") in table[uid]]
+            known = here or known
             # The projects of one server; a number's newest /setup comes last.
             host = self.host(known[-1] if known else str(number))
             if not host.token:

@@ -253,7 +253,7 @@ def _body(answer: Answer, url: str, authorization: str | None, is_home: bool) ->
             hint += " (legacy tokens are off by default: give a personal access token)"
     elif answer.status == 404 and is_home:
         hint = ": no such file, or no storage of the project covers it"
-    raise ImageFetchError(f"{readable(url)} answers {answer.status}{hint}")
+    raise ImageFetchError(f"{readable(url)} answers {answer.status}{hint}", answer.status)
 
 
 def _core_url(url: httpx.URL) -> httpcore.URL:

@@ -102,7 +102,7 @@ class ImageResolver:
         except ImageFetchError as error:
             if _scheme(value) not in CLOUD_SCHEMES:
                 raise
-            raise ImageFetchError(f"{readable(value)}: {error}") from None
+            raise ImageFetchError(f"{readable(value)}: {error}", error.status) from None
         image = _image(data, value)
         self._kept.put(key, image)
         return image

@@ -75,7 +75,16 @@ def task_numbers(
     numbers: dict[int, None] = {}  # a list that moves while it is read may show a task twice
     page = 1
     while limit is None or len(numbers) < limit:
-        found, total = _page(client, {**query, "page": str(page)}, _NUMBERS_A_PAGE)
+        try:
+            found, total = _page(client, {**query, "page": str(page)}, _NUMBERS_A_PAGE)
+        except LabelStudioError as error:
+            if view is None or error.status != 404:
+                raise
+            raise LabelStudioError(
+                f"project {project_id} has no Data Manager tab {view}: its number stands in the "
+                "page's address, ?tab=<number>",
+                error.status,
+            ) from None
         numbers.update((int(task["id"]), None) for task in found)
         if page * _NUMBERS_A_PAGE >= total:
             break

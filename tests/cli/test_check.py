@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from typer import Typer
 from typer.testing import CliRunner, Result
 
 from sam_backend.cli.check import check
+from sam_backend.errors import LabelStudioError
+from sam_backend.labelstudio.connections import Connections
 from tests.canned_server import CannedServer, canned_server
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
@@ -64,5 +67,17 @@ def test_the_address_may_come_from_the_environment(studio: CannedServer) -> None
 @pytest.mark.parametrize("environment", [{}, {"LABEL_STUDIO_URL": ""}])
 def test_no_address_at_all(environment: dict[str, str]) -> None:
     result = run("--project", "3", **environment)
-    assert result.exit_code == 2
-    assert "LABEL_STUDIO_URL" in result.output
+    assert isinstance(result.exception, LabelStudioError)
+    assert "set LABEL_STUDIO_URL" in str(result.exception)
+
+
+def test_a_connected_backend_knows_address_and_token(studio: CannedServer, tmp_path: Path) -> None:
+    """As `serve` keeps them from /setup; another project of that number elsewhere is not meant."""
+    kept = Connections(tmp_path / "connections.json")
+    kept.remember("3.111", studio.url, TOKEN)
+    result = run("--project", "3", SAM_BACKEND_DATA_DIR=str(tmp_path))
+    assert "✗ token  the legacy token is refused with 401" in result.stdout
+    kept.remember("3.222", "http://127.0.0.1:9", "f" * 40)
+    run("--url", studio.url, "--project", "3", SAM_BACKEND_DATA_DIR=str(tmp_path))
+    asked = studio.asked("GET /api/current-user/whoami")
+    assert [request.authorization for request in asked] == [f"Token {TOKEN}"] * 2

@@ -15,7 +15,8 @@ from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.templates import template
 from tests.canned_server import CannedServer, canned_server
-from tests.e2e.commands import command_inside, eventually
+from tests.e2e.commands import command_inside, eventually, settings_of
+from tests.e2e.conftest import running_backend
 from tests.e2e.people import Person, brush_region
 from tests.e2e.scene import Scene
 
@@ -167,6 +168,84 @@ def test_all_is_well_until_someone_connects_twice(
     assert statuses(found, "duplicates") == ["warn"]
     assert statuses(found, "one click") == ["ok"]
     assert len(projects.backends(project)) == 2
+
+
+WRITERS = [
+    "stage begin",
+    "stage advance --reason none",
+    "preannotate",
+    "train",
+    "train-detector",
+    "gold add",
+    "gold plant",
+    "gold score",
+    "quality agreement",
+    "quality report --out report",
+    "prefill report",
+    "prefill learn-labels",
+    "dataset commit -m first",
+    "dataset tag v1",
+    "tasks join --everyone",
+    "tasks balance",
+    "tasks order",
+]
+
+
+def test_what_people_ask_for_wrongly_is_a_sentence(
+    label_studio: LocalLabelStudio, projects: Projects, scene: Scene, tmp_path: Path
+) -> None:
+    """A backend as somebody connects it by hand, and the commands beside it."""
+    project = projects.create("by hand", template("brush"))
+    projects.upload(project, {"scene.png": scene.png})
+    own = settings_of(label_studio)
+
+    def refused(line: str, settings: dict[str, str] | None = None) -> str:
+        ended = command_inside(tmp_path, *line.split(), settings=settings)
+        assert ended.returncode != 0, line
+        assert "Traceback" not in ended.stderr, line
+        (sentence,) = ended.stderr.splitlines()
+        assert label_studio.account.token not in sentence
+        return sentence
+
+    for line in WRITERS:
+        told = refused(f"{line} --project 99999", own)
+        assert "has no project 99999 that our user may see; there are: " in told, line
+    assert "has no project 99999" in refused("generate labelstudio://99999 --out run", own)
+    assert not (tmp_path / "projects").exists()
+    wrong = own | {"LABEL_STUDIO_API_KEY": "0" * 40}
+    assert "refuses our token" in refused(f"stage begin --project {project}", wrong)
+
+    with running_backend(tmp_path) as backend:
+        body = {"project": project, "url": backend, "title": "My SAM", "is_interactive": True}
+        headers = label_studio.auth_headers
+        httpx.post(f"{label_studio.url}/api/ml", json=body, headers=headers).raise_for_status()
+        checks = ["check", "--project", str(project), "--backend-url", backend]
+        readme = [*checks, "--url", label_studio.url]
+        for line in (readme, checks):
+            ended = command_inside(tmp_path, *line, "--json")
+            found = json.loads(ended.stdout)["findings"]
+            assert {one["status"] for one in found} == {"ok"}, found
+
+        told = refused(f"preannotate --project {project} --view 99999")
+        assert told.startswith(f"error: project {project} has no Data Manager tab 99999")
+        told = refused(f"preannotate --project {project} --set max_mask=3")
+        assert "(did you mean 'max_masks'?)" in told
+
+        ended = command_inside(tmp_path, "gold", "add", "--project", str(project))
+        assert "is marked as ground truth: mark some" in ended.stderr
+
+        (upload,) = label_studio.data_dir.glob(f"media/upload/{project}/*")
+        upload.unlink()
+        report = json.loads(command_inside(tmp_path, *checks, "--json").stdout)
+        (image,) = [one for one in report["findings"] if one["name"] == "image access"]
+        assert "answers 500" in image["seen"]
+        assert "the uploaded file is gone from Label Studio" in image["fix"]
+
+    # Label Studio's own address is kept: what only reads our database works without it
+    away = {"LABEL_STUDIO_URL": "http://127.0.0.1:9", "LABEL_STUDIO_API_KEY": "0" * 40}
+    ended = command_inside(tmp_path, "stage", "log", "--project", str(project), settings=away)
+    assert ended.returncode == 0
+    assert f"sam-backend stage begin --project {project}" in ended.stderr
 
 
 def test_events_bring_the_password_of_a_backend_with_basic_auth(

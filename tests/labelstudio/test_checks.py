@@ -442,10 +442,22 @@ def test_webhooks(world: World, n_hooks: int, is_active: bool, seen: str) -> Non
     assert seen in world.the("webhook", "warn").seen
 
 
-def test_a_title_that_hides_predictions(world: World) -> None:
+VERSIONS = "GET /api/projects/3/model-versions/"
+
+
+@pytest.mark.parametrize("made", [{}, {"My SAM": 0}, {"My SAM": 2, VERSION: 1}])
+def test_a_title_of_one_s_own_is_no_problem(world: World, made: dict[str, int]) -> None:
+    """Label Studio makes the title the project's version; prefilling sets it to ours."""
     set_project(world, model_version="My SAM")
+    world.studio_answers(VERSIONS, (200, made))
+    assert world.bad() == []
+
+
+def test_a_version_that_hides_predictions(world: World) -> None:
+    set_project(world, model_version="My SAM")
+    world.studio_answers(VERSIONS, (200, {"My SAM": 0, "older": 4, VERSION: 1}))
     finding = world.the("model version", "warn")
-    assert "'My SAM'" in finding.seen
+    assert "'My SAM', which has none; they are by 'older', " in finding.seen
     assert VERSION in finding.fix
 
 
@@ -570,7 +582,26 @@ def test_connect_to_a_backend_that_label_studio_cannot_see(world: World) -> None
             "'image'",
             "$image",
         ),
-        ("GET /data/a.png", (404, {}), "404", "storage"),
+        ("GET /data/a.png", (404, {}), "404", "no file at this address"),
+        ("GET /data/a.png", (500, {}), "500", "does the browser show it"),
+        (
+            "GET /api/projects/3/tasks/",
+            (200, [{"id": 5, "data": {"image": "/data/upload/3/gone.png"}}]),
+            "404",
+            "the uploaded file is gone",
+        ),
+        (
+            "GET /api/projects/3/tasks/",
+            (200, [{"id": 5, "data": {"image": "/data/local-files/?d=x.png"}}]),
+            "404",
+            "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT",
+        ),
+        (
+            "GET /api/projects/3/tasks/",
+            (200, [{"id": 5, "data": {"image": "s3://bucket/x.png"}}]),
+            "s3://bucket/x.png",
+            "Cloud Storage",
+        ),
         ("GET /data/a.png", (200, b"no picture"), "cannot be read as an image", "replace"),
         (
             "GET /api/projects/3/tasks/",

@@ -9,7 +9,7 @@ from typing import Any
 import fsspec
 
 from sam_backend.datasets.image_files import read_bytes
-from sam_backend.engine.project_dataset import host_of_project
+from sam_backend.engine.project_dataset import find_project, host_of_project
 from sam_backend.errors import (
     ImageDecodeError,
     ImageFetchError,
@@ -185,7 +185,7 @@ class _TaskImages:
 
 
 def _config(client: LabelStudioClient, project: int) -> LabelConfig:
-    return LabelConfig.parse(str(client.project(project).get("label_config", "")))
+    return LabelConfig.parse(str(find_project(client, project).get("label_config", "")))
 
 
 def _of_project(source: str, settings: Settings) -> Listing:

@@ -124,6 +124,11 @@ class PrefillSettings:
         told = layered(*given)
         known = {one.name for one in fields(cls)}
         if unknown := told.keys() - known - {PRESET}:
+            if of_grid := sorted(unknown & {one.name for one in fields(AutomaticSettings)}):
+                raise InvalidInputError(
+                    f"{of_grid[0]} is of the proposer 'grid', not of prefilling: set "
+                    f'parameters={{"{of_grid[0]}": …}}'
+                )
             raise unknown_names("prefill", unknown, {*known, PRESET})
         if (preset := told.pop(PRESET, None)) is not None:
             told = _of_preset(preset, told)

@@ -78,7 +78,7 @@ def connected(project: Project, connect: bool, project_version: str) -> Check[Js
     yield _interactive(row, rows)
     yield from _duplicates(own)
     yield from _webhook(project, row, connect)
-    yield from _version(row, project_version)
+    yield from _version(project, row, project_version)
     return row if row["is_interactive"] else None
 
 
@@ -177,16 +177,25 @@ def _webhook(project: Project, row: Json, connect: bool) -> Iterator[Finding]:
     yield from webhook(project.client, hooks, url, credentials, connect, SWITCHES)
 
 
-def _version(row: Json, project_version: str) -> Iterator[Finding]:
+def _version(project: Project, row: Json, project_version: str) -> Iterator[Finding]:
+    """The project shows a version that has predictions, if any has.
+
+    Connecting sets the project's version to the title that somebody gave the backend (1.23.2);
+    prefilling sets it to the served one, so that only a later change hides what was prefilled.
+    """
     served = row.get("model_version")
-    if served and project_version and project_version != served:
+    if not served or project_version in ("", served):
+        return
+    counts = project.client.model_versions(project.id)
+    made = [name for name, count in counts.items() if count > 0]
+    if made and project_version not in made:
         yield Finding(
             "model version",
             "warn",
-            f"the project shows predictions of {project_version!r}, the backend makes "
-            f"{served!r}: sorting and filtering by prediction score will find none",
-            f"name the backend {served!r} under Settings > Model, or choose it under Settings > "
-            "Annotation > Prelabeling",
+            f"the project shows predictions of {project_version!r}, which has none; they are by "
+            f"{', '.join(map(repr, made))}: sorting and filtering by prediction score find none",
+            f"choose {(served if served in made else made[-1])!r} under Settings > Annotation > "
+            "Prelabeling",
         )
 
 

@@ -61,17 +61,52 @@ def image_access(
         yield Finding(name, "fail", f"task {task['id']}: {error}", fix)
         return None
     except ImageFetchError as error:
-        yield Finding(name, "fail", f"task {task['id']}: {error}", _fetch_fix(address, client))
+        yield Finding(
+            name, "fail", f"task {task['id']}: {error}", _fetch_fix(address, client, error.status)
+        )
         return None
     seen = f"task {task['id']}: {fetched.address}, {width} x {height} pixels"
     yield Finding(name, "ok", seen)
     return Sample(task["id"], width, height)
 
 
-def _fetch_fix(address: str, client: LabelStudioClient) -> str:
+_GONE = (404, 410)
+_LOCKED = (401, 403)
+_LOST = 500
+"""Label Studio's answer for an upload whose file is gone from its data folder (1.23.2)."""
+
+
+def _fetch_fix(address: str, client: LabelStudioClient, status: int | None) -> str:
+    """Return what to do about an image; `status` is its server's answer, None if there was none."""
     url = client.host.url
-    if "://" not in address:
-        return f"does the browser show it at {url}? Local files need a storage that covers them"
+    scheme = address.partition("://")[0].lower() if "://" in address else ""
+    if scheme not in ("", "http", "https"):
+        return (
+            "connect the storage to this project (Settings > Cloud Storage), and check that the "
+            "file is in it"
+        )
+    if "/data/local-files/" in address:
+        return (
+            "the file must lie below LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT, in a folder that is a "
+            "storage of this project (Settings > Cloud Storage > Local files)"
+        )
+    if "/data/upload/" in address and status in (*_GONE, _LOST):
+        return (
+            "the uploaded file is gone from Label Studio's data folder: put it back, or delete the "
+            "task and import the image again"
+        )
+    if status in _GONE:
+        return (
+            "there is no file at this address: correct the task's data, or delete the task and "
+            "import the image again"
+        )
+    if status in _LOCKED and scheme:
+        return (
+            "its server wants a login, which the backend has for Label Studio only: make it "
+            "readable, or connect it as a storage of the project"
+        )
+    if not scheme:
+        return f"does the browser show it at {url}?"
     if address.startswith(("http://", "https://")) and "/data/" in address:
         return (
             f"if this is Label Studio itself: our token goes to {client.host.origin} only, so "

@@ -45,6 +45,7 @@ def test_the_card_then_the_process_then_the_project() -> None:
         ({"output": "circle"}, "output must be one of auto, brush, .*, not 'circle'"),
         ({"parameters": [1]}, "parameters must be an object"),
         ({"review_stability": 0.99}, "review_stability 0.99 must not be above accept_stability"),
+        ({"points_per_side": 9}, r'is of the proposer .*: set parameters=\{"points_per_side": …\}'),
         ({"preset": "papr"}, r"no preset 'papr' \(did you mean 'paper'\?\)"),
         ({"preset": "paper", "parameters": {"crop_layer": 1}}, "did you mean 'crop_layers'"),
         ({"preset": "paper", "proposer": "existing"}, "is for the proposer 'grid', not for 'exis"),
