@@ -23,7 +23,7 @@ from sam_backend.quality.proven_thresholds import (
     discard_threshold,
     more_images_needed,
 )
-from sam_backend.quality.trust import Asked, Trust
+from sam_backend.quality.trust import PROVEN_OTHERWISE, Asked, Trust
 
 TEACHERS = 3
 """Of so many images one teaches the calibration, the others are witnesses."""
@@ -68,6 +68,7 @@ def establish(
         asked=asked,
         accept=accept,
         discard=discard_threshold(known, asked.max_lost, asked.confidence),
+        is_over_images=True,
         accepted=None if accept is None else _share_of_good(witnesses, known.scores >= accept),
         more_images=_with_teachers(
             more_images_needed(known, asked.min_precision, asked.confidence)
@@ -83,7 +84,7 @@ def stale_reasons(trust: Trust, judged: Sequence[JudgedMask], now: datetime) -> 
         judged: All masks of its model version that are known now.
         now: The time.
     """
-    reasons = []
+    reasons = [] if trust.is_over_images else [PROVEN_OTHERWISE]
     age = now - trust.fitted_at
     if age > MAX_AGE:
         reasons.append(f"it is {age.days} days old")

@@ -7,6 +7,11 @@ from typing import Any, Self
 from sam_backend.quality.calibration import Calibration, Reliability, as_tuples
 from sam_backend.quality.intervals import Interval
 
+PROVEN_OTHERWISE = (
+    "its thresholds are from an earlier release, whose bound one image with many wrong masks could "
+    "break; prove them anew with `sam-backend quality calibrate`"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -45,6 +50,8 @@ class Trust:
             of such images would.
         accepted: Share of the judged masks over the accept threshold that need no correction, all
             counted together; None: nothing is accepted, or there are too few.
+        is_over_images: The thresholds are proven as means over images. Those of earlier releases
+            are not: their bound could be broken by one image with many wrong masks.
     """
 
     model_version: str
@@ -60,6 +67,7 @@ class Trust:
     discard: float | None
     more_images: int | None
     accepted: Interval | None = None
+    is_over_images: bool = False
 
     @property
     def more_masks(self) -> int | None:
@@ -70,6 +78,8 @@ class Trust:
 
     def explain_accept(self) -> str:
         """The accept threshold as a sentence."""
+        if not self.is_over_images:
+            return f"nothing is accepted: {PROVEN_OTHERWISE}"
         share, sure = f"{self.asked.min_precision:.0%}", f"{self.asked.confidence:.0%}"
         if self.accept is not None:
             told = (
@@ -91,6 +101,8 @@ class Trust:
 
     def explain_discard(self) -> str:
         """The discard threshold as a sentence."""
+        if not self.is_over_images:
+            return f"nothing is discarded: {PROVEN_OTHERWISE}"
         share = f"{self.asked.max_lost:.0%}"
         if self.discard is None:
             return f"no threshold proves that at most {share} of the good masks would be lost"
@@ -109,10 +121,12 @@ class Trust:
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Self:
-        """What `as_json` gave."""
+        """What `as_json` gave; thresholds of an earlier release prove nothing and are dropped."""
         values = {name: value for name, value in told.items() if name != "more_masks"}
+        proven = {} if told.get("is_over_images") else {"accept": None, "discard": None}
         return cls(
             **values
+            | proven
             | {
                 "fitted_at": datetime.fromisoformat(told["fitted_at"]),
                 "calibration": Calibration.of(told["calibration"]),

@@ -179,6 +179,19 @@ def test_when_a_calibration_is_stale(established: Trust, known: list[JudgedMask]
     assert "differs by -0." in drift
 
 
+def test_thresholds_of_an_earlier_release_count_no_more(established: Trust) -> None:
+    told = established.as_json()
+    for name in ("is_over_images", "accepted"):
+        del told[name]
+    earlier = Trust.of(json.loads(json.dumps(told)))
+    assert (earlier.accept, earlier.discard) == (None, None)
+    assert earlier.calibration == established.calibration
+    for sentence in (earlier.explain_accept(), earlier.explain_discard()):
+        assert "from an earlier release" in sentence
+    (reason,) = stale_reasons(earlier, [], NOON)
+    assert "prove them anew with `sam-backend quality calibrate`" in reason
+
+
 def test_what_is_shown_of_no_proof() -> None:
     assert trust().more_masks == 35
     assert "about 35 more judged masks (7 images)" in trust().explain_accept()

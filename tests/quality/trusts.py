@@ -26,4 +26,5 @@ def trust(model_version: str = "model-1+00000000") -> Trust:
         accept=None,
         discard=None,
         more_images=7,
+        is_over_images=True,
     )
