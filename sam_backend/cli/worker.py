@@ -49,5 +49,7 @@ def worker(
             leave_with_parent(at_work.leave)
         with leaving_at_signals(at_work.leave, child):
             at_work.work(until_idle=until_idle)
+        if until_idle and not child:
+            typer.echo("no job waits", err=True)
     finally:
         database.close()

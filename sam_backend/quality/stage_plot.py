@@ -33,12 +33,24 @@ def draw_stages(
     figure.savefig(png, dpi=120)
 
 
+def _name(stage: str) -> str:
+    """Return a stage's name for people."""
+    return f"stage {stage}" if stage in _COLOURS else "in no stage"
+
+
+def _say(axes: Axes, text: str) -> None:
+    """Say why nothing is drawn."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#666")
+
+
 def _draw_trade_off(axes: Axes, trade_off: Sequence[Mapping[str, Any]]) -> None:
     axes.set_title("quality against speed")
+    is_empty = True
     for one in trade_off:
         pace, quality = one["seconds a mask"], one["IoU on gold"]
         if pace is None or quality is None:
             continue
+        is_empty = False
         ends = (pace["value"] - pace["low"], pace["high"] - pace["value"])
         colour = _COLOURS.get(one["stage"], _OTHER)
         axes.errorbar(
@@ -50,8 +62,10 @@ def _draw_trade_off(axes: Axes, trade_off: Sequence[Mapping[str, Any]]) -> None:
             color=colour,
         )
         axes.annotate(
-            f"stage {one['stage']}", (pace["value"], quality), (6, 6), textcoords="offset points"
+            _name(one["stage"]), (pace["value"], quality), (6, 6), textcoords="offset points"
         )
+    if is_empty:
+        _say(axes, "no answers to gold images yet:\nsam-backend gold score")
     axes.set_xlabel("seconds a mask")
     axes.set_ylabel("IoU on gold")
     axes.set_xlim(left=0)
@@ -61,7 +75,7 @@ def _draw_trade_off(axes: Axes, trade_off: Sequence[Mapping[str, Any]]) -> None:
 
 def _draw_course(axes: Axes, course: Sequence[Mapping[str, Any]], name: str) -> None:
     axes.set_title(name)
-    begin, named = 0, set[str]()
+    begin, named, is_empty = 0, set[str](), True
     for told in course:
         stage = told["stage"]
         colour = _COLOURS.get(stage, _OTHER)
@@ -71,7 +85,8 @@ def _draw_course(axes: Axes, course: Sequence[Mapping[str, Any]], name: str) -> 
             if point[name] is not None:
                 places.append(place)
                 values.append(point[name])
-        label = None if stage in named else f"stage {stage}"
+        is_empty = is_empty and not values
+        label = None if stage in named else _name(stage)
         named.add(stage)
         axes.plot(places, values, "-", marker=".", color=colour, label=label)
         if name == "seconds a mask" and told["budget"] is not None:
@@ -80,5 +95,7 @@ def _draw_course(axes: Axes, course: Sequence[Mapping[str, Any]], name: str) -> 
     axes.set_xlabel("annotations")
     axes.set_ylim(bottom=0)
     axes.grid(color="#ddd")
-    if course:
+    if is_empty:
+        _say(axes, "nothing was submitted yet")
+    else:
         axes.legend(frameon=False)

@@ -36,7 +36,9 @@ def draw_standings(cards: Sequence[tuple[str, Scorecard]], png: Path) -> None:
                 )
         axes.plot([], [], "o", color=colour, label=name)
     axes.set_yticks(range(len(cards)), [name for name, _ in cards])
-    axes.set_ylim(len(cards) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(cards)) - 0.5, -0.5)
+    if not cards:
+        axes.text(0.5, 0, "nobody has met gold yet", ha="center", va="center", color="#666")
     axes.set_xlim(0, 1.02)
     axes.grid(axis="x", color="#ddd")
     figure.legend(loc="outside lower center", ncols=len(_SHOWN), frameon=False)

@@ -17,9 +17,16 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+_TYPES = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+}
 # No script but ours, and nothing from anywhere else.
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'"
+)
 _JOURNAL = 20
 _NO_PROJECT = (
     "No Label Studio project has called this backend yet: in the project, Settings → Model → "
@@ -48,6 +55,10 @@ def add_dashboard(app: FastAPI, service: Service, settings: Settings) -> None:
     @app.get("/dashboard/script.js")
     async def script() -> Response:
         return page("dashboard.js")
+
+    @app.get("/favicon.ico")  # browsers ask for it by themselves, on every page
+    async def icon() -> Response:
+        return page("icon.svg")
 
     @app.get("/dashboard/figures")
     async def figures(project: int | None = None) -> JSONResponse:

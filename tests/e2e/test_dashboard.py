@@ -54,7 +54,7 @@ def test_the_page_shows_the_projects_figures(
         assert page.locator("#calibration polyline").count() == 1
         assert "promoted" in page.inner_text("#retrainings")
         assert page.inner_text("#lots").count("reject") >= 1
-        assert "3 tasks in the queues of 2 people" in page.inner_text("#people")
+        assert "3 tasks in 2 queues" in page.inner_text("#people")
         assert "asks for a password" in page.inner_text("#people")
         assert "lot rejected" in page.inner_text("#alerts")
         assert "<b>the image is gone</b>" in page.inner_text("#journal"), "as text"
@@ -71,7 +71,7 @@ def test_on_the_first_day_every_panel_says_what_is_missing(
         connect(service)
         with opened(browser, f"{url}/dashboard", 1200) as page:
             assert "In no stage yet" in page.inner_text("#stage")
-            assert "Nothing has been submitted yet" in page.inner_text("#seconds")
+            assert "Nothing has been submitted since" in page.inner_text("#seconds")
             assert empty_panels(page) == []
             page.screenshot(path=artifacts / "dashboard-first-day.png", full_page=True)
         odd = {"gold images": 1, "people": "?", "models": [], "annotators": [], "answers": []}
@@ -79,7 +79,7 @@ def test_on_the_first_day_every_panel_says_what_is_missing(
         service.boards._kept.clear()
         with opened(browser, f"{url}/dashboard", 1200) as page:
             assert "internal error TypeError" in page.inner_text("#gold")
-            assert "Nothing has been submitted yet" in page.inner_text("#masks"), "others live on"
+            assert "Nothing has been submitted since" in page.inner_text("#masks"), "others live on"
             assert empty_panels(page) == []
             page.screenshot(path=artifacts / "dashboard-failed-part.png", full_page=True)
 

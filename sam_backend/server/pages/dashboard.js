@@ -21,6 +21,7 @@ function show(id, ...children) { place(id).replaceChildren(...children.filter(Bo
 const mute = (text) => node("p", { class: "mute" }, text);
 const digits = (value, n = 2) => (value === null || value === undefined ? "–" : Number(value).toFixed(n));
 const percent = (value) => `${(100 * value).toFixed(0)} %`;
+const counted = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 const known = (figure) => figure && typeof figure === "object" && figure.value !== undefined;
 const interval = (figure, n = 2) =>
   known(figure) ? `${digits(figure.value, n)} (${digits(figure.low, n)} to ${digits(figure.high, n)})` : "too few";
@@ -48,7 +49,7 @@ function scale(from, to, begin, end) {
   const span = to - from || 1;
   return (value) => begin + ((value - from) / span) * (end - begin);
 }
-function axes(svg, box, top, format = (value) => digits(value, 0)) {
+function axes(svg, box, top, format = (value) => digits(value, top < 5 ? 1 : 0)) {
   const y = scale(0, top, box.bottom, box.top);
   for (const value of [0, top / 2, top]) {
     svg.append(drawn("line", { class: "axis", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }),
@@ -61,7 +62,7 @@ const canvas = (label) => drawn("svg", { viewBox: "0 0 400 175", role: "img", "a
 
 function course(board, figure, paper, budget) {
   const stages = board.course.filter((told) => told.annotations).map((told) => [told.stage, told]);
-  if (!stages.length) return [mute("Nothing has been submitted yet.")];
+  if (!stages.length) return [mute("Nothing has been submitted since the backend was connected. What came before is read by sam-backend dataset commit.")];
   const values = stages.flatMap(([, told]) => told.points.map((point) => point[figure]).filter((value) => value !== null));
   const lines = stages.flatMap(([, told]) => [...(told[paper] || []), budget ? told[budget] || 0 : 0]);
   const top = Math.max(1, ...values, ...lines) * 1.05;
@@ -95,7 +96,7 @@ function tradeoff(board) {
   const points = board["trade-off"].filter((one) => one["seconds a mask"] && one["IoU on gold"] !== null);
   if (!points.length) return [mute("It takes people's answers to gold images: sam-backend gold score.")];
   const svg = canvas("IoU on gold against seconds a mask, by stage");
-  const y = axes(svg, BOX, 1, (value) => digits(value, 1));
+  const y = axes(svg, BOX, 1);
   const most = Math.max(...points.map((one) => one["seconds a mask"].high)) * 1.15;
   const x = scale(0, most, BOX.left, BOX.right);
   for (const one of points) {
@@ -118,7 +119,7 @@ function stage(board) {
     way === "up" ? coloured(one.passes ? "open" : "shut", one.passes ? "good" : "warn")
                  : coloured(one.passes ? "open" : "shut", one.passes ? "bad" : "good")];
   const rows = [...told.up.map((one) => gate("up", one)), ...told.down.map((one) => gate("down", one))];
-  const since = board["is in a stage"] ? `For ${told.aim}, since ${moment(told.since)}: ${told.reason}` : "In no stage yet: sam-backend stage begin";
+  const since = board["is in a stage"] ? `For ${told.aim}, since ${moment(told.since)}: ${told.reason}` : "In no stage yet: sam-backend stage begin. To leave stage 1 is asked:";
   return [steps, mute(since), table(["", "gate", "now", "asked", ""], rows)];
 }
 
@@ -183,7 +184,7 @@ function calibration(board) {
 }
 
 function retrainings(board) {
-  if (!board.retrainings.length) return [mute("None yet.")];
+  if (!board.retrainings.length) return [mute("None yet: sam-backend train, or Start Training in the project's Settings → Model.")];
   return [table(["when", "version", "outcome", "1-click mIoU#"], board.retrainings.map((one) => {
     const figure = one.figures["1-click mIoU"];
     const outcome = one.promoted === true ? coloured("promoted", "good")
@@ -201,8 +202,12 @@ function lots(board) {
 }
 function people(board, told) {
   const queues = board.queues;
-  const head = mute(`${queues.tasks} tasks in the queues of ${queues.people} people, the longest has ${queues.longest}; ` +
-    `in the last hour ${board.lately.people} people submitted ${board.lately.masks} masks on ${board.lately.annotations} images`);
+  const waiting = queues.people
+    ? `${counted(queues.tasks, "task")} in ${counted(queues.people, "queue")}, the longest has ${queues.longest}`
+    : "Nobody has a queue: sam-backend tasks join, tasks balance";
+  const head = mute(`${waiting}; in the last hour ` + (board.lately.annotations
+    ? `${counted(board.lately.masks, "mask")} on ${counted(board.lately.annotations, "image")} came from ${counted(board.lately.people, "person", "people")}`
+    : "nothing was submitted") + ".");
   if (!told) return [head, mute("Single people are shown where the backend asks for a password.")];
   return [head, table(["", "images#", "s a mask#", "IoU on gold#", "queue#"], told.map((one) =>
     [one.name, one.annotations, one["seconds a mask"] ? digits(one["seconds a mask"].value, 1) : "–", known(one["IoU on gold"]) ? digits(one["IoU on gold"].value) : "–", one.queue]))];
@@ -245,7 +250,7 @@ function tiles(board, told) {
   return parts;
 }
 function journal(told) {
-  if (!told.journal.length) return [mute("Nothing.")];
+  if (!told.journal.length) return [mute("Nothing since the start.")];
   return [table(["time (UTC)", "", "what", "reason"], told.journal.map((one) =>
     [one.at, coloured(one.level, one.level === "error" ? "bad" : "warn"), one.subject, one.reason]))];
 }

@@ -9,6 +9,7 @@ import pytest
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.engine.champion import Champion
 from sam_backend.engine.semi_automatic.detector_training import (
+    MIN_IMAGES,
     DetectorOrder,
     run_detector_training,
 )
@@ -63,6 +64,16 @@ def test_from_order_to_proposals(champion: Champion, tmp_path: Path) -> None:
     assert sure.fingerprint != proposer.fingerprint
     with champion.lease() as model:
         assert sure.propose(model, scene_subject()) == []
+
+
+def test_of_a_few_images_no_detector_is_learned(tmp_path: Path) -> None:
+    """An hour of a CPU for one annotated image is nobody's first day."""
+    run = tmp_path / "runs" / "first"
+    run.mkdir(parents=True)
+    write_manifest(pictures(tmp_path, range(MIN_IMAGES - 1)), run / "manifest.jsonl")
+    settings = Settings(data_dir=tmp_path, device="cpu")
+    with pytest.raises(InvalidInputError, match=r"on 5 images at the least, .* on 4"):
+        run_detector_training(ORDER, run, settings, lambda state: None, lambda: False)
 
 
 def test_stopped_it_goes_on_and_the_newest_is_taken(tmp_path: Path) -> None:
