@@ -21,9 +21,12 @@ def safe_file_name(name: str) -> str:
     """The last part of a path as a file name; empty where nothing of it is left."""
     base = name.replace("\\", "/").rpartition("/")[2]
     readable = base.encode(errors="replace").decode()  # lone surrogates are no UTF-8
-    path = PurePosixPath(_FORBIDDEN.sub("_", readable).strip(" ."))
-    stem = path.stem.encode()[:_MOST_BYTES].decode(errors="ignore")
-    return f"{stem}{path.suffix[:20]}"
+    clean = _FORBIDDEN.sub("_", readable).strip(" .")
+    suffix = PurePosixPath(clean).suffix
+    if suffix.lower() not in IMAGE_SUFFIXES:
+        suffix = ""
+    stem = clean.removesuffix(suffix).encode()[:_MOST_BYTES].decode(errors="ignore")
+    return f"{stem.strip(' .')}{suffix}"
 
 
 def with_image_suffix(name: str, suffix: str) -> str:

@@ -12,7 +12,7 @@ from sam_backend.datasets.collecting import MIN_AREA_PX
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
-from sam_backend.engine.project_images import ProjectImages
+from sam_backend.engine.project_images import ProjectImages, source_name
 from sam_backend.errors import (
     ImageDecodeError,
     ImageFetchError,
@@ -42,9 +42,6 @@ log = logging.getLogger(__name__)
 CANCELLED = "skipped by its annotator"
 NO_ADDRESS = "task without an image address"
 UNFETCHED_IMAGE = "image cannot be fetched"
-
-SOURCE_NAME = "sam_file"
-"""Field of a task's data: the image's name before it was imported."""
 
 # Each call waits for Label Studio's database, which a busy server shares with its annotators.
 _TIMEOUT_S = 60.0
@@ -217,9 +214,14 @@ class TaskReader:
             for one in drawn_masks(annotation.result, annotation.annotator, self.skipped, where):
                 drawn.append(replace(one, mask=replace(one.mask, is_gold=annotation.is_gold)))
                 if one.image_name not in names:
-                    self.skipped.add(reasons.NO_IMAGE_OF_MASK, f"{where}, on {one.image_name!r}")
+                    told = f"{where}, on {one.image_name!r}{self._why_unserved(one.image_name)}"
+                    self.skipped.add(reasons.NO_IMAGE_OF_MASK, told)
         images = (self._image(task, tag, drawn) for tag in self._config.images)
         return [image for image in images if image is not None]
+
+    def _why_unserved(self, image_name: str) -> str:
+        tag = next((one for one in self._config.unserved if one.is_named(image_name)), None)
+        return "" if tag is None else f": {tag.reason}"
 
     def _image(
         self, task: AnnotatedTask, tag: ImageTag, drawn: Iterable[DrawnMask]
@@ -270,10 +272,8 @@ def _has_regions(task: AnnotatedTask, tag: ImageTag) -> bool:
 
 def _original_name(data: Mapping[str, Any], address: str, names: Mapping[str, str]) -> str | None:
     """What an image was called, where its address does not tell it."""
-    told = data.get(SOURCE_NAME)
-    if isinstance(told, str):
-        return told
-    return next((name for token, name in names.items() if token in address), None)
+    planted = (name for token, name in names.items() if token in address)
+    return source_name(data) or next(planted, None)
 
 
 def _reason(error: InvalidInputError | ImageFetchError | ImageDecodeError) -> str:

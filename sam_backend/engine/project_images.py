@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from sam_backend.datasets.decoding import decode_image, file_suffix
 from sam_backend.datasets.file_names import safe_file_name, with_image_suffix
@@ -12,6 +14,15 @@ from sam_backend.datasets.image_files import digest_of
 from sam_backend.labelstudio.file_names import original_name
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
+
+SOURCE_NAME = "sam_file"
+"""Field of a task's data: the name of the image's file before our import uploaded it."""
+
+
+def source_name(data: Mapping[str, Any]) -> str | None:
+    """The image's original name as a task's data tells it; None if it does not."""
+    told = data.get(SOURCE_NAME)
+    return told if isinstance(told, str) and told else None
 
 
 @dataclass(frozen=True, slots=True)

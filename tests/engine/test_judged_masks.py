@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import LabelledImage, LabelledMask
 from sam_backend.engine.bulk.review.foretelling import foretold
 from sam_backend.engine.bulk.review.judged_reviews import judged_reviews
@@ -51,7 +52,7 @@ def reviewed(run: BulkRun) -> LotReport:
         found.append(Reviewed(one, correction(image.digest, shown, shown[:-1]), NOON))
     plan = AcceptancePlan()
     sample = Sample(run.run_id, "http://ls", 3, 0, (), 6, plan, tuple(sampled))
-    return report_of(sample, found, {})
+    return report_of(sample, found, LeftOut())
 
 
 def test_reviewed_masks_have_their_own_traits_and_weights(run: BulkRun) -> None:

@@ -250,6 +250,19 @@ def test_a_task_without_masks_costs_no_download(project: PlayedProject, pull: Pu
     assert project.asked_for("/data/") == []
 
 
+def test_a_gallery_costs_its_own_masks_only(project: PlayedProject, pull: Pull) -> None:
+    project.label_config = (
+        '<View><Image name="image" value="$image"/><Image name="all" valueList="$images"/></View>'
+    )
+    project.add(1, annotation(1, brush(square(5)), brush(square(6), image="all")))
+    dataset = pull()
+    assert [image.name for image in dataset] == ["task 1"]
+    assert dataset.skipped == {reasons.NO_IMAGE_OF_MASK: 1}
+    (name,) = dataset.skipped.names(reasons.NO_IMAGE_OF_MASK)
+    assert name.startswith("task 1, annotation 1, on 'all': ")
+    assert "valueList" in name
+
+
 def test_two_image_tags_are_two_images(project: PlayedProject, pull: Pull) -> None:
     project.label_config = TWO_IMAGES
     project.add(1, annotation(1, brush(square(5)), brush(square(6), image="night")))
@@ -275,7 +288,7 @@ def test_only_gold(project: PlayedProject, pull: Pull) -> None:
 @pytest.mark.parametrize(
     ("config", "reply", "error"),
     [
-        ('<View><Image name="image" valueList="$images"/></View>', None, LabelConfigError),
+        ('<View><Image name="image" value="$image"></View>', None, LabelConfigError),
         (ONE_IMAGE, send(403, b'{"detail": "no"}'), LabelStudioError),
     ],
 )

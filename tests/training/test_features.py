@@ -1,11 +1,11 @@
 """Embeddings on disk are those of a click, and masks stay where the mirrored image has them."""
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.masks import rle
 from sam_backend.sam.segmenter import Segmenter
@@ -18,7 +18,7 @@ PHASE = Phase(1.0, None, 2, 3)
 
 def test_views_hold_what_a_click_would_see_and_the_mirror_of_it(tmp_path: Path) -> None:
     sam, data = tiny_sam(), squares(tmp_path, 1)
-    encoded = encode_images(sam, data.images, tmp_path / "f", True, Counter(), lambda n: True)
+    encoded = encode_images(sam, data.images, tmp_path / "f", True, LeftOut(), lambda n: True)
     assert encoded is not None
     segmenter, pixels = Segmenter(sam, "x"), read_pixels(data.images[0])
     masks = [rle.decode(mask.rle) for mask in data.images[0].masks]
@@ -43,10 +43,10 @@ def test_views_hold_what_a_click_would_see_and_the_mirror_of_it(tmp_path: Path) 
 
 def test_what_is_on_disk_is_not_encoded_again(tmp_path: Path) -> None:
     data = squares(tmp_path, 2)
-    first = encode_images(tiny_sam(), data.images, tmp_path / "f", True, Counter(), lambda n: True)
+    first = encode_images(tiny_sam(), data.images, tmp_path / "f", True, LeftOut(), lambda n: True)
     for image in data:
         image.path.unlink()
-    again = encode_images(tiny_sam(), data.images, tmp_path / "f", True, Counter(), lambda n: True)
+    again = encode_images(tiny_sam(), data.images, tmp_path / "f", True, LeftOut(), lambda n: True)
     assert first is not None
     assert again is not None
     assert [e.views[1].features for e in first] == [e.views[1].features for e in again]
@@ -56,7 +56,7 @@ def test_what_is_on_disk_is_not_encoded_again(tmp_path: Path) -> None:
 def test_a_step_draws_the_same_whatever_was_drawn_before(tmp_path: Path) -> None:
     data = squares(tmp_path, 3)
     encoded = encode_images(
-        tiny_sam(), data.images, tmp_path / "f", True, Counter(), lambda n: True
+        tiny_sam(), data.images, tmp_path / "f", True, LeftOut(), lambda n: True
     )
     source = EncodedImages(encoded or [], 5, {})
     third = source.batch(3, PHASE)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sam_backend.engine.project_dataset import SOURCE_NAME
+from sam_backend.engine.project_images import SOURCE_NAME
 from sam_backend.engine.semi_automatic.regions import RegionWriter
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.engine.semi_automatic.triage import (

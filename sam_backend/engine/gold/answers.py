@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sam_backend.datasets import reasons
 from sam_backend.datasets.left_out import LeftOut
-from sam_backend.engine.project_images import ProjectImages
+from sam_backend.engine.project_images import ProjectImages, source_name
 from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
 from sam_backend.labelstudio.annotations import (
     AnnotatedTask,
@@ -100,7 +100,8 @@ def _digests(
     found = {}
     for tag in config.images:
         try:
-            kept = images.get(tag.address(task.data), client.host, task.task_id)
+            name = source_name(task.data)
+            kept = images.get(tag.address(task.data), client.host, task.task_id, name)
         except (InvalidInputError, ImageFetchError, ImageDecodeError) as error:
             unread.add("image that cannot be had", f"task {task.task_id}: {error}")
             log.warning("task %d is left out: %s", task.task_id, error)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.bulk.review.judging import LotReport, Reviewed, report_of
 from sam_backend.engine.bulk.review.samples import Sample
 from sam_backend.engine.bulk.review.sampling import SampledImage
@@ -32,7 +33,7 @@ def report(
         )
         for image in reversed(images)
     ]
-    return report_of(sample, reviewed, {})
+    return report_of(sample, reviewed, LeftOut())
 
 
 @pytest.mark.parametrize(
