@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from sam_backend.cli.launching import ALLOCATOR_TUNING
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.bulk.executors import Machines, executor_named
 from sam_backend.engine.bulk.exports import export_sa1b
 from sam_backend.engine.bulk.generating import Progress, generate_run, plan_run
@@ -109,7 +110,7 @@ def _ours(arguments: argparse.Namespace) -> None:
         summary = generate_run(settings, out, plan, executor)
     told = summary.progress
     busy = sum(summary.device_s.values()) / told.elapsed_s
-    export_sa1b(read_run(out), arguments.out / "sa1b")
+    export_sa1b(read_run(out), arguments.out / "sa1b", LeftOut())
     print(json.dumps({"seconds": told.elapsed_s, "masks": told.masks, "busy": busy}))
 
 

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from sam_backend.datasets.image_files import digest_of
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.bulk.run_folder import BulkRun, read_run
 from sam_backend.engine.bulk.sources import ImageReader, list_images, name_of
 from sam_backend.engine.bulk.tasks import surest
@@ -96,6 +96,7 @@ def test_import_makes_every_task_once(
     assert {task["data"]["sam_digest"] for task in tasks} == images.keys()
     for task in tasks:
         image = images[task["data"]["sam_digest"]]
+        assert task["data"]["sam_file"] == Path(image.uri).name
         (prediction,) = task["predictions"]
         assert prediction["model_version"] == run.plan.model_version
         drawn = [encode(controls.decode(region)) for region in prediction["result"]]
@@ -131,7 +132,7 @@ def test_import_as_annotations_of_another_tag(
         (annotation,) = task["annotations"]
         assert not task["predictions"]
         assert {region["type"] for region in annotation["result"]} == {"bitmasklabels"}
-        drawn = [one.mask.rle for one in drawn_masks(annotation["result"], None, Counter())]
+        drawn = [one.mask.rle for one in drawn_masks(annotation["result"], None, LeftOut(), "it")]
         judged = [
             Judged(mask, predicted_confidence(mask), Outcome.ACCEPT)
             for mask in images[task["data"]["sam_digest"]].masks
