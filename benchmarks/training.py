@@ -12,7 +12,6 @@ import argparse
 import os
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ import torch
 from segment_anything.modeling import Sam
 
 from sam_backend.datasets.image_files import examine
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import LabelledImage, LabelledMask
 from sam_backend.masks import rle
 from sam_backend.sam.families import family_named
@@ -104,7 +104,7 @@ def _rows(
     whole = replace(whole, phases=(phase,), accumulate=1)
     single = replace(whole, max_corrections=0, mask_only_passes=False)
     started = time.process_time()
-    encoded = encode_images(sam, images, folder, False, Counter(), lambda n_done: True)
+    encoded = encode_images(sam, images, folder, False, LeftOut(), lambda n_done: True)
     embed_s = time.process_time() - started
     cached = EncodedImages(encoded or [], whole.seed, {})
     pixels = LabelledImages(images, sam.image_encoder.img_size, whole.seed)
