@@ -81,7 +81,7 @@ def test_a_project_in_no_stage_and_without_annotations_has_visits_too(database: 
     }
 
 
-def test_many_annotations_are_resampled_in_blocks(database: Database) -> None:
+def test_many_annotations_are_taken_in_blocks(database: Database) -> None:
     labelled = [
         Labelled(NOON + timedelta(seconds=n), n, "1", 10, 100.0 + n % 7) for n in range(30_000)
     ]
