@@ -20,7 +20,7 @@ from sam_backend.cli.launching import log_to_stderr
 from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.progress_bar import counting, progress_bar
-from sam_backend.cli.tables import echo_figures, echo_left_out
+from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -40,7 +40,9 @@ def review() -> None:
 def sample(
     run: Run,
     project: Annotated[int, typer.Option(help="Number of the review project.")],
-    size: Annotated[int | None, typer.Option(help="Images to draw.", min=1)] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Images to draw; more than before: the sample grows.", min=1)
+    ] = None,
     prove: Annotated[
         str | None,
         typer.Option(help="Share of right masks @ IoU, as 0.97@0.75; draws as many as it takes."),
@@ -49,9 +51,10 @@ def sample(
         float | None, typer.Option(help="Share of defective images to rule out; else 0.1.")
     ] = None,
     by: Annotated[
-        list[str] | None, typer.Option(help="Stratum: folder, masks, confidence or kind.")
+        list[str] | None,
+        typer.Option(help="See each folder, kind, or quarter by masks or confidence, too."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the draw; else 0.")] = None,
     max_masks: MaxMasks = 100,
     output: Output = "auto",
     label: Label = None,
@@ -62,49 +65,54 @@ def sample(
 ) -> None:
     """Draw images at random and put them, with their masks, into a review project.
 
-    What the lot has to prove is written down with the sample, before anybody looks.
+    What the lot has to prove is written down with the first sample, before anybody looks. A larger
+    --size adds images to it, and needs no other option again.
     """
-    if (size is None) == (prove is None):
-        raise InvalidInputError("either --size or --prove says how many images are drawn")
-    min_share, iou = _claim(prove) if prove else (0.97, 0.75)
+    min_share, iou = _claim(prove) if prove else (None, None)
     settings = Settings()
     log_to_stderr(settings)
-    from sam_backend.engine.bulk.review.runs import draw_sample, plan_for
+    from sam_backend.engine.bulk.review.runs import Asked, draw_sample
     from sam_backend.engine.bulk.run_folder import read_run
     from sam_backend.engine.bulk.tasks import TaskOptions
     from sam_backend.store.database import open_database
 
     found = read_run(run)
-    if prove and max_defects is None:
-        max_defects = 1 - min_share
-    plan = plan_for(open_database(settings), found, min_share, iou, max_defects)
+    asked = Asked(min_share, iou, max_defects, size, tuple(by) if by else None, seed)
     with (
         open_client(project, settings) as client,
         progress_bar() as show,
     ):
         drawn = draw_sample(
             client,
+            open_database(settings),
             project,
             found,
-            plan,
-            size,
+            asked,
             addresses_of(found, client, project, settings, upload, url_prefix, document_root),
-            by or (),
-            seed,
             TaskOptions(max_masks=max_masks, output=output, label=label),
             observe=counting(show, "sampling"),
         )
+    lot, plan = drawn.sample, drawn.sample.plan
+    clean, *further = plan.for_lot(lot.n_lot).accepting_sizes(2)
     told = {
         "folder": str(drawn.folder),
-        "images": len(drawn.sample.images),
-        "of": drawn.sample.n_lot,
+        "images": len(lot.images),
+        "images that decide": len(lot.deciding),
+        "of": lot.n_lot,
         "new": drawn.imported.made,
+        "accepted after images": [clean, *further],
     }
     echo_result(told, as_json, str(drawn.folder))
     typer.echo(
-        f"{len(drawn.sample.images)} of {drawn.sample.n_lot} images are in project {project} "
-        f"({drawn.imported.made} new). {plan.severity} inspection: {plan.clean_images} images "
-        f"without a defect prove less than {plan.max_defects:.3g} defective ones",
+        f"{len(lot.images)} of {lot.n_lot} images are in project {project} "
+        f"({drawn.imported.made} new), {len(lot.deciding)} of them at random from the whole lot: "
+        "they decide",
+        err=True,
+    )
+    typer.echo(
+        f"{plan.severity} inspection: {clean} images without a defect prove less than "
+        f"{plan.max_defects:.3g} defective ones"
+        + "".join(f"; with {n} defective it takes {size}" for n, size in enumerate(further, 1)),
         err=True,
     )
 
@@ -115,9 +123,14 @@ def report(
     name: Annotated[str | None, typer.Option("--sample", help="Its name; else the newest.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge a lot by what people have done to its sample; exit code 1 if it is rejected."""
+    """Judge a lot by what people have done to its sample.
+
+    Exit code 0: accepted, 1: rejected, 3: not decided yet. Each look is kept; a rejected lot stays
+    rejected.
+    """
     settings = Settings()
     log_to_stderr(settings)
+    from sam_backend.engine.bulk.review.judging import history_rows
     from sam_backend.engine.bulk.review.runs import report_lot
     from sam_backend.engine.bulk.review.samples import REPORT_HTML, read_sample
     from sam_backend.engine.bulk.run_folder import read_run
@@ -139,7 +152,10 @@ def report(
     if as_json:
         echo_json(told)
     else:
-        for left_out in ("images", "paper", "strata", "plan", "unread", "unread, which"):
+        for left_out in (
+            "images", "paper", "strata", "plan", "unread", "unread, which", "history",
+            "no longer defective",
+        ):  # fmt: skip
             told.pop(left_out)
         shares = told.pop("shares")
         told |= {
@@ -148,6 +164,11 @@ def report(
             if one
         }
         echo_figures(told)
+        typer.echo()
+        rows = [
+            (one.at, one.times, one.what, one.found, one.verdict) for one in history_rows(judged)
+        ]
+        echo_table([("FIRST AT", "TIMES", "WHAT", "FOUND", "VERDICT"), *rows])
         for stratum, one in judged.strata().items():
             if one["failed"]:
                 typer.echo(f"failed: {stratum}", err=True)
@@ -155,28 +176,69 @@ def report(
     typer.echo(str(folder / REPORT_HTML), err=True)
     if judged.verdict is Verdict.REJECT:
         sys.exit(1)
+    if judged.verdict is Verdict.CONTINUE:
+        size = judged.settling_size
+        if judged.unseen:
+            typer.echo(f"{judged.unseen} images of the sample are not submitted yet", err=True)
+        elif size > len(judged.sample.deciding):
+            typer.echo(
+                f"{judged.more_clean_images} more images without a defect would settle it: "
+                f"sam-backend review sample {run} --project {judged.sample.project_id} "
+                f"--size {size}",
+                err=True,
+            )
+        sys.exit(3)
 
 
 @app.command()
 def quarantine(
     run: Run,
     project: Annotated[int, typer.Option(help="Project that the run was imported into.")],
+    anyway: Annotated[
+        str | None, typer.Option(help="Why a lot that is not rejected is removed nevertheless.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove a run's predictions from a project; what people have made of them stays."""
+    """Remove a rejected run's predictions from a project; what people have made of them stays."""
     settings = Settings()
     log_to_stderr(settings)
     from sam_backend.engine.bulk.review.quarantine import quarantine as remove
     from sam_backend.engine.bulk.run_folder import read_run
+    from sam_backend.store.database import open_database
+    from sam_backend.store.lots import Lots
 
+    found, lots = read_run(run), Lots(open_database(settings))
     with open_client(project, settings) as client:
-        told = remove(client, project, read_run(run))
+        told = remove(client, project, found, lots, anyway)
     echo_result(
         {"predictions": told.predictions, "tasks": told.tasks, "kept": told.kept},
         as_json,
         f"{told.predictions} predictions removed from {told.tasks} tasks, {told.kept} kept that "
         "people have worked on",
     )
+
+
+@app.command()
+def reopen(
+    run: Run,
+    reason: Annotated[str, typer.Option(help="Why; it is kept with all that was seen before.")],
+    as_json: AsJson = False,
+) -> None:
+    """Begin a lot's review anew: another sample, plan or project, whatever the verdict was.
+
+    The promise of a plan holds from one opening to the next. What was seen before stays in the
+    lot's history.
+    """
+    settings = Settings()
+    log_to_stderr(settings)
+    from sam_backend.engine.bulk.run_folder import read_run
+    from sam_backend.store.database import open_database
+    from sam_backend.store.lots import Lots
+
+    found = read_run(run)
+    Lots(open_database(settings)).reopen(found.run_id, reason)
+    text = f"lot {found.run_id} is open again: `sam-backend review sample` draws its sample"
+    echo_result({"run": found.run_id, "reason": reason}, as_json, text)
 
 
 def _claim(text: str) -> tuple[float, float]:

@@ -2,22 +2,35 @@
 
 The unit is the image, for a person looks at whole images: one is defective if too few of its masks
 are right. A lot is accepted where the sample proves that fewer images than the plan allows are
-defective; without a defect among them, 29, 59 and 299 images prove less than 10, 5 and 1 % with
-95 % confidence.
+defective.
+
+The plan is sequential, as in ISO 28591: the sample may grow, and the lot may be looked at as often
+as one likes. For each number of defective images there is a number of images after which the lot is
+accepted (`LotTest.images_needed`), and for each number of images a number of defective ones that
+rejects it. All of these together, not each of them, err with the probability that the plan allows,
+whatever makes people stop or go on. Lots are finite, and the probabilities are exact.
 """
 
 import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Self
 
-from scipy import stats
+import numpy as np
 
 from sam_backend.errors import InvalidInputError
 
 CONFIDENCE = 0.95
 RELAXED_AFTER = 2
 """Accepted lots in a row after which less is asked."""
+FIRST_SHARE = 0.8
+"""Of the probability to accept a bad lot, what is spent on a sample without a defect.
+
+It keeps the first sample small: 106 images where a plan for a single look has 99. Each further
+acceptance number k adds to what is spent, up to 1 - (1 - FIRST_SHARE) / (k + 1) of it.
+"""
+_ROUNDING = 1e-12
 
 
 class Severity(StrEnum):
@@ -67,29 +80,17 @@ class AcceptancePlan:
             if not 0 < value < 1:
                 raise InvalidInputError(f"{name} must lie between 0 and 1, not {value}")
 
-    @property
-    def clean_images(self) -> int:
-        """Images that prove the plan if none of them is defective."""
-        return clean_images_needed(self.max_defects, self.confidence)
+    def for_lot(self, n_images: int) -> "LotTest":
+        """The plan's numbers for a lot of so many images.
 
-    def verdict(self, defective: float, n_images: float, is_complete: bool = True) -> Verdict:
-        """What a sample says.
-
-        Args:
-            defective: Estimated number of defective images of the sample; no whole number where
-                images were drawn with different probabilities.
-            n_images: Effective size of the sample, likewise.
-            is_complete: All sampled images have been looked at; an incomplete sample can reject,
-                but not accept: who looks last may leave out the hard ones.
+        Raises:
+            InvalidInputError: The lot has no image.
         """
-        low, high = defect_bounds(defective, n_images, self.confidence)
-        if low > self.max_defects:
-            return Verdict.REJECT
-        return Verdict.ACCEPT if high < self.max_defects and is_complete else Verdict.CONTINUE
+        return LotTest(n_images, self.max_defects, self.confidence)
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for people and scripts."""
-        return asdict(self) | {"clean images that prove it": self.clean_images}
+        return asdict(self)
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Self:
@@ -98,35 +99,166 @@ class AcceptancePlan:
         return cls(**values, severity=Severity(told["severity"]))
 
 
-def clean_images_needed(max_defects: float, confidence: float = CONFIDENCE) -> int:
-    """Images without a defect that prove that fewer than this share are defective.
+@dataclass(frozen=True, slots=True)
+class LotTest:
+    """A sequential test of a finite lot, whose images are drawn at random without replacement.
 
-    The least n with (1 - max_defects)^n <= 1 - confidence.
+    The boundaries are found by the recursion of Armitage, McPherson and Rowe ("Repeated
+    significance tests on accumulating data", 1969) with hypergeometric steps; how the error
+    probability is shared among them follows Lan and DeMets ("Discrete sequential boundaries for
+    clinical trials", 1983).
+
+    Attributes:
+        n_lot: Images of the lot.
+        max_defects: Share of defective images from which on the lot is bad.
+        confidence: A bad lot is accepted with at most the rest of it, over all looks together; a
+            good one is rejected with at most as much.
+
+    Raises:
+        InvalidInputError: The lot has no image.
     """
-    return math.ceil(math.log(1 - confidence) / math.log(1 - max_defects))
+
+    n_lot: int
+    max_defects: float
+    confidence: float = CONFIDENCE
+
+    def __post_init__(self) -> None:
+        if self.n_lot < 1:
+            raise InvalidInputError("a lot without an image cannot be judged")
+
+    @property
+    def n_bad(self) -> int:
+        """The least number of defective images that makes the lot a bad one."""
+        return max(1, math.ceil(self.max_defects * self.n_lot - _ROUNDING))
+
+    @property
+    def clean_images(self) -> int:
+        """Images that prove the plan if none of them is defective."""
+        return self.images_needed(0)
+
+    def images_needed(self, defective: int) -> int:
+        """Images after which the lot is accepted with so many defective ones among them.
+
+        Args:
+            defective: Fewer than `n_bad`: with as many, no sample proves the lot to be good.
+
+        Raises:
+            InvalidInputError: There are as many as `n_bad`, or more.
+        """
+        if defective >= self.n_bad:
+            raise InvalidInputError(
+                f"a lot of {self.n_lot} images with {defective} defective ones is not accepted"
+            )
+        return self.accepting_sizes(defective)[defective]
+
+    def accepting_sizes(self, most_defects: int) -> tuple[int, ...]:
+        """`images_needed` with 0, 1, … defective images, up to `most_defects` or `n_bad` - 1."""
+        most = min(most_defects, self.n_bad - 1)
+        return _accepting_sizes(self.n_lot, self.n_bad, self._risk, most, self.n_lot)
+
+    def verdict(self, defective: int, drawn: int, unseen: int = 0) -> Verdict:
+        """What a sample says.
+
+        Args:
+            defective: Defective images that were found in it.
+            drawn: Images of the sample.
+            unseen: Those of them that nobody has judged yet. They count as defective before a lot
+                is accepted, and as clean before it is rejected: who looks last may leave out the
+                hard ones, or the easy ones.
+        """
+        if self._accepts(defective + unseen, drawn, self.n_bad):
+            return Verdict.ACCEPT
+        is_above = defective * self.n_lot >= self.n_bad * drawn > 0
+        if is_above and defective >= self._rejecting(drawn):
+            return Verdict.REJECT
+        return Verdict.CONTINUE
+
+    def proven_share(self, defective: int, drawn: int, unseen: int = 0) -> float:
+        """Share of defective images that the lot has at most, as far as a sample proves it.
+
+        It holds with the test's confidence at all looks together. 1.0: nothing is proven.
+        """
+        low, high = defective + unseen, self.n_lot + 1  # proven to be fewer than `high`
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._accepts(defective + unseen, drawn, middle):
+                high = middle
+            else:
+                low = middle
+        return (high - 1) / self.n_lot
+
+    @property
+    def _risk(self) -> float:
+        return 1 - self.confidence
+
+    def _accepts(self, defective: int, drawn: int, n_bad: int) -> bool:
+        """Whether a sample proves that fewer than `n_bad` images of the lot are defective."""
+        if defective >= n_bad or defective * self.n_lot >= n_bad * drawn:
+            return False  # at the bound, at least half of all samples have as few defects
+        sizes = _accepting_sizes(self.n_lot, n_bad, self._risk, defective, _rounded_up(drawn))
+        return len(sizes) > defective and sizes[defective] <= drawn
+
+    def _rejecting(self, drawn: int) -> int:
+        planned, most = self.clean_images, _rounded_up(drawn)
+        return _rejecting_numbers(self.n_lot, self.n_bad - 1, self._risk, planned, most)[drawn]
 
 
-def defect_bounds(
-    defective: float, n_images: float, confidence: float = CONFIDENCE
-) -> tuple[float, float]:
-    """One-sided bounds of the share of defective images (Clopper and Pearson, 1934).
+def _rounded_up(n_images: int) -> int:
+    """The next power of two: few different numbers reach the caches below."""
+    return 1 << max(n_images - 1, 0).bit_length()
 
-    With an effective sample size the numbers are no whole ones: Korn and Graubard, "Confidence
-    intervals for proportions with small expected number of positive counts estimated from survey
-    data" (Survey Methodology, 1998).
 
-    Args:
-        defective: Of the images.
-        n_images: In the sample.
-        confidence: Of each bound by itself.
+@lru_cache(maxsize=1024)
+def _accepting_sizes(
+    n_lot: int, n_bad: int, risk: float, most_defects: int, most_images: int
+) -> tuple[int, ...]:
+    """Images after which a lot is accepted with 0, 1, … `most_defects` defective ones.
+
+    Shorter where that takes more than `most_images`.
     """
-    if n_images <= 0:
-        return 0.0, 1.0
-    good = n_images - defective
-    tail = 1 - confidence
-    low = stats.beta.ppf(tail, defective, good + 1) if defective > 0 else 0.0
-    high = stats.beta.ppf(1 - tail, defective + 1, good) if good > 0 else 1.0
-    return float(low), float(high)
+    defects = np.arange(most_defects + 1)
+    alive = np.zeros(most_defects + 1)  # probability to have so many defects, and no acceptance yet
+    alive[0] = 1.0
+    sizes: list[int] = []
+    spent = 0.0
+    for n in range(min(most_images, n_lot)):
+        is_defective = alive * np.clip((n_bad - defects) / (n_lot - n), 0.0, 1.0)
+        alive -= is_defective
+        alive[1:] += is_defective[:-1]
+        while (k := len(sizes)) <= most_defects:
+            accepted = float(alive[: k + 1].sum())
+            if spent + accepted > risk * (1 - (1 - FIRST_SHARE) / (k + 1)) + _ROUNDING:
+                break
+            spent += accepted
+            alive[: k + 1] = 0.0
+            sizes.append(n + 1)
+        if len(sizes) > most_defects:
+            break
+    return tuple(sizes)
+
+
+@lru_cache(maxsize=1024)
+def _rejecting_numbers(
+    n_lot: int, n_good: int, risk: float, planned: int, most_images: int
+) -> tuple[int, ...]:
+    """Defective images that reject a lot after 0, 1, … `most_images` images.
+
+    A fifth of the risk may be spent on samples smaller than planned, half of it on the planned
+    size, the rest on larger ones. `n_good` defective images are the most of a good lot.
+    """
+    alive, spent = np.array([1.0]), 0.0  # by defective images: 0, … one less than reject
+    numbers = [1]
+    for n in range(min(most_images, n_lot)):
+        is_defective = alive * np.clip((n_good - np.arange(len(alive))) / (n_lot - n), 0.0, 1.0)
+        alive = np.append(alive - is_defective, 0.0)
+        alive[1:] += is_defective
+        size = n + 1
+        share = 0.2 * size / planned if size < planned else 1 - 0.3 * planned / size
+        while spent + alive[-1] <= risk * share + _ROUNDING:
+            spent += float(alive[-1])
+            alive = alive[:-1]
+        numbers.append(len(alive))
+    return tuple(numbers)
 
 
 def next_severity(verdicts: list[Verdict]) -> Severity:

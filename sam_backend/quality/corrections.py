@@ -131,9 +131,3 @@ def _odds(share: Interval) -> Interval | None:
         return None
     ends = (share.value, share.low, min(share.high, 1 - 1e-9))
     return Interval(*(end / (1 - end) for end in ends))
-
-
-def effective_size(weights: npt.NDArray[np.float64]) -> float:
-    """Images that would tell as much if all had been drawn with one probability (Kish, 1965)."""
-    total = float(weights.sum())
-    return total**2 / float((weights**2).sum()) if total else 0.0

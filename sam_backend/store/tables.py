@@ -137,6 +137,18 @@ LOTS = Table(
     Column("at", UtcDateTime, nullable=False),
 )
 
+LOT_RECORDS = Table(
+    "lot_records",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("run", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("lot_records_by_run", "run", "id"),
+    sqlite_autoincrement=True,
+)
+
 GOLD = Table(
     "gold",
     METADATA,

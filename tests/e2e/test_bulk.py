@@ -28,6 +28,7 @@ from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.server_process import bare_environment
 from sam_backend.labelstudio.templates import template
 from sam_backend.masks.rle import encode
+from sam_backend.quality.acceptance import LotTest
 from sam_backend.settings import Settings
 from tests.e2e.commands import command, command_inside, eventually, inside, settings_of
 from tests.e2e.people import Person, brush_region
@@ -185,22 +186,39 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
     lot = str(run.folder)
     for _ in range(2):  # the second one finds the first one's tasks
         review(
-            "review", "sample", lot, "--project", str(good), "--size", "40",
+            "review", "sample", lot, "--project", str(good), "--size", "30",
             "--max-defects", "0.2", *options,
         )  # fmt: skip
     tasks = person.tasks(good)
-    assert len(tasks) == 40
-    told = json.loads(review("review", "report", lot, "--json").stdout)
+    assert len(tasks) == 30
+    told = json.loads(review("review", "report", lot, "--json", code=3).stdout)
     assert (told["verdict"], told["images reviewed"]) == ("continue sampling", 0)
     correct(person, tasks[:3], [without_one, with_one_more, with_one_halved])
     correct(person, tasks[3:5], [with_one_touched_up] * 2)
-    correct(person, tasks[5:-1], [unchanged] * 34)
-    told = json.loads(review("review", "report", lot, "--json").stdout)
-    assert told["verdict"] == "continue sampling"  # one image is missing
+    correct(person, tasks[5:], [unchanged] * 25)
+    undecided = review("review", "report", lot, code=3)
+    size = LotTest(N_IMAGES, 0.2).images_needed(3)
+    advice = f"review sample {lot} --project {good} --size {size}"
+    assert f"{size - 30} more images without a defect would settle it: sam-backend {advice}" in (
+        undecided.stderr
+    )
+    refused = review("review", "quarantine", lot, "--project", str(good), code=2)
+    assert "is not decided yet, and only a rejected one is quarantined" in refused.stderr
+    review(*advice.split(), "--upload")
+    first, tasks = tasks, person.tasks(good)
+    assert len(tasks) == size
+    assert [task["id"] for task in tasks[:30]] == [task["id"] for task in first]
+    told = json.loads(review("review", "report", lot, "--json", code=3).stdout)
+    assert told["clean images that would settle it"] == size - 30
+    correct(person, tasks[30:-1], [unchanged] * (size - 31))
+    review("review", "report", lot, code=3)  # one image is missing
     correct(person, tasks[-1:], [unchanged])
     told = json.loads(review("review", "report", lot, "--json").stdout)
     n_masks = sum(len(task["predictions"][0]["result"]) for task in tasks)
     assert told["verdict"] == "accept"
+    looks = [one for one in told["history"] if one["kind"] == "looked"]
+    assert [one["of them reviewed"] for one in looks] == [0, 30, 30, size - 1, size]
+    assert [one["verdict"] for one in looks] == ["continue sampling"] * 4 + ["accept"]
     assert (told["masks shown"], told["deleted"], told["added"]) == (n_masks, 1, 1)
     assert (told["changed"], told["defective images"], told["unread"]) == (3, 3, {})
     folders = {task["data"]["sam_digest"]: task["data"]["sam_stratum"] for task in tasks}
@@ -217,7 +235,8 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
     generate(tmp_path / "planted", tmp_path / "run")
     lot = str(tmp_path / "run")
     review("import", lot, "--project", str(bulk), "--upload")
-    review("review", "sample", lot, "--project", str(bad), "--prove", "0.9@0.75", *options)
+    claim = ["--prove", "0.9@0.75", "--size", "29"]
+    review("review", "sample", lot, "--project", str(bad), *claim, *options)
     tasks = person.tasks(bad)
     assert len(tasks) == 29
     is_odd = [task["data"]["sam_stratum"] == "odd" for task in tasks]
@@ -230,19 +249,33 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
     assert told["defective images"] == sum(is_odd)
     (page,) = (tmp_path / "run" / "reviews").glob("*/report.html")
     look_at(browser, page, artifacts / "review-rejected.png")
-    (page,) = run.folder.glob("reviews/*/report.html")
+    page = max(run.folder.glob("reviews/*/report.html"), key=lambda file: file.stat().st_mtime)
     look_at(browser, page, artifacts / "review-accepted.png")
     learned = review("quality", "calibrate", "--run", lot, "--no-gold", "--json").stdout
     assert json.loads(learned)["sources"].keys() == {"review"}
     assert json.loads(learned)["masks"] == told["masks shown"]
+
+    # another sample, and better opinions of this one: the lot is what it was
+    again = ["review", "sample", lot, "--project", str(bad), "--upload"]
+    refused = review(*again, "--size", "30", "--seed", "5", code=2)
+    assert "is under review with seed 4, not 5: a sample may grow" in refused.stderr
+    correct(person, tasks, [unchanged] * len(tasks))
+    told = json.loads(review("review", "report", lot, "--json", code=1).stdout)
+    assert (told["verdict"], told["this look alone"]) == ("reject", "accept")
+    assert len(told["no longer defective"]) == sum(is_odd)
+    assert [one["verdict"] for one in told["history"][1:]] == ["reject", "reject"]
 
     used, *others = person.tasks(bulk)
     correct(person, [used], [unchanged])
     review("review", "quarantine", lot, "--project", str(bulk))
     left = {task["id"]: len(task["predictions"]) for task in person.tasks(bulk)}
     assert left == {used["id"]: 1} | {task["id"]: 0 for task in others}
-    stated = review("review", "sample", str(run.folder), "--project", str(good), "--size", "1")
-    assert "tightened inspection: 59 images without a defect" in stated.stderr
+    # the verdict on one lot says what is asked of the next
+    lot = str(run.folder)
+    review("review", "reopen", lot, "--reason", "to see what is asked now")
+    stated = review("review", "sample", lot, "--project", str(good), "--size", "1", "--upload")
+    clean = LotTest(N_IMAGES, 0.05).clean_images
+    assert f"tightened inspection: {clean} images without a defect" in stated.stderr
 
 
 Result = list[dict[str, Any]]

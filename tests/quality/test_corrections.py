@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sam_backend.quality.corrections import correction, effective_size, lot_shares
+from sam_backend.quality.corrections import correction, lot_shares
 from sam_backend.quality.intervals import Interval
 from tests.engine.semi_automatic.records import block
 
@@ -52,9 +52,3 @@ def test_shares_of_a_lot() -> None:
     twice = lot_shares([correction("c", [SQUARE], [SQUARE, OTHER])] * 8, np.ones(8), ["x"] * 8)
     assert twice["added masks an automatic one"] == Interval(1, 1, 1)
     assert set(lot_shares([clean], np.ones(1), ["x"]).values()) == {None}
-
-
-def test_effective_size() -> None:
-    assert effective_size(np.full(7, 3.0)) == pytest.approx(7)
-    assert effective_size(np.array([1.0, 0.0])) == pytest.approx(1)
-    assert effective_size(np.zeros(0)) == 0

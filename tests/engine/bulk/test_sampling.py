@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sam_backend.engine.bulk.review.sampling import LotImage, draw
+from sam_backend.engine.bulk.review.sampling import LotImage, SampledImage, draw
 from sam_backend.errors import InvalidInputError
 
 
@@ -31,7 +31,9 @@ def lot(n: int = 200) -> list[LotImage]:
 def test_samples_have_their_size_and_probabilities(by: tuple[str, ...], size: int) -> None:
     images = lot()
     drawn = draw(images, size, by, seed=3)
-    assert len(drawn) == len({one.digest for one in drawn}) == min(size, len(images))
+    deciding = {one.digest for one in drawn if one.decides}
+    assert len(deciding) == min(size, len(images))
+    assert len(drawn) == len({one.digest for one in drawn})
     assert drawn == draw(images, size, by, seed=3)
     assert size == 500 or drawn != draw(images, size, by, seed=4)
     assert sum(1 / one.probability for one in drawn) == pytest.approx(len(images))
@@ -57,10 +59,35 @@ def test_estimates_are_unbiased(by: tuple[str, ...]) -> None:
     assert abs(error) < 3.5 * np.std(estimates) / np.sqrt(len(estimates))
 
 
-def test_larger_samples_hold_smaller_ones() -> None:
+@pytest.mark.parametrize("by", [(), ("folder", "masks"), ("kind",)])
+def test_what_decides_is_a_simple_random_sample(by: tuple[str, ...]) -> None:
+    """Whatever the strata: the same images decide as without them, so that the promise holds."""
     images = lot()
-    small, large = ({one.digest for one in draw(images, size, ["folder"], 9)} for size in (20, 50))
-    assert small < large
+    deciding = [
+        {one.digest for one in draw(images, 40, told, seed=5) if one.decides} for told in ((), by)
+    ]
+    assert deciding[0] == deciding[1]
+
+
+def test_equal_quotas_add_images_that_do_not_decide() -> None:
+    images = lot()
+    drawn = draw(images, 40, ["kind"], seed=1)
+    assert len(drawn) > sum(one.decides for one in drawn) == 40
+    for kind in {one.stratum for one in drawn}:
+        inside = [one for one in drawn if one.stratum == kind]
+        assert len(inside) >= 5 or inside[0].probability == 1  # 40 images, 8 kinds
+
+
+@pytest.mark.parametrize("by", [(), ("folder",), ("masks", "folder"), ("kind",)])
+def test_larger_samples_hold_smaller_ones(by: tuple[str, ...]) -> None:
+    images = lot()
+    drawn: list[SampledImage] = []
+    for size in (20, 27, 50, 51, 200):
+        already = {one.digest for one in drawn}
+        decided = {one.digest for one in drawn if one.decides}
+        drawn = draw(images, size, by, 9, already)
+        assert already < {one.digest for one in drawn} or size == 200
+        assert decided < {one.digest for one in drawn if one.decides}
 
 
 def test_wrong_samples() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from sam_backend.labelstudio.drawn_masks import drawn_masks
 from sam_backend.labelstudio.predictions import predictions_of
 from sam_backend.labelstudio.regions import Region
 from sam_backend.masks.rle import RLE
-from sam_backend.quality.acceptance import Verdict, defect_bounds
-from sam_backend.quality.corrections import Correction, correction, effective_size, lot_shares
+from sam_backend.quality.acceptance import Verdict
+from sam_backend.quality.corrections import Correction, correction, lot_shares
 from sam_backend.quality.intervals import Interval
+from sam_backend.store.lots import LOOKED, REOPENED, SAMPLED, LotRecord
 
 PAPER = {"pairs above 0.90 IoU": 0.94, "pairs above 0.75 IoU": 0.97}
 """arXiv 2304.02643, section 5: of 500 sampled images with some 50,000 masks."""
@@ -74,10 +76,13 @@ class LotReport:
         unread: Masks that could not be compared, by reason.
         shares: Figures of the lot with their intervals.
         defective: Images with too few right masks, by digest.
-        effective_images: Reviewed images, fewer where they were drawn with uneven probabilities.
+        counted: Defective images among those that decide.
+        unseen: Images that decide and that nobody has submitted yet.
         defect_estimate: Share of defective images of the lot.
-        defect_high: Its upper bound.
-        verdict: On the lot.
+        defect_high: The most that it can be, with the plan's confidence at all looks together.
+        look: What the sample says as it stands.
+        verdict: On the lot: what the sample says, unless the lot was rejected before.
+        history: Samples and looks so far, oldest first.
         foretold: What calibrated confidence had said of the masks; None: there is no calibration.
     """
 
@@ -86,27 +91,47 @@ class LotReport:
     unread: LeftOut
     shares: dict[str, Interval | None]
     defective: tuple[str, ...]
-    effective_images: float
+    counted: int
+    unseen: int
     defect_estimate: float | None
     defect_high: float
+    look: Verdict
     verdict: Verdict
+    history: tuple[LotRecord, ...] = ()
     foretold: Foretold | None = None
+
+    @property
+    def settling_size(self) -> int:
+        """Images that decide with which the lot is accepted if no further one is defective.
+
+        0 once the lot is decided.
+        """
+        if self.verdict is not Verdict.CONTINUE:
+            return 0
+        test = self.sample.plan.for_lot(self.sample.n_lot)
+        return max(test.images_needed(self.counted), len(self.sample.deciding))
 
     @property
     def more_clean_images(self) -> int:
         """Further images without a defect that would prove the plan; 0 once it is decided."""
-        if self.verdict is not Verdict.CONTINUE:
-            return 0
-        plan, n = self.sample.plan, len(self.reviewed)
-        missing = len(self.sample.images) - n
-        if not n:
-            return max(missing, plan.clean_images)
-        # further images count as much as those before: their weights are as uneven
-        worth = self.effective_images / n
-        defective = (self.defect_estimate or 0.0) * self.effective_images
-        while plan.verdict(defective, worth * (n + missing)) is not Verdict.ACCEPT:
-            missing += 1
-        return missing
+        return max(self.settling_size - (len(self.sample.deciding) - self.unseen), 0)
+
+    @property
+    def acceptance(self) -> dict[str, int]:
+        """After how many images the lot is accepted, by defective ones among them."""
+        sizes = self.sample.plan.for_lot(self.sample.n_lot).accepting_sizes(self.counted + 2)
+        return {f"{n} defective": size for n, size in enumerate(sizes)}
+
+    @property
+    def no_longer_defective(self) -> list[str]:
+        """Images that an earlier look counted as defective, and this one does not, by digest."""
+        before: set[str] = set()
+        for record in self.history:
+            if record.kind == REOPENED:
+                before = set()
+            elif record.kind == LOOKED:
+                before |= set(record.document["defective"])
+        return sorted(before - set(self.defective))
 
     def strata(self) -> dict[str, dict[str, Any]]:
         """Images reviewed and defective, and right masks, of each stratum."""
@@ -124,6 +149,17 @@ class LotReport:
             }
         return found
 
+    def looked(self) -> dict[str, Any]:
+        """What the lot's log keeps of a look."""
+        return {
+            "sample": self.sample.name,
+            "project": self.sample.project_id,
+            "images that decide": len(self.sample.deciding),
+            "of them reviewed": len(self.sample.deciding) - self.unseen,
+            "of them defective": self.counted,
+            "defective": list(self.defective),
+        }
+
     def measured(self) -> dict[str, Any]:
         """What is kept of it."""
         return {
@@ -138,17 +174,21 @@ class LotReport:
         """All figures, for people and scripts."""
         return {
             "verdict": str(self.verdict),
+            "this look alone": str(self.look),
             "run": self.sample.run_id,
             "sample": self.sample.name,
             "plan": self.sample.plan.as_json(),
             "images of the lot": self.sample.n_lot,
             "images sampled": len(self.sample.images),
+            "images that decide": len(self.sample.deciding),
             "images reviewed": len(self.reviewed),
-            "images reviewed, effectively": self.effective_images,
             "defective images": len(self.defective),
+            "defective images that decide": self.counted,
             "defective images, estimated share": self.defect_estimate,
             "defective images, at most": self.defect_high,
+            "accepted after images": self.acceptance,
             "clean images that would settle it": self.more_clean_images,
+            "no longer defective": self.no_longer_defective,
             "masks shown": sum(len(one.correction.pairs) for one in self.reviewed),
             "deleted": sum(one.correction.n_deleted for one in self.reviewed),
             "added": sum(len(one.correction.added) for one in self.reviewed),
@@ -164,6 +204,9 @@ class LotReport:
             "foretold": None if self.foretold is None else self.foretold.as_json(),
             "unread": dict(self.unread),
             "unread, which": self.unread.as_json(),
+            "history": [
+                {"kind": one.kind, "at": one.at.isoformat()} | one.document for one in self.history
+            ],
             "images": [
                 {
                     "digest": one.correction.digest,
@@ -178,6 +221,49 @@ class LotReport:
                 for one in self.reviewed
             ],
         }
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """A line of a lot's history, as people read it.
+
+    Attributes:
+        at: When it happened, for the first time if several times in a row.
+        times: How often in a row.
+        what: Sampled, looked at, reopened or quarantined.
+        found: Numbers or a reason.
+        verdict: That stood after it; "" where it changed none.
+    """
+
+    at: str
+    times: str
+    what: str
+    found: str
+    verdict: str
+
+
+def history_rows(report: LotReport) -> list[HistoryRow]:
+    """The lot's history, oldest first; looks that found the same in a row are one line."""
+    found: list[HistoryRow] = []
+    for _, same in groupby(report.history, key=lambda one: (one.kind, one.document)):
+        first, *others = same
+        document = first.document
+        if first.kind == LOOKED:
+            text = (
+                f"{document['of them defective']} defective of {document['of them reviewed']} "
+                f"reviewed of {document['images that decide']}"
+            )
+        elif first.kind == SAMPLED:
+            text = f"{document['images that decide']} images decide, {document['images']} in all"
+        elif first.kind == REOPENED:
+            text = str(document["reason"])
+        else:
+            text = f"{document['predictions']} predictions of project {document['project']}"
+            text += f": {document['anyway']}" if document["anyway"] else ""
+        at = first.at.strftime("%Y-%m-%d %H:%M")
+        verdict = str(document.get("verdict") or "") if first.kind == LOOKED else ""
+        found.append(HistoryRow(at, str(1 + len(others)), first.kind, text, verdict))
+    return found
 
 
 def judge(
@@ -228,9 +314,12 @@ def report_of(sample: Sample, reviewed: Sequence[Reviewed], unread: LeftOut) -> 
     is_defective = np.array(
         [one.correction.right_share(plan.iou) < plan.min_share for one in told], np.float64
     )
-    n_effective = effective_size(weights)
     share = float((weights * is_defective).sum() / weights.sum()) if len(told) else None
-    n_defective = (share or 0.0) * n_effective
+    decides = np.array([one.sampled.decides for one in told], np.bool_)
+    counted, n_deciding = int(is_defective[decides].sum()), len(sample.deciding)
+    unseen = n_deciding - int(decides.sum())
+    test = plan.for_lot(sample.n_lot)
+    look = test.verdict(counted, n_deciding, unseen)
     return LotReport(
         sample=sample,
         reviewed=tuple(told),
@@ -241,10 +330,12 @@ def report_of(sample: Sample, reviewed: Sequence[Reviewed], unread: LeftOut) -> 
         defective=tuple(
             one.correction.digest for one, bad in zip(told, is_defective, strict=True) if bad
         ),
-        effective_images=n_effective,
+        counted=counted,
+        unseen=unseen,
         defect_estimate=share,
-        defect_high=defect_bounds(n_defective, n_effective, plan.confidence)[1],
-        verdict=plan.verdict(n_defective, n_effective, len(told) == len(sample.images)),
+        defect_high=test.proven_share(counted, n_deciding, unseen),
+        look=look,
+        verdict=look,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sam_backend.datasets.decoding import decode_image
-from sam_backend.engine.bulk.review.judging import PAPER, LotReport
+from sam_backend.engine.bulk.review.judging import PAPER, LotReport, history_rows
 from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.engine.bulk.sources import ImageReader
 from sam_backend.errors import ImageDecodeError, ImageFetchError, SourceError
@@ -34,6 +34,7 @@ def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path)
     parts = [
         f"<p class='verdict {kind}'>{escape(str(report.verdict))}</p>",
         f"<p>{escape(_reason(report))}</p>",
+        *_history(report),
         "<h2>Masks</h2>",
         table(
             [("", "of this lot", "95 % interval", "paper")],
@@ -71,12 +72,24 @@ def _reason(report: LotReport) -> str:
         f"Asked, before anybody looked ({plan.severity} inspection): less than "
         f"{plan.max_defects:.3g} of the images may have fewer than {plan.min_share:.0%} of their "
         f"masks right, that is at an IoU of {plan.iou:g} or more with what a person submitted. "
-        f"Found: {len(report.defective)} of {len(report.reviewed)} images, so at most "
-        f"{report.defect_high:.3g} of the lot with {plan.confidence:.0%} confidence."
+        f"Found: {report.counted} of {len(report.sample.deciding) - report.unseen} images of the "
+        f"random sample, so at most {report.defect_high:.3g} of the lot with "
+        f"{plan.confidence:.0%} confidence, however often one looks."
     )
+    if report.verdict is not report.look:
+        told += f" By this look alone: {report.look}; a lot that was rejected stays rejected."
     if report.more_clean_images:
         told += f" {report.more_clean_images} further images without a defect would settle it."
+    if lost := len(report.no_longer_defective):
+        told += f" Images that an earlier look found defective and this one does not: {lost}."
     return told
+
+
+def _history(report: LotReport) -> list[str]:
+    rows = [(one.at, one.times, one.what, one.found, one.verdict) for one in history_rows(report)]
+    if not rows:
+        return []
+    return ["<h2>Looks</h2>", table([("first at", "times", "what", "found", "verdict")], rows)]
 
 
 def _foretold(report: LotReport) -> list[str]:

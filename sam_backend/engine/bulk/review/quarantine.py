@@ -1,14 +1,16 @@
 """A rejected lot leaves the project: its predictions go, what people have made stays."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.engine.bulk.tasks import RUN
+from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.annotations import accepted_annotations
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.predictions import delete_prediction, predictions_of
 from sam_backend.labelstudio.project_tasks import data_filter, tasks_filtered
+from sam_backend.store.lots import ACCEPTED, REJECTED, Lots
 
 
 @dataclass(slots=True)
@@ -30,13 +32,33 @@ def quarantine(
     client: LabelStudioClient,
     project_id: int,
     run: BulkRun,
+    lots: Lots,
+    anyway: str | None = None,
     observe: Callable[[int], None] = lambda tasks: None,
 ) -> Quarantined:
-    """Remove the predictions of a run from a project; the same command goes on after a kill.
+    """Remove the predictions of a rejected run from a project.
+
+    The same command goes on after a kill. What was removed is kept in the lot's log.
+
+    Args:
+        client: Of the project's Label Studio.
+        project_id: The project.
+        run: The lot.
+        lots: Know its verdict.
+        anyway: Why a lot that is not rejected leaves the project; None: only a rejected one does.
+        observe: Told how many tasks have been looked at.
 
     Raises:
+        InvalidInputError: The lot is not rejected, and there is no reason to remove it anyway.
         LabelStudioError: A call fails.
     """
+    verdict = lots.verdict(run.run_id)
+    if verdict != REJECTED and not (anyway or "").strip():
+        stands = {ACCEPTED: "accepted"}.get(str(verdict), "not decided yet")
+        raise InvalidInputError(
+            f"lot {run.run_id} is {stands}, and only a rejected one is quarantined: "
+            "`--anyway REASON` removes its predictions nevertheless"
+        )
     told = Quarantined()
     run_id, version = run.run_id, run.plan.model_version
     for task in list(tasks_filtered(client, project_id, data_filter(RUN, run_id))):
@@ -54,4 +76,6 @@ def quarantine(
                 delete_prediction(client, int(one["id"]))
                 told.predictions += 1
         observe(told.tasks)
+    document = {"project": project_id, "anyway": anyway, "verdict": verdict} | asdict(told)
+    lots.quarantined(run.run_id, document)
     return told

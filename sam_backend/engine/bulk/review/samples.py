@@ -39,6 +39,18 @@ class Sample:
     images: tuple[SampledImage, ...]
 
     @property
+    def deciding(self) -> tuple[SampledImage, ...]:
+        """The images that the verdict counts."""
+        return tuple(image for image in self.images if image.decides)
+
+    @property
+    def design(self) -> dict[str, Any]:
+        """What stays the same when the sample grows: lot, project, plan, seed and strata."""
+        told = self.as_json()
+        del told["images"]
+        return told
+
+    @property
     def name(self) -> str:
         """Of its folder: eight hex digits of all of it."""
         told = json.dumps(self.as_json(), sort_keys=True)
@@ -54,7 +66,9 @@ class Sample:
     @classmethod
     def of(cls, told: dict[str, Any]) -> Self:
         """What `as_json` gave."""
-        images = tuple(SampledImage(**image) for image in told["images"])
+        # earlier releases drew strata without a random sample of the whole lot
+        decides = not told["by"]
+        images = tuple(SampledImage(**{"decides": decides} | one) for one in told["images"])
         plan = AcceptancePlan.of(told["plan"])
         return cls(**{**told, "by": tuple(told["by"]), "plan": plan, "images": images})
 
@@ -75,19 +89,31 @@ def keep_sample(run: BulkRun, sample: Sample) -> Path:
     return folder
 
 
+def newest_sample(run: BulkRun, name: str | None = None) -> Sample | None:
+    """The sample of a run with this name, or the newest one; None: it is not there.
+
+    Raises:
+        InvalidInputError: It is damaged.
+    """
+    files = sorted(
+        run.folder.glob(f"reviews/{name or '*'}/{SAMPLE}"), key=lambda file: file.stat().st_mtime
+    )
+    if not files:
+        return None
+    try:
+        return Sample.of(json.loads(files[-1].read_text()))
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidInputError(f"{files[-1]} is damaged: {error}") from None
+
+
 def read_sample(run: BulkRun, name: str | None = None) -> Sample:
     """A sample of a run by its name, or the newest one.
 
     Raises:
         InvalidInputError: There is none, or it is damaged.
     """
-    files = sorted(
-        run.folder.glob(f"reviews/{name or '*'}/{SAMPLE}"), key=lambda file: file.stat().st_mtime
-    )
-    if not files:
+    found = newest_sample(run, name)
+    if found is None:
         told = "has no sample" if name is None else f"has no sample {name}"
         raise InvalidInputError(f"{run.folder} {told}: `sam-backend review sample` draws one")
-    try:
-        return Sample.of(json.loads(files[-1].read_text()))
-    except (ValueError, TypeError, KeyError) as error:
-        raise InvalidInputError(f"{files[-1]} is damaged: {error}") from None
+    return found

@@ -1,6 +1,6 @@
 """Which images of a lot people look at: drawn by image, by stratum, with known probabilities."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -44,12 +44,15 @@ class SampledImage:
     Attributes:
         digest: Of the image.
         stratum: From which it was drawn.
-        probability: That it was drawn.
+        probability: That it was drawn, as the number of images drawn from its stratum tells.
+        decides: It belongs to the simple random sample of the whole lot, which the verdict counts;
+            the others were added so that each stratum is seen, and count for the figures only.
     """
 
     digest: str
     stratum: str
     probability: float
+    decides: bool
 
 
 def lot_images(run: BulkRun) -> list[LotImage]:
@@ -108,24 +111,30 @@ STRATA: dict[str, Callable[[Sequence[LotImage], int], list[str]]] = {
 
 
 def draw(
-    images: Sequence[LotImage], size: int, by: Sequence[str] = (), seed: int = 0
+    images: Sequence[LotImage],
+    size: int,
+    by: Sequence[str] = (),
+    seed: int = 0,
+    already: Collection[str] = (),
 ) -> list[SampledImage]:
     """Draw images without replacement.
 
-    By kind each stratum has an equal quota, as far as it has images; else a share in proportion,
-    and one image at the least. Whatever the quotas, an image's weight is the inverse of its
-    probability, so that estimates of the whole lot stay unbiased. A larger sample of one seed
-    holds the smaller one's images wherever its quotas are not smaller.
+    First a simple random sample of the whole lot, whatever the strata: it alone decides, so that
+    the promise of the plan does not depend on how the strata differ. Then what the strata lack:
+    one image at the least, and by kind as many as of the others, as far as it has images. An
+    image's weight is the inverse of its probability, so that estimates of the whole lot stay
+    unbiased. A larger sample of one seed holds the smaller one, if `already` tells of it.
 
     Args:
         images: Of the lot.
-        size: Images to draw; all if there are fewer.
+        size: Images that decide; all if there are fewer.
         by: Names in `STRATA`; several are crossed.
         seed: Of the draw.
+        already: Digests of a smaller sample of the same seed and strata; they are drawn again.
 
     Raises:
-        InvalidInputError: A name is unknown, there is no image, or the size leaves a stratum
-            without one: nothing would be known of it.
+        InvalidInputError: A name is unknown, there is no image, or there are more strata than
+            `size`.
     """
     if unknown := [name for name in by if name not in STRATA]:
         raise InvalidInputError(
@@ -140,27 +149,19 @@ def draw(
         raise InvalidInputError(
             f"a sample of {size} images leaves out some of {len(names)} strata by {', '.join(by)}"
         )
-    told = quotas(sizes, size) if "kind" in by else _proportional(sizes, size)
+    least = quotas(sizes, size) if "kind" in by else np.ones_like(sizes)
     order = np.random.default_rng(seed).permutation(len(images))
+    deciding = set(order[:size].tolist())
     drawn: list[SampledImage] = []
-    for stratum, (name, n_all, n) in enumerate(zip(names, sizes, told, strict=True)):
-        inside = order[index[order] == stratum][:n]
-        probability = float(n / n_all)
-        drawn += [SampledImage(images[i].digest, str(name), probability) for i in inside]
+    for stratum, (name, n_all) in enumerate(zip(names, sizes, strict=True)):
+        inside = order[index[order] == stratum]
+        n_known = sum(images[i].digest in already for i in inside)
+        n = max(int(least[stratum]), sum(int(i) in deciding for i in inside), n_known)
+        drawn += [
+            SampledImage(images[i].digest, str(name), float(n / n_all), int(i) in deciding)
+            for i in inside[:n]
+        ]
     return drawn
-
-
-def _proportional(sizes: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
-    """Shares in proportion, one at the least, by largest remainders."""
-    n = min(n, int(sizes.sum()))
-    exact = sizes * n / sizes.sum()
-    told: npt.NDArray[np.int64] = np.clip(np.floor(exact).astype(np.int64), 1, sizes)
-    while told.sum() != n:
-        gap = np.where(told < sizes, exact - told, -np.inf)
-        if told.sum() > n:
-            gap = np.where(told > 1, told - exact, -np.inf)
-        told[gap.argmax()] += 1 if told.sum() < n else -1
-    return told
 
 
 def _quarters(values: Sequence[float], what: str) -> list[str]:
