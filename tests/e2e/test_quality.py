@@ -151,7 +151,7 @@ def test_the_report_ranks_four_people_and_names_the_fault_of_each(
     assert len(standing["exact"]["weeks"]) >= 1
 
     pairs = inside(data, "quality", "agreement", "--project", str(project), settings=settings)
-    assert len(pairs.splitlines()) == 1 + 6
+    assert pairs.count("@example.com and") == 6  # narrow tables break such a line
 
     page = data / "report" / "report.html"
     bars = ["--min-annotator", "0.8", "--proof"]
