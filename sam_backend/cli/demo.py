@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from sam_backend.cli.demo_model import HOW_TO_GET_VIT_B, has_better, offer_better
 from sam_backend.cli.launching import backend_process
 from sam_backend.cli.paths import output_folder
 from sam_backend.errors import SamBackendError
@@ -24,6 +25,7 @@ from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.server_process import ServerProcess
 from sam_backend.labelstudio.templates import template
 from sam_backend.settings import Settings
+from sam_backend.store.models import open_store
 
 PROJECT_TITLE = "SAM demo"
 
@@ -42,13 +44,16 @@ What to click:
   1. Open the first image of the project.
   2. At the bottom, switch on [bold]Auto-Annotation[/bold].
   3. In the toolbar on the right, hover the pink button and take the [bold]points[/bold] tool.
-  4. Choose the label [bold]Object[/bold] under "Click an object" (or press 4), click on an object:
-     its mask appears.
+  4. Choose the label [bold]Object[/bold] after "Click" (or press 1), click on an object: its mask
+     appears.
   5. Not right yet? Choose the label again and click what is missing, or Alt+click what is too much.
-     Or take the box tool and a label under "Box an object" (keys 7 to 9), and drag a box.
+     Or take the box tool and a label after "Box" (keys 4 to 6), and drag a box.
   6. Press the green tick to keep the mask, then [bold]Submit[/bold].
+Many objects: in the settings (the button beside undo and redo at the bottom) switch on
+[bold]Keep label selected after creating a region[/bold]. All of it with pictures is in
+docs/annotators.md.
 
-Model: {model}. What the backend did and why: {backend}/status
+Model: {model}{better}. What the backend did and why: {backend}/status
 Data:  {folder}
 Ctrl-C stops everything; the next start finds it again.
 """
@@ -133,6 +138,11 @@ def _run(
     console.print(f"Label Studio's environment: {env_dir} (the first time takes a few minutes)")
     with _Progress(console) as progress:
         program = ensure_label_studio_env(env_dir, progress.line)
+    settings = Settings()
+    store = open_store(settings)
+    if settings.model is None:
+        offer_better(store, console)
+    is_best = settings.model is not None or has_better(store)
     label_studio = LocalLabelStudio(program, folder / "label-studio", port)
     backend = _backend(folder)
     stack.callback(label_studio.stop)
@@ -155,6 +165,7 @@ def _run(
         "email": label_studio.account.email,
         "password": label_studio.account.password,
         "model": model,
+        "better": "" if is_best else f" ({HOW_TO_GET_VIT_B})",
         "backend": backend_url,
         "folder": str(folder),
     }

@@ -77,21 +77,8 @@ def pull(
     as_json: AsJson = False,
 ) -> None:
     """Download one of Meta's checkpoints; a cut download goes on where it stopped."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
     store = _store(context)
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name, total=None)
-        with lines_beside(console, lambda: _downloaded(bar.tasks[task])):
-            entry = store.pull(
-                name, lambda done, total: bar.update(task, completed=done, total=total)
-            )
+    entry = pull_with_progress(store, name)
     _say_where(entry, store, as_json)
 
 
@@ -217,6 +204,32 @@ def _store(context: typer.Context) -> ModelStore:
     if not isinstance(store, ModelStore):
         raise TypeError(f"the context must hold a ModelStore, not {store!r}")
     return store
+
+
+def pull_with_progress(store: ModelStore, name: str) -> ModelEntry:
+    """Download a public checkpoint into the store, with a progress bar on stderr.
+
+    Args:
+        store: Gets it.
+        name: One of `PUBLIC_CHECKPOINTS`.
+
+    Raises:
+        ModelStoreError: It cannot be downloaded or written.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        with lines_beside(console, lambda: _downloaded(bar.tasks[task])):
+            return store.pull(
+                name, lambda done, total: bar.update(task, completed=done, total=total)
+            )
 
 
 def _downloaded(task: Task) -> str:

@@ -40,11 +40,9 @@ OTHER_OBJECTS = (
 )
 """Tags that show something else to label than an image, in lower case."""
 
-# Specks cost a polygon a region each and a rectangle its size; 100 px is the paper's appendix B.
-_DEFAULTS = {
-    "polygon": TagParameters(min_area_px=100),
-    "rectangle": TagParameters(min_area_px=100),
-}
+# Specks are nobody's object, and cost a polygon a region each and a rectangle its size; 100 px is
+# the paper's appendix B.
+_DEFAULTS = {kind: TagParameters(min_area_px=100) for kind in OUTPUT_KINDS}
 
 
 def read_xml(xml: str) -> ElementTree.Element:

@@ -29,6 +29,7 @@ TOGGLE_AUTO = "[data-testid=bottombar-auto-annotation-toggle]"
 ACCEPT = "[data-testid=bottombar-accept-suggestions-button]"
 REJECT = "[data-testid=bottombar-reject-suggestions-button]"
 SMART_MENU = "button.lsf-tool_smart:not([aria-label])"
+SETTINGS = '[aria-label="Settings"]'
 SUBMIT = '[aria-label="Submit current annotation"]'
 TURN_RIGHT = 'button[aria-label="rotate-right"]'
 
@@ -109,6 +110,17 @@ class LabellingPage:
         """Take the smart rectangle tool."""
         self._choose_smart_tool("rectangle-tool")
 
+    def open_smart_tools(self) -> None:
+        """Hover the toolbar's button of the smart tools, which shows all of them."""
+        self.page.hover(SMART_MENU)
+        self.page.wait_for_timeout(500)
+
+    def open_settings(self) -> None:
+        """Open the editor's settings, from the button beside Undo and Redo."""
+        self.page.click(SETTINGS)
+        self.page.wait_for_selector("text=Keep label selected after creating a region")
+        self.page.wait_for_timeout(500)
+
     def _choose_smart_tool(self, name: str) -> None:
         self.page.hover(SMART_MENU)
         self.page.click(f'button.lsf-tool_smart[aria-label="{name}"]')
@@ -133,7 +145,7 @@ class LabellingPage:
         A negative click holds Alt. One inside a region, such as a pending box, holds Control, or
         the page would choose the region and send nothing.
         """
-        at = self._on_screen(x, y)
+        at = self.on_screen(x, y)
         held = [
             key for key, is_held in (("Alt", not is_positive), ("Control", in_region)) if is_held
         ]
@@ -156,7 +168,7 @@ class LabellingPage:
     def drag(self, x0: float, y0: float, x1: float, y1: float) -> list[dict[str, Any]]:
         """Drag a box between two pixels of the image; return the suggestions."""
         start, middle, end = (
-            self._on_screen(x, y) for x, y in [(x0, y0), ((x0 + x1) / 2, (y0 + y1) / 2), (x1, y1)]
+            self.on_screen(x, y) for x, y in [(x0, y0), ((x0 + x1) / 2, (y0 + y1) / 2), (x1, y1)]
         )
         with self._prompt():
             self.page.mouse.move(*start)
@@ -166,7 +178,8 @@ class LabellingPage:
             self.page.mouse.up()
         return self.suggestions()
 
-    def _on_screen(self, x: float, y: float) -> tuple[float, float]:
+    def on_screen(self, x: float, y: float) -> tuple[float, float]:
+        """Where a pixel of the image is on the page."""
         place = self.page.evaluate(IMAGE_PLACE)
         if place["turn"] == 90:
             x, y = place["height"] - y, x
@@ -176,7 +189,7 @@ class LabellingPage:
 
     def colour_at(self, x: float, y: float) -> tuple[int, ...]:
         """What the page shows where a pixel of the image should be: red, green, blue."""
-        across, down = self._on_screen(x, y)
+        across, down = self.on_screen(x, y)
         spot = {"x": round(across), "y": round(down), "width": 1, "height": 1}
         shown = Image.open(io.BytesIO(self.page.screenshot(clip=spot))).convert("RGB")
         return tuple(int(part) for part in np.asarray(shown)[0, 0])
@@ -198,7 +211,7 @@ class LabellingPage:
         self.page.evaluate("() => Htx.annotationStore.selected.unselectAll()")
         self.choose_label(*label)
         self.page.click(f'button[aria-label="{tool}"]:not(.lsf-tool_smart)')
-        places = [self._on_screen(*point) for point in points]
+        places = [self.on_screen(*point) for point in points]
         if tool == "polygon-tool":
             for place in (*places, places[0]):
                 self.page.mouse.click(*place)
@@ -270,7 +283,7 @@ class LabellingPage:
         if label is not None:
             self.choose_label(*label)
         self.page.click('button[aria-label="brush"], button[aria-label="brush-tool"]')
-        first, *rest = (self._on_screen(x, y) for x, y in through)
+        first, *rest = (self.on_screen(x, y) for x, y in through)
         self.page.mouse.move(*first)
         self.page.mouse.down()
         for point in rest:

@@ -89,7 +89,7 @@ class TestParse:
     def test_parameters_have_defaults_by_tag(self) -> None:
         config = LabelConfig.parse(FULL)
         brush, polygon = config.control("brush").parameters, config.control("poly").parameters
-        assert (brush.score_threshold, brush.simplify_px, brush.min_area_px) == (0.5, 1.0, 0)
+        assert (brush.score_threshold, brush.simplify_px, brush.min_area_px) == (0.5, 1.0, 100)
         assert (polygon.score_threshold, polygon.simplify_px, polygon.min_area_px) == (0, 2.5, 100)
 
     @pytest.mark.parametrize("name", ["predict_interactive_keypoint_plus_Labels", "setup"])

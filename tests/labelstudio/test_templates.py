@@ -25,6 +25,16 @@ def test_template_has_one_output_and_prompts_of_its_labels(name: str) -> None:
         assert [label.get("value") for label in tags[prompt]] == labels
 
 
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_labels_stand_above_the_image_and_key_1_is_the_smart_points(name: str) -> None:
+    """Below a tall image choosing a label scrolls the page, and a brush's key 1 paints a dot."""
+    kinds = [tag.tag for tag in ElementTree.fromstring(template(name)).iter()]
+    drawing = [kind for kind in kinds if kind.endswith("Labels")]
+    assert drawing[:2] == ["KeyPointLabels", "RectangleLabels"]
+    assert len(drawing) == 3
+    assert kinds[-1] == "Image"
+
+
 def test_an_unknown_template_names_the_known_ones() -> None:
     with pytest.raises(LabelConfigError, match=r"'video'.*bitmask.*rectangle"):
         template("video")

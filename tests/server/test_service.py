@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.config import LabelConfig, NamedLabel
+from sam_backend.labelstudio.drawn_masks import drawn_masks
 from sam_backend.labelstudio.regions import Answer
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.server.protocol import PredictRequest
@@ -353,6 +355,8 @@ def test_a_label_goes_to_the_tag_that_has_it_and_all_labels_survive(service: Ser
         assert region["from_name"] == tag
         assert region["value"][region["type"]] == labels
         assert mask_iou(controls.decode(region), disc(SIZE, *LEFT)) > 0.8
+        [read] = drawn_masks([region], None, LeftOut(), "task 1")
+        assert read.mask.labels == tuple(labels), "as data sets, versions and exports read it"
     assert reasons(service) == []
     in_gallery = point(28, 50, to_name="gallery")
     assert ask(service, "/left.png", in_gallery, config=config) == []

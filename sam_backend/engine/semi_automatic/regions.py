@@ -1,6 +1,7 @@
 """A judgement as Label Studio's regions: which tag shows a mask, and under which label."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -71,7 +72,7 @@ class RegionWriter:
             mask = clean(decode(one.record.rle), self._settings.min_area_px)
             named = (labels or {}).get(index)
             tag, label = self._shown_as(one) if named is None else self._named(named)
-            written = controls.encode(mask, Answer(tag, label, one.confidence))
+            written = controls.encode(mask, Answer(_cleaned(tag), label, one.confidence))
             n_empty += not written
             regions += written
         return regions, n_empty
@@ -130,6 +131,16 @@ class RegionWriter:
             f"prefill's gap_points is {self._settings.gap_points}, but no KeyPoint tag is on "
             f"image {self._image.name!r}"
         )
+
+
+def _cleaned(tag: ControlTag) -> ControlTag:
+    """The tag for masks that the prefill settings have cleaned: only what it asks for itself.
+
+    Polygons and rectangles are cleaned by their default too: specks become regions of their own.
+    """
+    if tag.kind not in ("brush", "bitmask") or "sam_min_area_px" in tag.attributes:
+        return tag
+    return replace(tag, parameters=replace(tag.parameters, min_area_px=0))
 
 
 def _outputs(config: LabelConfig, image: ImageTag, kind: str) -> list[ControlTag]:

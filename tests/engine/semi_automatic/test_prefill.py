@@ -1,5 +1,7 @@
 """From proposals to what is shown, and as which regions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.errors import LabelConfigError
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.config import LabelConfig
-from sam_backend.masks.rle import decode
+from sam_backend.masks.rle import decode, encode
 from tests.engine.semi_automatic.records import SIZE, block, record
 
 CAR = record(block(10, 10, 60, 40), 0.95, 0.97)
@@ -98,6 +100,20 @@ def test_regions_show_the_masks() -> None:
         assert region["score"] == wanted.predicted_iou
         assert region["value"]["brushlabels"] == ["Thing"]
     assert len({region["id"] for region in shown}) == 4
+
+
+def test_specks_go_by_the_prefill_settings_unless_the_tag_says_otherwise() -> None:
+    """A bulk import keeps its masks to the pixel; `sam_min_area_px` cleans nevertheless."""
+    mask = decode(CAR.rle) | decode(SPECK.rle)
+    both = replace(CAR, rle=encode(mask))
+    found = Prefiller(PrefillSettings(), Existing()).choose([both], SIZE)
+    settings = PrefillSettings(min_area_px=0)
+    for attribute, kept in (("", mask), (' sam_min_area_px="50"', decode(CAR.rle))):
+        config = LabelConfig.parse(
+            CONFIG.format(more="").replace(' name="brush"', f' name="b"{attribute}')
+        )
+        [region], _ = RegionWriter(config, config.images[0], settings).masks(found.shown)
+        assert (controls.decode(region) == kept).all()
 
 
 def test_a_mask_under_a_speck_keeps_its_largest_part() -> None:
