@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from sam_backend.cli.demo_model import HOW_TO_GET_VIT_B, has_better, offer_better
 from sam_backend.cli.launching import backend_process
+from sam_backend.cli.listening import check_free
 from sam_backend.cli.paths import output_folder
 from sam_backend.errors import SamBackendError
 from sam_backend.labelstudio.local_server import LocalLabelStudio, ensure_label_studio_env
@@ -87,6 +88,7 @@ def demo(
     """Try it all on this machine: Label Studio, this backend and a project with photos."""
     console = Console(stderr=True, highlight=False)
     folder = (folder or Settings().data_dir / "demo").absolute()
+    check_free("127.0.0.1", label_studio_port, "--label-studio-port (0 takes a free port)")
     with ExitStack() as stack:
         try:
             stack.enter_context(_signals_stop_us())

@@ -235,6 +235,13 @@ def test_a_busy_port_is_told_by_a_process_that_loads_nothing(
     assert "serving" not in ended.stderr
 
 
+def test_a_busy_port_ends_the_demo_before_it_begins(tmp_path: Path, busy_port: int) -> None:
+    line = ["demo", "--dir", "demo", "--label-studio-port", str(busy_port)]
+    says = (f"port {busy_port} (Address already in use)", "--label-studio-port")
+    check(command_inside(tmp_path, *line), Refusal("", says, 1))
+    assert not (tmp_path / "demo").exists()
+
+
 def test_a_file_of_settings_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"SAM_BACKEND_MODEL=caf\xe9\n")
     ended = command_inside(tmp_path, "models", "list")
