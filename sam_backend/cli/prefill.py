@@ -94,11 +94,11 @@ def evaluate(
     from sam_backend.engine.semi_automatic.runs import evaluate_prefilling
     from sam_backend.quality.prefill_curve import draw_curve
 
+    told = None if bars is None else _bars(bars)
     dataset = select(read_dataset(data, images), min_area, "all", limit=limit)
     if not dataset.images:
         raise InvalidInputError(f"{data} has no mask that covers {min_area:.2%} of its image")
     echo_left_out(dataset.skipped)
-    told = None if bars is None else [float(bar) for bar in bars.split(",")]
     with progress_bar() as show:
         marked, points = evaluate_prefilling(
             settings,
@@ -124,6 +124,23 @@ def evaluate(
         if point.bar in marked
     ]
     echo_table([heads, *rows])
+
+
+def _bars(text: str) -> list[float]:
+    """Return the predicted IoUs of the option --bars.
+
+    Raises:
+        InvalidInputError: One is no number from 0 to 1.
+    """
+    try:
+        found = [float(one) for one in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or not all(0 <= one <= 1 for one in found):
+        raise InvalidInputError(
+            f"--bars takes numbers from 0 to 1 with commas, such as 0.5,0.6,0.7, not {text!r}"
+        )
+    return found
 
 
 @app.command("learn-labels")

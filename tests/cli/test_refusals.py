@@ -100,6 +100,12 @@ INPUTS = [
     Refusal(
         "generate . --out run --set stability=high", ("stability must be a number, not 'high'",)
     ),
+    Refusal("train", ("retraining order: a retraining learns from a project or from a data set",)),
+    Refusal("train --data . --depth deep", ("depth Input should be 'decoder', 'adapter'",)),
+    Refusal(
+        "prefill evaluate . --out out --bars 0.5,high",
+        ("--bars takes numbers from 0 to 1 with commas, such as 0.5,0.6,0.7, not '0.5,high'",),
+    ),
     Refusal("train --data none.json", ("none.json does not exist",)),
     Refusal("evaluate none.json", ("none.json",)),
     Refusal("gold add --data none.json", ("none.json",)),

@@ -60,7 +60,8 @@ class RetrainingOrder(BaseModel):
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"])
-            raise InvalidInputError(f"retraining order: {place} {first['msg']}".strip()) from None
+            words = [place, first["msg"].removeprefix("Value error, ")]
+            raise InvalidInputError(f"retraining order: {' '.join(filter(None, words))}") from None
 
     @property
     def dedupe_key(self) -> str:
