@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any, cast
+from functools import partial
+from typing import Any, Protocol, cast
 
 import torch
 from torch import nn
@@ -14,6 +15,23 @@ from sam_backend.sam.compiler import check_compiler
 from sam_backend.sam.encoder_block import EncoderBlock
 from sam_backend.sam.precision import Precision
 from sam_backend.sam.reference import Sam
+
+
+class ServedEncoder(Protocol):
+    """An encoder of a family of its own, made ready to serve.
+
+    A network whose image encoder is no `ImageEncoderViT` gives it the method
+    `served(cells: int, precision: Precision) -> ServedEncoder`; `cells` is the embedding's side.
+
+    Attributes:
+        blocks: Its attention blocks, if it has any.
+    """
+
+    blocks: list[EncoderBlock]
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Map pixels (B, 3, S, S) float32 to features (B, C, h, w) float32, contiguous."""
+        ...
 
 
 class ImageEncoder:
@@ -48,24 +66,21 @@ class ImageEncoder:
         """
         encoder = sam.image_encoder
         self._device = torch.device(sam.device)
-        self._dtype = precision.dtype
         self._one_by_one = compiled or self._device.type == "cpu"
         compiles = compiled and self._device.type != "cpu"
         if compiles:
             check_compiler(self._device)
         cells = int(sam.prompt_encoder.image_embedding_size[0])
         with torch.no_grad():
-            self._patch_embed = _in_dtype(encoder.patch_embed, self._dtype)
-            self._pos_embed = encoder.pos_embed
-            self._blocks = [EncoderBlock(block, cells, precision) for block in encoder.blocks]
-            self._neck = Neck(encoder.neck, self._dtype)
+            make = encoder.served if hasattr(encoder, "served") else partial(ServedViT, encoder)
+            self._served: ServedEncoder = make(cells, precision)
         choose = fastest if attention is None else attention
-        for block in self._blocks:
+        for block in self._served.blocks:
             case = block.case(self._device)
             block.way = choose if isinstance(choose, Attention) else choose(case)
             if compiles:
                 block.compile()
-        self.attention = tuple(block.way for block in self._blocks)
+        self.attention = tuple(block.way for block in self._served.blocks)
 
     @torch.inference_mode()
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -81,15 +96,27 @@ class ImageEncoder:
             Shape (B, C, h, w) float32, contiguous.
         """
         if self._one_by_one:
-            return torch.cat([self._features(image) for image in torch.split(pixels, 1)])
-        return self._features(pixels)
+            return torch.cat([self._served(image) for image in torch.split(pixels, 1)])
+        return self._served(pixels)
 
-    def _features(self, pixels: torch.Tensor) -> torch.Tensor:
+
+class ServedViT:
+    """SAM's own image encoder, `ImageEncoderViT`, made ready: see `ServedEncoder`."""
+
+    def __init__(self, encoder: Any, cells: int, precision: Precision) -> None:
+        self._dtype = precision.dtype
+        self._patch_embed = _in_dtype(encoder.patch_embed, self._dtype)
+        self._pos_embed = encoder.pos_embed
+        self.blocks = [EncoderBlock(block, cells, precision) for block in encoder.blocks]
+        self._neck = Neck(encoder.neck, self._dtype)
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Map pixels (B, 3, S, S) float32 to features (B, C, h, w) float32, contiguous."""
         tokens: torch.Tensor = self._patch_embed(pixels.to(self._dtype)).float()
         if self._pos_embed is not None:
             tokens = tokens + self._pos_embed
         tokens = tokens.contiguous()
-        for block in self._blocks:
+        for block in self.blocks:
             tokens = block(tokens)
         features: torch.Tensor = self._neck(tokens)
         return features

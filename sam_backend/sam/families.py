@@ -54,6 +54,12 @@ def _starter() -> Sam:
     return build_starter()
 
 
+def _starter_lite() -> Sam:
+    from sam_backend.sam.starter_lite import build_starter_lite
+
+    return build_starter_lite()
+
+
 def _vit_b() -> Sam:
     from sam_backend.sam.reference import build_sam_vit_b
 
@@ -77,9 +83,10 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         family.name: family
         for family in (
             Family("starter", _starter, rank=0),
-            Family("vit_b", _vit_b, rank=1),
-            Family("vit_l", _vit_l, rank=2),
-            Family("vit_h", _vit_h, rank=3),
+            Family("starter_lite", _starter_lite, rank=1),
+            Family("vit_b", _vit_b, rank=2),
+            Family("vit_l", _vit_l, rank=3),
+            Family("vit_h", _vit_h, rank=4),
         )
     }
 )

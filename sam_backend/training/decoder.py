@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sam_backend.sam.high_resolution import HighResolution, unpack
 from sam_backend.sam.reference import (
     Attention,
     MaskDecoder,
@@ -31,7 +32,8 @@ def predict_masks(
 
     Args:
         decoder: Whose weights to use.
-        embeddings: Of the images, shape (B, C, h, w).
+        embeddings: Of the images, shape (B, C, h, w), or (B, 4·C, h, w) with finer features
+            (`sam.high_resolution`).
         position: The dense positional encoding, shape (1, C, h, w).
         sparse: Prompt tokens, shape (B * P, T, C).
         dense: Mask prompts, shape (B * P, C, h, w); (1, C, h, w) if the same for all prompts.
@@ -41,6 +43,7 @@ def predict_masks(
     """
     n, n_masks = len(sparse), decoder.num_mask_tokens
     h, w = embeddings.shape[2:]
+    embeddings, finer = unpack(embeddings, decoder.transformer_dim)
     outputs = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
     tokens = torch.cat([outputs.expand(n, -1, -1), sparse], dim=1)
     images = _pixels_last(embeddings)
@@ -49,7 +52,7 @@ def predict_masks(
     weights = torch.stack(
         [mlp(queries[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)], dim=1
     )
-    fine = _upscale(decoder.output_upscaling, images)
+    fine = _upscale(decoder.output_upscaling, images, finer)
     cells = weights @ fine.flatten(1, -2).transpose(1, 2)
     # cell order: h, w, then the (2, 2) of the first and of the second deconvolution
     cells = cells.view(n, n_masks, h, w, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
@@ -62,7 +65,7 @@ def _pixels_last(x: torch.Tensor) -> torch.Tensor:
 
 
 def _add(few: torch.Tensor, many: torch.Tensor) -> torch.Tensor:
-    """Add `few` (B, N, C), one an image, to `many` (B * P, N, C), one a prompt."""
+    """Add `few` (B, ...), one an image, to `many` (B * P, ...), one a prompt."""
     return (many.view(len(few), -1, *many.shape[1:]) + few[:, None]).flatten(0, 1)
 
 
@@ -108,13 +111,20 @@ def _attend(
     return out
 
 
-def _upscale(upscaling: nn.Sequential, images: torch.Tensor) -> torch.Tensor:
+def _upscale(
+    upscaling: nn.Sequential, images: torch.Tensor, finer: HighResolution | None
+) -> torch.Tensor:
     """(n, N, C) to (n, N, 16, C/8): each cell's sixteen finer ones, as two steps of 2 x 2."""
     layers: list[Any] = list(upscaling)
     first, norm, act, second, last_act = layers
     spread = _spread(first.weight, first.bias, images)
+    if finer is not None:
+        spread = _add(finer.half, spread)
     x = act(F.layer_norm(spread, spread.shape[-1:], norm.weight, norm.bias, norm.eps))
-    fine: torch.Tensor = last_act(_spread(second.weight, second.bias, x))
+    spread = _spread(second.weight, second.bias, x)
+    if finer is not None:
+        spread = _add(finer.quarter, spread)
+    fine: torch.Tensor = last_act(spread)
     return fine.flatten(2, 3)
 
 

@@ -12,6 +12,7 @@ from segment_anything.modeling import (
 )
 
 from sam_backend.sam.starter import build_starter
+from sam_backend.sam.starter_lite import build_starter_lite
 
 
 def small_sam(side: int = 64, seed: int = 0) -> Sam:
@@ -48,6 +49,23 @@ def random_starter(seed: int = 0) -> Sam:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return _sharpen(build_starter())
+
+
+def random_starter_lite(seed: int = 3) -> Sam:
+    """The network of `starter_lite` with random weights, whose fine features do something.
+
+    The trunk's weights are drawn so that sixteen blocks of it leave something of the image, and
+    with the default seed every mask has an inside and an outside.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        sam = build_starter_lite()
+        for layer in sam.image_encoder.trunk.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        for last in (sam.image_encoder.fine.out8, sam.image_encoder.fine.out4):
+            torch.nn.init.normal_(last.weight, 0, 0.1)
+        return _sharpen(sam)
 
 
 def _sharpen(sam: Sam) -> Sam:

@@ -210,13 +210,21 @@ def test_a_folder_without_card_or_weights_is_an_error(
 
 
 def test_an_unknown_family_names_the_known_ones() -> None:
-    with pytest.raises(ModelStoreError, match="'vit_x'; known: starter, vit_b, vit_l, vit_h"):
+    with pytest.raises(
+        ModelStoreError, match="'vit_x'; known: starter, starter_lite, vit_b, vit_l, vit_h"
+    ):
         family_named("vit_x")
 
 
 def test_the_ranks_put_the_larger_encoder_first() -> None:
     ranked = sorted(FAMILIES.values(), key=lambda family: family.rank)
-    assert [family.name for family in ranked] == ["starter", "vit_b", "vit_l", "vit_h"]
+    assert [family.name for family in ranked] == [
+        "starter",
+        "starter_lite",
+        "vit_b",
+        "vit_l",
+        "vit_h",
+    ]
 
 
 def test_devices() -> None:

@@ -10,7 +10,8 @@ from torch import nn
 
 from sam_backend.sam.decoder import Decoded, PromptDecoder
 from sam_backend.sam.decoder.prompt_decoder import BatchSizes, batch_sizes
-from tests.sam.networks import random_starter
+from sam_backend.sam.starter_lite import MaskDecoderWithFineFeatures
+from tests.sam.networks import random_starter, random_starter_lite
 
 N_PROMPTS = 5
 
@@ -33,6 +34,7 @@ NETWORKS: dict[str, Callable[[], Sam]] = {
     "two layers, portrait": lambda: decoding_sam(32, 4, depth=2, cells=(6, 3)),
     "three layers": lambda: decoding_sam(64, 4, depth=3, cells=(5, 5)),
     "starter": random_starter,
+    "finer features": random_starter_lite,
     "sizes of ViT-B, L and H": lambda: decoding_sam(256, 8, depth=2, cells=(16, 16)),
 }
 SIZES = {
@@ -61,8 +63,10 @@ def small() -> Sam:
 
 
 def features_of(sam: Sam) -> torch.Tensor:
-    shape = sam.prompt_encoder.get_dense_pe().shape[1:]
-    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    channels, *cells = sam.prompt_encoder.get_dense_pe().shape[1:]
+    if isinstance(sam.mask_decoder, MaskDecoderWithFineFeatures):
+        channels *= 4
+    return torch.randn(channels, *cells, generator=torch.Generator().manual_seed(1))
 
 
 @torch.inference_mode()
@@ -194,9 +198,11 @@ def test_threads_share_a_decoder_and_an_image(small: Sam) -> None:
             torch.testing.assert_close(found.logits, alone)
 
 
-def test_image_side_says_its_bytes(small: Sam) -> None:
-    image = PromptDecoder(small).image_side(features_of(small))
+def test_image_side_says_its_bytes(sam: Sam) -> None:
+    image = PromptDecoder(sam).image_side(features_of(sam))
     tensors = [image.features, image.deconvolved, *image.projected, *image.squares]
+    if image.finer is not None:
+        tensors += [image.finer.half, image.finer.quarter]
     assert image.n_bytes == 4 * sum(tensor.numel() for tensor in tensors)
 
 

@@ -14,10 +14,14 @@ from sam_backend.sam.attention_choice import AttentionCase
 from sam_backend.sam.encoder import ImageEncoder
 from sam_backend.sam.encoder_block import EncoderBlock
 from sam_backend.sam.precision import Precision
-from tests.sam.networks import random_starter, small_sam
+from sam_backend.sam.starter_lite import LiteEncoder
+from tests.sam.networks import random_starter, random_starter_lite, small_sam
 
 STARTERS = Path(__file__).parents[2] / "model_store"
 RELATIVE_L2 = {Precision.FLOAT32: 1e-5, Precision.BFLOAT16: 1.5e-2, Precision.INT8: 6e-2}
+ROUNDED_CONVOLUTIONS = RELATIVE_L2 | {Precision.BFLOAT16: 6e-2}
+"""Of `starter_lite`, whose trunk rounds its maps forty times. With random weights 4 %; with trained
+ones and a photo 2 % of the cells' features, 4 % of the finer ones."""
 
 
 def narrow_vit_b(heads: int = 2) -> Sam:
@@ -60,6 +64,7 @@ NETWORKS: dict[str, Callable[[], Sam]] = {
     "windows that divide the grid": small_sam,
     "windows that do not": partial(small_sam, 80),
     "starter": random_starter,
+    "starter_lite": random_starter_lite,
 }
 
 
@@ -107,7 +112,9 @@ def check(sam: Sam, precision: Precision, way: Attention, want: torch.Tensor | N
     assert got.dtype is torch.float32
     assert got.is_contiguous()
     assert got.shape == want.shape
-    assert (got - want).norm() <= RELATIVE_L2[precision] * want.norm()
+    is_lite = isinstance(sam.image_encoder, LiteEncoder)
+    allowed = (ROUNDED_CONVOLUTIONS if is_lite else RELATIVE_L2)[precision]
+    assert (got - want).norm() <= allowed * want.norm()
     if precision is Precision.FLOAT32:
         assert (got - want).abs().max() <= 1e-5 * want.abs().max()
 

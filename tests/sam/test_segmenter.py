@@ -12,7 +12,7 @@ from segment_anything.utils.amg import calculate_stability_score
 from sam_backend.errors import InvalidInputError, PromptError
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.types import Candidate, Embedding, Prompt
-from tests.sam.networks import random_starter, small_sam
+from tests.sam.networks import random_starter, random_starter_lite, small_sam
 
 SIZES = {
     "landscape": (90, 200),
@@ -26,9 +26,12 @@ SIZES = {
 }
 
 
-@pytest.fixture(scope="module", params=["small", "starter"])
+NETWORKS = {"small": small_sam, "starter": random_starter, "starter_lite": random_starter_lite}
+
+
+@pytest.fixture(scope="module", params=NETWORKS.values(), ids=NETWORKS.keys())
 def sam(request: pytest.FixtureRequest) -> Sam:
-    return small_sam() if request.param == "small" else random_starter()
+    return request.param()
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -1,22 +1,29 @@
 """The training decoder answers as `segment_anything`'s does, and so do its gradients."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from segment_anything.modeling import Sam
 
 from sam_backend.sam.starter import PROMPT_DIM, build_starter
+from sam_backend.sam.starter_lite import build_starter_lite
 from sam_backend.training.decoder import predict_masks
 from sam_backend.training.resolution import set_input_size
 
 
 @pytest.mark.parametrize("with_mask", [False, True])
 @pytest.mark.parametrize("n_images", [1, 2])
-def test_equal_to_segment_anything(with_mask: bool, n_images: int) -> None:
+@pytest.mark.parametrize(("build", "widths"), [(build_starter, 1), (build_starter_lite, 4)])
+def test_equal_to_segment_anything(
+    build: Callable[[], Sam], widths: int, with_mask: bool, n_images: int
+) -> None:
     torch.manual_seed(5)
-    sam = build_starter()
+    sam = build()
     for parameter in sam.parameters():  # so that no bias is zero and no norm is plain
         parameter.data.add_(0.05 * torch.randn_like(parameter))
     set_input_size(sam, 64)
-    embeddings = torch.randn(n_images, PROMPT_DIM, 4, 4)
+    embeddings = torch.randn(n_images, widths * PROMPT_DIM, 4, 4)
     per_image = 3
     points = torch.rand(n_images * per_image, 2, 2) * 64
     labels = torch.ones(n_images * per_image, 2)

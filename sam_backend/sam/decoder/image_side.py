@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 
 from sam_backend.sam.decoder.weights import DecoderWeights, Projection
+from sam_backend.sam.high_resolution import HighResolution, unpack
 
 
 class ImageFactor(Protocol):
@@ -14,6 +15,11 @@ class ImageFactor(Protocol):
     N is the number of pixels (cells of the embedding), H heads, T tokens of a prompt, d channels
     of a head, C channels.
     """
+
+    @property
+    def finer(self) -> HighResolution | None:
+        """The features of the one image finer than its cells; None if the network has none."""
+        ...
 
     def dot(self, projection: Projection, x: torch.Tensor) -> torch.Tensor:
         """Products of `x` (B, H, T, d) with the projected pixels, shape (B, H, T, N)."""
@@ -41,21 +47,24 @@ class ImageSide:
     """One image, prepared for any number of prompts; nothing in it is written again.
 
     Attributes:
-        features: The image encoder's output, shape (C, h, w) float32.
+        features: The cells' own features, shape (C, h, w) float32.
         projected: By `Projection.index`: the image's projection, shape (H, d, N).
         squares: By layer: the centred tokens' squared length at each pixel, shape (1, N).
         deconvolved: Times the first deconvolution's weights, pixels first, shape (1, N, C).
+        finer: See `ImageFactor`.
     """
 
     features: torch.Tensor
     projected: tuple[torch.Tensor, ...]
     squares: tuple[torch.Tensor, ...]
     deconvolved: torch.Tensor
+    finer: HighResolution | None = None
 
     @property
     def n_bytes(self) -> int:
         """Memory held, in bytes: 32 MB for ViT-B, L and H."""
-        tensors = (self.features, *self.projected, *self.squares, self.deconvolved)
+        finer = () if self.finer is None else (self.finer.half, self.finer.quarter)
+        tensors = (self.features, *self.projected, *self.squares, self.deconvolved, *finer)
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def dot(self, projection: Projection, x: torch.Tensor) -> torch.Tensor:
@@ -92,11 +101,13 @@ class PromptImages:
         pixels: Shape (B, C, N).
         squares: By layer, shape (B, N).
         deconvolution: The first deconvolution's folded weights, shape (C, C).
+        finer: See `ImageFactor`.
     """
 
     pixels: torch.Tensor
     squares: tuple[torch.Tensor, ...]
     deconvolution: torch.Tensor
+    finer: HighResolution | None = None
 
     def dot(self, projection: Projection, x: torch.Tensor) -> torch.Tensor:
         """See `ImageFactor`."""
@@ -120,7 +131,7 @@ class PromptImages:
     def select(self, index: torch.Tensor) -> "PromptImages":
         """See `ImageFactor`."""
         squares = tuple(squares[index] for squares in self.squares)
-        return PromptImages(self.pixels[index], squares, self.deconvolution)
+        return PromptImages(self.pixels[index], squares, self.deconvolution, self.finer)
 
 
 def share(
@@ -132,11 +143,14 @@ def share(
     """Prepares one image for prompts without masks.
 
     Args:
-        features: Shape (C, h, w) float32.
+        features: The image encoder's output, shape (C, h, w) float32, or (4·C, h, w) with finer
+            features (`high_resolution`).
         dense: The prompt encoder's "no mask", shape (C,).
         weights: Of the decoder.
         deconvolution: The first deconvolution's folded weights, shape (C, C).
     """
+    cells, finer = unpack(features[None], len(dense))
+    features = cells[0]
     pixels = features.flatten(1) + dense[:, None]
     rows = torch.cat([projection.features.flatten(0, 1) for projection in weights.projections])
     sizes = [projection.features.shape[:2].numel() for projection in weights.projections]
@@ -146,11 +160,12 @@ def share(
         projected=tuple(part.view(weights.n_heads, -1, pixels.shape[1]) for part in projected),
         squares=_centred_squares(pixels[None], weights.gains),
         deconvolved=(pixels.T @ deconvolution)[None],
+        finer=finer,
     )
 
 
 def own(
-    features: torch.Tensor,
+    image: ImageSide,
     dense: torch.Tensor,
     weights: DecoderWeights,
     deconvolution: torch.Tensor,
@@ -158,16 +173,17 @@ def own(
     """The images of prompts with masks.
 
     Args:
-        features: Shape (C, h, w) float32.
+        image: What the prompts are on.
         dense: Of each prompt, shape (B, C, h, w) float32.
         weights: Of the decoder.
         deconvolution: The first deconvolution's folded weights, shape (C, C).
     """
-    pixels = (features + dense).flatten(2)
+    pixels = (image.features + dense).flatten(2)
     return PromptImages(
         pixels=pixels,
         squares=_centred_squares(pixels, weights.gains),
         deconvolution=deconvolution,
+        finer=image.finer,
     )
 
 

@@ -76,7 +76,8 @@ class PromptDecoder:
         """Prepares an image; worth keeping while prompts on it may come.
 
         Args:
-            features: The image encoder's output, shape (C, h, w) float32.
+            features: The image encoder's output, shape (C, h, w) float32, or (4·C, h, w) with finer
+                features (`high_resolution`).
         """
         return share(features, self._no_mask, self._weights, self._upscaling.deconvolution)
 
@@ -127,7 +128,7 @@ class PromptDecoder:
             yield self._upscale(keys.select(padded), mask_tokens[padded], first)[: len(rows)]
 
     def _own(self, image: ImageSide, dense: torch.Tensor) -> ImageFactor:
-        return own(image.features, dense, self._weights, self._upscaling.deconvolution)
+        return own(image, dense, self._weights, self._upscaling.deconvolution)
 
     def _run_transformer(
         self, image: ImageFactor, sparse: torch.Tensor

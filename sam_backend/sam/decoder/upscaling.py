@@ -56,11 +56,17 @@ class Upscaling:
             ],
             dim=1,
         )
+        finer = keys.image.finer
         x = self._deconvolve(keys)
         x = x.view(*x.shape[:2], -1, *self._norm_shape)
+        if finer is not None:
+            x = x + finer.half
         x = F.layer_norm(x, self._norm_shape, *self._norm)
         x = F.gelu(x)
-        x = F.gelu(F.linear(x, *self._second))
+        x = F.linear(x, *self._second)
+        if finer is not None:
+            x = x.add_(finer.quarter.flatten(3))
+        x = F.gelu(x)
         return self._in_order(torch.bmm(hyper, x.view(len(x), -1, hyper.shape[2]).transpose(1, 2)))
 
     def _deconvolve(self, keys: Keys) -> torch.Tensor:

@@ -1,0 +1,95 @@
+"""The starter on a pretrained trunk: sizes, padding, and that it is a family like any other."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from sam_backend.sam.automatic.generator import generate
+from sam_backend.sam.automatic.settings import AutomaticSettings
+from sam_backend.sam.embeddings.keys import EmbeddingKey
+from sam_backend.sam.embeddings.packing import pack, unpack
+from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.starter import EMBEDDING_SIZE, IMAGE_SIZE, PROMPT_DIM
+from sam_backend.sam.starter_lite import SameConv, Trunk, build_starter_lite
+from sam_backend.training.depths import Depth
+from sam_backend.training.learning import close_to_learning, open_to_learning
+from sam_backend.training.resolution import set_input_size
+from tests.sam.networks import random_starter_lite
+
+
+def test_it_is_small_and_can_be_built_without_memory() -> None:
+    sam = build_starter_lite()
+    assert not sam.training
+    assert sum(p.numel() for p in sam.parameters()) < 6_000_000
+    with torch.device("meta"):
+        assert all(p.is_meta for p in build_starter_lite().parameters())
+
+
+@pytest.mark.parametrize(
+    ("side", "kernel", "stride", "before", "after"),
+    [(8, 3, 1, 1, 1), (8, 3, 2, 0, 1), (7, 3, 2, 1, 1), (8, 5, 2, 1, 2), (7, 5, 2, 2, 2)],
+)
+def test_padding_is_tensorflows(
+    side: int, kernel: int, stride: int, before: int, after: int
+) -> None:
+    """TensorFlow's guide, "SAME" padding: out = ceil(in / stride), the odd pixel comes after."""
+    conv = SameConv(1, 1, kernel, stride)
+    x = torch.randn(1, 1, side, side)
+    padded = F.pad(x, (before, after, before, after))
+    wanted = F.conv2d(padded, conv.weight, conv.bias, stride)
+    torch.testing.assert_close(conv(x), wanted)
+    assert wanted.shape[-1] == -(-side // stride)
+
+
+@torch.inference_mode()
+def test_the_trunk_halves_five_times() -> None:
+    sides = [tapped.shape[1:] for tapped in Trunk()(torch.zeros(1, 3, 64, 64))]
+    assert sides == [(16, 32, 32), (24, 16, 16), (40, 8, 8), (112, 4, 4), (320, 2, 2)]
+
+
+@torch.inference_mode()
+def test_the_embedding_follows_the_input() -> None:
+    sam = build_starter_lite()
+    for side in (96, IMAGE_SIZE):
+        set_input_size(sam, side)
+        embedding = sam.image_encoder(torch.zeros(1, 3, side, side))
+        assert embedding.shape == (1, 4 * PROMPT_DIM, side // 16, side // 16)
+    assert embedding.shape[2] == EMBEDDING_SIZE
+    fresh = embedding[:, PROMPT_DIM:]
+    assert not fresh.any(), "before training the finer features change nothing"
+
+
+def test_embeddings_are_stored_and_grids_are_scanned() -> None:
+    sam = random_starter_lite()
+    sam.mask_decoder.iou_prediction_head.layers[-1].bias.data += 1
+    segmenter = Segmenter(sam, "lite")
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    embedding = segmenter.embed(image)
+    key = EmbeddingKey("ab" * 32, segmenter.model_version, segmenter.preprocessing)
+    read = unpack(key, pack(key, embedding))
+    assert np.array_equal(read.features, embedding.features)
+    xy = np.array([[30.0, 40.0], [80.0, 20.0]])
+    stored = [mask.rle.counts.tolist() for mask in segmenter.scan(read, xy)]
+    assert stored == [mask.rle.counts.tolist() for mask in segmenter.scan(embedding, xy)]
+    assert len(stored) == 2 * 3
+    settings = AutomaticSettings(points_per_side=4, predicted_iou=0, stability=0)
+    assert generate(segmenter, image, settings)
+
+
+@pytest.mark.parametrize("depth", Depth)
+def test_it_learns_at_every_depth(depth: Depth) -> None:
+    sam = build_starter_lite()
+    set_input_size(sam, 64)
+    names = set(sam.state_dict())
+    open_to_learning(sam, depth, rank=2)
+    sam.image_encoder(torch.randn(1, 3, 64, 64)).square().sum().requires_grad_().backward()
+    learned = {name for name, p in sam.named_parameters() if p.grad is not None}
+    if depth is Depth.DECODER:
+        assert not learned
+    elif depth is Depth.ADAPTER:
+        assert len(learned) == 2 * len(sam.image_encoder.blocks)
+    else:
+        assert "image_encoder.trunk.stem.weight" in learned
+    close_to_learning(sam)
+    assert set(sam.state_dict()) == names
