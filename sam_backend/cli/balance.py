@@ -51,7 +51,10 @@ def balance(
     the first SIGINT or SIGTERM ends after the balancing in hand.
     """
     stopped = threading.Event()
-    with leaving_at_signals(stopped.set), open_project(project) as at:
+    with (
+        leaving_at_signals(stopped.set),
+        open_project(project, may_be_away=every is not None) as at,
+    ):
         from sam_backend.engine.dispatch.balancing import Dispatcher
         from sam_backend.engine.dispatch.settings import DispatchSettings
         from sam_backend.engine.stages.steering import gold_rate

@@ -94,7 +94,7 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """List versions, or every edit that was seen; newest first."""
-    with open_project(project, only_reads_ours=True) as at:
+    with open_project(project, may_be_away=True) as at:
         if edits or task is not None:
             revisions = at.revisions.history(task, limit=limit)
             lines = [asdict(one) | {"stamp": one.stamp, "at": one.at} for one in revisions]
@@ -149,7 +149,7 @@ def log(
 @app.command()
 def show(project: Project, version: Name, as_json: AsJson = True) -> None:
     """Everything that a version says of itself, as JSON."""
-    with open_project(project, only_reads_ours=True) as at:
+    with open_project(project, may_be_away=True) as at:
         found = at.versions.find(version)
         tags = at.versions.tags().get(found.digest, [])
     echo_json({"digest": found.digest, "tags": tags, **asdict(found)})

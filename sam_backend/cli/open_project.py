@@ -132,15 +132,15 @@ class OpenProject:
 
 @contextmanager
 def open_client(
-    number: int, settings: Settings, only_reads_ours: bool = False
+    number: int, settings: Settings, may_be_away: bool = False
 ) -> Iterator["LabelStudioClient"]:
     """Open a client of a project's Label Studio, which has said that it has the project.
 
     Args:
         number: Of the project.
         settings: Of this process.
-        only_reads_ours: The command shows what our database keeps: it works while Label Studio is
-            out of reach.
+        may_be_away: The command works while Label Studio is out of reach: it shows what our
+            database keeps, or tries again and again.
 
     Raises:
         LabelStudioError: There is no such project, or Label Studio refuses our token or is out of
@@ -152,7 +152,7 @@ def open_client(
         try:
             find_project(client, number)
         except LabelStudioUnavailableError as error:
-            if not only_reads_ours:
+            if not may_be_away:
                 raise
             log.warning("project %d: %s", number, error)
         yield client
@@ -160,14 +160,14 @@ def open_client(
 
 @contextmanager
 def open_project(
-    number: int, settings: Settings | None = None, only_reads_ours: bool = False
+    number: int, settings: Settings | None = None, may_be_away: bool = False
 ) -> Iterator[OpenProject]:
     """Open a project for the length of a command; arguments and errors as of `open_client`."""
     settings = settings or Settings()
     log_to_stderr(settings)
     from sam_backend.store.database import open_database
 
-    with open_client(number, settings, only_reads_ours) as client:
+    with open_client(number, settings, may_be_away) as client:
         database = open_database(settings)
         try:
             yield OpenProject(settings, client, database, number)

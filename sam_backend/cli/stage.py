@@ -116,7 +116,7 @@ def retreat(
 @app.command()
 def log(project: Project, as_json: AsJson = False) -> None:
     """All moves of a project, newest first, with what the gates read."""
-    with open_project(project, only_reads_ours=True) as at:
+    with open_project(project, may_be_away=True) as at:
         moves = list(reversed(at.stage_moves.history()))
     if as_json:
         echo_json([asdict(one) for one in moves])
@@ -138,7 +138,7 @@ def plot(
 
     With --json the figures that are drawn are printed, too.
     """
-    with open_project(project, only_reads_ours=True) as at:
+    with open_project(project, may_be_away=True) as at:
         from sam_backend.engine.monitoring.surveying import board_of, served_by
         from sam_backend.quality.stage_plot import draw_stages
 
