@@ -55,7 +55,7 @@ def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path)
                 for name in ("images of the lot", "images sampled", "images reviewed")
             ]
             + [(name, str(told[name])) for name in ("masks shown", "changed", "deleted", "added")]
-            + [(f"not compared: {reason}", str(n)) for reason, n in report.unread.items()],
+            + [("not compared", line) for line in report.unread.lines()],
         ),
         *_foretold(report),
         "<h2>Strata</h2>",
