@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import numpy as np
+import numpy.typing as npt
 import pytest
 import typer
 from fastapi.routing import APIRoute
@@ -103,6 +105,15 @@ READING = {
     "stage status", "stage plot",
 }  # fmt: skip
 """Commands of the README's blocks that are asked before anything is begun."""
+
+
+ANSWERS = {
+    "check", "prefill report", "quality agreement", "tasks gaps", "stage log", "gold score",
+    "dataset log", "tasks people", "stage status", "stage plot", "preannotate", "gold add",
+    "gold plant", "dataset commit", "tasks order", "tasks balance", "tasks leave", "import",
+    "review sample", "review quarantine",
+}  # fmt: skip
+"""Commands that no project is too empty for: exit code 0. The others say what is missing."""
 
 
 def leaves(command: Any = None, name: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -211,6 +222,12 @@ class Day:
         )
 
 
+def picture(seed: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """A small image (H, W, 3) and a mask (H, W) of it."""
+    image, masks = bullseyes(seed)
+    return np.ascontiguousarray(image[::2, ::2]), np.ascontiguousarray(masks[0, ::2, ::2])
+
+
 def open_release(folder: Path, server: LocalLabelStudio, project: int, uid: str) -> None:
     """Make a data folder what the last release left, with this Label Studio and this project."""
     stand_for = {
@@ -248,7 +265,7 @@ def nothing(label_studio: LocalLabelStudio, tmp_path_factory: pytest.TempPathFac
         "photos": str(folder / "photos"),
     }
     (folder / "photos").mkdir()
-    (folder / "photos" / "photo.png").write_bytes(png(bullseyes(0)[0]))
+    (folder / "photos" / "photo.png").write_bytes(png(picture(0)[0]))
     return Day(folder, "", {}, {}, words)
 
 
@@ -264,8 +281,9 @@ def day(
     numbers = {state: projects.create(f"first day: {state}", template("brush")) for state in STATES}
     tasks = {}
     for state in STATES[1:]:
-        files = {f"{state}-{n}.png": png(bullseyes(n)[0]) for n in range(2)}
-        tasks[state], _ = projects.upload(numbers[state], files)
+        n_pictures = 2 if state in ("tasks", "annotated") else 1
+        files = {f"{state}-{n}.png": png(picture(n)[0]) for n in range(n_pictures)}
+        tasks[state], *_ = projects.upload(numbers[state], files)
     made = administrator.call("GET", f"/api/projects/{numbers['released']}/")["created_at"]
     uid = f"{numbers['released']}.{int(datetime.fromisoformat(made).timestamp())}"
     open_release(folder, label_studio, numbers["released"], uid)
@@ -275,7 +293,7 @@ def day(
         version = httpx.get(f"{url}/versions").json()["versions"][0]
         for number in numbers.values():
             projects.connect_backend(number, url, version)
-        mask = brush_region("m1", bullseyes(0)[1][0])
+        mask = brush_region("m1", picture(0)[1])
         administrator.submit(tasks["annotated"], mask, lead_time=21.5)
         administrator.submit(tasks["empty"], lead_time=8.5)
         yield Day(folder, url, numbers, tasks, nothing.words)
@@ -291,7 +309,7 @@ def walked_pages() -> list[str]:
     ]
 
 
-def walk_pages(browser: Browser, url: str, query: str, picture: Path | str) -> dict[str, float]:
+def walk_pages(browser: Browser, url: str, query: str, shown: Path) -> dict[str, float]:
     """Open every page, in Chromium too if a person may; returns the metrics by name and labels."""
     found: dict[str, float] = {}
     context = browser.new_context(viewport={"width": 1300, "height": 900})
@@ -323,7 +341,7 @@ def walk_pages(browser: Browser, url: str, query: str, picture: Path | str) -> d
         told = page.inner_text("body")
         assert "cannot be shown" not in told, told
         assert not re.search(r"\b(undefined|NaN|null|None(?! yet))\b", told), told
-        page.screenshot(path=f"{picture}{path.replace('/', '-')}.png", full_page=True)
+        page.screenshot(path=f"{shown}{path.replace('/', '-')}.png", full_page=True)
     context.close()
     assert complaints == []
     errors = {name: n for name, n in found.items() if name.startswith("sam_backend_metrics_errors")}
@@ -350,8 +368,8 @@ def test_pages_and_metrics(day: Day, browser: Browser, artifacts: Path, state: s
         return sum(one["annotations"] for one in board()["course"])
 
     eventually(lambda: submitted() == known, 60)  # a webhook tells what was submitted
-    picture = artifacts / f"first-day-{state}"
-    told = walk_pages(browser, day.url, f"?project={number}", picture)
+    shown = artifacts / f"first-day-{state}"
+    told = walk_pages(browser, day.url, f"?project={number}", shown)
     assert told[f"sam_backend_stage {number}"] == (2 if state == "released" else 0)
     assert board()["failures"] == {}
     assert (
@@ -418,6 +436,8 @@ def faults_of(told: Told) -> list[str]:
         found.append(f"exit code {told.code}")
     if len(lines) == 1 and lines[0].isupper() and not told.err.strip():
         found.append("a table without rows, and no word why")
+    if told.code == 2 and "error: " not in told.err.lower():
+        found.append("exit code 2 and no error")
     if told.code and len(words.strip()) < 15:
         found.append(f"exit code {told.code} and no reason")
     return found
@@ -436,6 +456,8 @@ def walk(day: Day, state: str, lines: list[str], caplog: pytest.LogCaptureFixtur
             continue
         print(f"{told.seconds:6.1f} s {told.code} {filled}\n{told.out[-1500:]}{told.err[-1500:]}")
         faults += [f"{filled}: {one}" for one in faults_of(told)]
+        if state in STATES and told.code and leaf_of(line) in ANSWERS:
+            faults.append(f"{filled}: exit code {told.code}: {told.err}")
         faults += [f"{filled}: logs {one.exc_text}" for one in caplog.records if one.exc_info]
     return faults
 
