@@ -18,7 +18,7 @@ from sam_backend.quality.trust import Asked, Trust
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold
-from sam_backend.store.learned_images import NOTHING_LEARNED, read_learned
+from sam_backend.store.learned_images import learned_by_model
 from sam_backend.store.models import open_store
 from sam_backend.store.prefills import Prefills
 from sam_backend.store.proposals import Proposals
@@ -83,9 +83,7 @@ def _unlearned(
     settings: Settings, model_version: str, judged: Sequence[JudgedMask]
 ) -> list[JudgedMask]:
     """Those on images that the model has not learned from: it is better there than elsewhere."""
-    entries = {entry.version: entry for entry in open_store(settings).list()}
-    entry = entries.get(model_version.partition("+")[0])
-    learned = (None if entry is None else read_learned(entry)) or NOTHING_LEARNED
+    learned = learned_by_model(open_store(settings).list(), model_version)
     kept = [one for one in judged if one.image not in learned]
     if len(kept) < len(judged):
         log.warning(

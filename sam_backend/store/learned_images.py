@@ -82,3 +82,18 @@ def read_learned(entry: ModelEntry) -> LearnedImages | None:
             "changed or damaged"
         )
     return LearnedImages(frozenset(text.decode("ascii").split()), told.unrecorded)
+
+
+def learned_by_model(entries: Iterable[ModelEntry], model_version: str) -> LearnedImages:
+    """Tell what a model learned from, by its name on predictions; nothing, if it is not known.
+
+    Args:
+        entries: Of the model store.
+        model_version: The version, `+`, and the fingerprint of its weights.
+
+    Raises:
+        ModelStoreError: As `read_learned`.
+    """
+    version = model_version.partition("+")[0]
+    found = (read_learned(entry) for entry in entries if entry.version == version)
+    return next(found, None) or NOTHING_LEARNED

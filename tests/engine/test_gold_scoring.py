@@ -1,11 +1,19 @@
-"""Which answers of models gold judges."""
+"""Which answers and masks of models are judged."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from sam_backend.engine.establishing import gather_judged
+from sam_backend.engine.gold.adding import add_gold
 from sam_backend.engine.gold.scoring import unlearned
 from sam_backend.quality.comparing import Answer
+from sam_backend.settings import Settings
+from sam_backend.store.database import open_database
 from sam_backend.store.learned_images import LEARNED_NAME, NOTHING_LEARNED
 from sam_backend.store.models import ModelStore
+from sam_backend.store.proposals import ProposalKey, Proposals
+from tests.bullseyes import bullseye_dataset
+from tests.engine.semi_automatic.records import record
 from tests.store.checkpoints import put
 
 IMAGE, OTHER = "a" * 64, "b" * 64
@@ -22,3 +30,22 @@ def test_a_model_is_not_judged_on_what_it_has_learned_from(tmp_path: Path) -> No
     judged, n_left_out = unlearned(ModelStore([tmp_path / "store"]), answers)
     assert n_left_out == 1
     assert judged == answers[1:]
+
+
+def test_masks_on_images_that_the_model_has_learned_from_prove_nothing(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    database = open_database(settings)
+    gold = bullseye_dataset(tmp_path / "images", range(2), whole=True)
+    add_gold(settings, database, gold, "the test")
+    version = "taught-r1+01234567"
+    for image in gold:
+        found = [replace(record(image.masks[0].rle), image_digest=image.digest)]
+        Proposals(database).put(ProposalKey(image.digest, version, "some"), found)
+    assert len(gather_judged(settings, database, version)) == 2
+    listed = tmp_path / LEARNED_NAME
+    told = NOTHING_LEARNED.and_images([gold.images[0].digest]).write(listed)
+    store = tmp_path / "model_store"
+    folder = put(store, "taught-r1", learned_from=told.model_dump(mode="json"))
+    listed.rename(folder / LEARNED_NAME)
+    (judged,) = gather_judged(settings, database, version)
+    assert judged.image == gold.images[1].digest

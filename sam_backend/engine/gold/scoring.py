@@ -17,7 +17,7 @@ from sam_backend.quality.scorecards import QUALITY, Scorecard, by_week, scorecar
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold, GoldImage
-from sam_backend.store.learned_images import NOTHING_LEARNED, LearnedImages, read_learned
+from sam_backend.store.learned_images import learned_by_model
 from sam_backend.store.measurements import Measurements
 from sam_backend.store.models import ModelStore, open_store
 
@@ -138,11 +138,8 @@ def unlearned(store: ModelStore, answers: Sequence[Answer]) -> tuple[list[Answer
 
     Of a version that is not in the store, or has no record, nothing is known: it is judged.
     """
-    entries = {entry.version: entry for entry in store.list()}
-    known: dict[str, LearnedImages] = {}
-    for who in {one.who for one in answers}:
-        entry = entries.get(who.partition("+")[0])
-        known[who] = (None if entry is None else read_learned(entry)) or NOTHING_LEARNED
+    entries = store.list()
+    known = {who: learned_by_model(entries, who) for who in {one.who for one in answers}}
     judged = [one for one in answers if one.image not in known[one.who]]
     return judged, len(answers) - len(judged)
 
