@@ -1,5 +1,7 @@
 """`sam-backend generate`: all masks of a folder or a bucket, into shards."""
 
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +27,8 @@ def generate(
     source: Annotated[
         str,
         typer.Argument(
-            help="Folder, glob, list file, s3://, gs:// or az:// address, labelstudio://<project>."
+            help="Folder, glob, image, list file, s3://, gs:// or az:// address, "
+            "labelstudio://<project>."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run.", callback=output_folder)],
@@ -85,8 +88,18 @@ def generate(
     if as_json:
         echo_json(summary.as_json())
     else:
-        echo_figures(summary.as_json())
-    for uri, reason in list(summary.unreadable.items())[:_MOST_SHOWN]:
-        typer.echo(f"{uri}: {reason}", err=True)
+        told = summary.as_json()
+        del told["unreadable files"], told["notes"]
+        echo_figures(told)
+    _echo_files("not read", summary.unreadable)
+    _echo_files("read in part", summary.notes)
     if stopped.is_set():
         typer.echo("stopped early: the same command goes on", err=True)
+
+
+def _echo_files(what: str, said: Mapping[str, str]) -> None:
+    """Prints what is to be said of files, of the first ones only."""
+    for uri, text in islice(said.items(), _MOST_SHOWN):
+        typer.echo(f"{what}: {uri}: {text}", err=True)
+    if (n_more := len(said) - _MOST_SHOWN) > 0:
+        typer.echo(f"{what}: {n_more} more; --json tells all", err=True)

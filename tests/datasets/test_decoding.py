@@ -6,9 +6,11 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from sam_backend.datasets.decoding import decode_image, file_suffix, image_size
+from sam_backend.datasets import decoding
+from sam_backend.datasets.decoding import decode_image, file_suffix, image_size, is_first_of_several
 from sam_backend.errors import ImageDecodeError
 
 ORIENTATION = 0x0112
@@ -208,3 +210,134 @@ def test_no_size_of_what_is_never_decoded(data: bytes) -> None:
 @pytest.mark.parametrize(("kind", "suffix"), [("PNG", ".png"), ("JPEG", ".jpeg"), ("GIF", ".gif")])
 def test_the_suffix_is_that_of_the_content(kind: str, suffix: str) -> None:
     assert file_suffix(encoded(Image.fromarray(picture()), kind)) == suffix
+
+
+def tiff(pixels: np.ndarray, **options: object) -> bytes:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, pixels, **{"photometric": "rgb", **options})
+    return stream.getvalue()
+
+
+def shades(dtype: str, most: float) -> np.ndarray:
+    """The picture in other numbers; black and the brightest value are in it."""
+    return (picture().astype(np.float64) / picture().max() * most).astype(dtype)
+
+
+STRETCHED = np.rint(picture() * (255 / picture().max()))
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        shades("uint16", 65535),
+        shades("uint16", 4095),  # twelve bits of a camera: all but black where the low byte is cut
+        shades(">u2", 65535),
+        shades("float32", 1.0),
+        shades("float32", 3000.0),
+        shades("float64", 1.0),
+    ],
+    ids=lambda pixels: f"{pixels.dtype} up to {pixels.max():g}",
+)
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"tile": (16, 16)}])
+def test_deep_colours_of_tiff_are_stretched_as_grey_is(pixels: np.ndarray, options: dict) -> None:
+    data = tiff(pixels, **options)
+    assert image_size(data) == (20, 30)
+    assert np.abs(decode_image(data) - STRETCHED).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_deep_tiff_is_turned_upright(orientation: int) -> None:
+    stored = np.ascontiguousarray(STORED[orientation](shades("uint16", 65535)))
+    data = tiff(stored, extratags=[(ORIENTATION, "H", 1, orientation, True)])
+    assert image_size(data) == (20, 30)
+    assert np.abs(decode_image(data) - STRETCHED).max() <= 1
+
+
+def test_transparent_pixels_of_deep_tiff_are_white() -> None:
+    for most, dtype in ((65535, "uint16"), (1.0, "float32")):
+        opacity = np.full((20, 30, 1), most).astype(dtype)
+        opacity[:10] = 0
+        data = tiff(np.dstack([shades(dtype, most), opacity]), extrasamples=["unassalpha"])
+        assert (decode_image(data)[:10] == 255).all()
+        assert np.abs(decode_image(data)[10:] - STRETCHED[10:]).max() <= 1
+
+
+def test_grey_of_many_bits_keeps_its_order() -> None:
+    ramp = np.tile(np.linspace(0, 1, 30), (20, 1))
+    for pixels in (
+        (ramp * 4e9).astype(np.uint32),
+        (ramp * 4e9 - 2e9).astype(np.int32),
+        (ramp * 6e4 - 3e4).astype(np.int16),
+        ramp.astype(np.float64),
+        np.where(ramp < 0.1, np.nan, ramp).astype(np.float32),
+    ):
+        grey = decode_image(tiff(pixels, photometric="minisblack"))[:, :, 0].astype(int)
+        assert (np.diff(grey, axis=1) >= 0).all()
+        assert (grey[0, 0], grey[0, -1]) == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (
+            tiff(np.zeros((20, 30, 5), np.uint8), photometric="minisblack", planarconfig="contig"),
+            "TIFF file of 5 channels of 8 bits, which we do not read: save it as grey or RGB",
+        ),
+        (
+            tiff(np.zeros((20, 30, 3), np.float16)),
+            "TIFF file of 3 channels of 16 floating-point bits, which we do not read",
+        ),
+        (
+            tiff(np.zeros((3, 20, 30), np.uint16), planarconfig="separate"),
+            r"3 channels of 16 bits, each stored by itself \(planar\): save it with interleaved",
+        ),
+        (
+            tiff(picture(), extratags=[(50706, "B", 4, (1, 4, 0, 0), True)]),
+            "a camera's raw picture: export it as JPEG or TIFF",
+        ),
+        (tiff(shades("uint16", 9))[:900], "TIFF"),
+        (encoded(Image.fromarray(picture()), "JPEG")[:-300], "its JPEG data is damaged or cut"),
+        (encoded(Image.fromarray(picture()), "AVIF")[:-300], "its AVIF data is damaged or cut"),
+    ],
+)
+def test_what_cannot_be_read_says_what_it_is(data: bytes, why: str) -> None:
+    with pytest.raises(ImageDecodeError, match=f"cannot be read as an image: .*{why}") as refused:
+        decode_image(data)
+    assert "Error" not in str(refused.value)
+
+
+def test_too_many_pixels_of_deep_tiff_are_refused_by_the_header() -> None:
+    data = tiff(shades("uint16", 65535))
+    for read in (decode_image, image_size):
+        with pytest.raises(ImageDecodeError, match="30 x 20 pixels, over the limit of 100"):
+            read(data, max_pixels=100)
+
+
+def test_phones_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    for kind in ("HEIF", "AVIF"):
+        decode_image(encoded(Image.fromarray(picture())))  # registers what is installed
+        stored = Image.fromarray(np.ascontiguousarray(np.rot90(picture())))
+        data = encoded(stored, kind, quality=95, exif=exif.tobytes())
+        assert image_size(data) == (20, 30)
+        assert np.abs(decode_image(data).astype(int) - picture()).mean() < 4
+    # without the package
+    monkeypatch.setattr(decoding, "_known_formats", lambda: ["JPEG"])
+    heic = encoded(Image.fromarray(picture()), "HEIF")
+    with pytest.raises(ImageDecodeError, match=r"HEIC picture.*pip install '\.\[heic\]'"):
+        decode_image(heic)
+
+
+def test_several_pages_are_noticed() -> None:
+    first, second = Image.fromarray(picture()), Image.fromarray(255 - picture())
+    for kind in ("GIF", "WEBP", "PNG", "TIFF"):
+        assert not is_first_of_several(encoded(first, kind))
+        assert is_first_of_several(encoded(first, kind, save_all=True, append_images=[second]))
+    assert not is_first_of_several(encoded(first, "MPO", save_all=True, append_images=[second]))
+    assert not is_first_of_several(b"no picture")
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:  # a preview is no page
+        writer.write(picture(), photometric="rgb")
+        writer.write(picture()[::2, ::2], photometric="rgb", subfiletype=1)
+    assert not is_first_of_several(stream.getvalue())

@@ -1,11 +1,13 @@
 """How Label Studio gets at the images of a bulk run."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from sam_backend.datasets.decoding import file_suffix
+from sam_backend.datasets.image_files import path_named
 from sam_backend.engine.bulk.sources import ImageReader, name_of
 from sam_backend.errors import ImageDecodeError, InvalidInputError
 from sam_backend.labelstudio.client import LabelStudioClient
@@ -58,7 +60,13 @@ class PrefixAddresses(Addresses):
         self._root = root
 
     def of(self, images: Sequence[ImageMasks]) -> list[str]:
-        return [self._prefix + quote(name_of(image.uri, self._root)) for image in images]
+        return [self._prefix + self._quoted(image.uri) for image in images]
+
+    def _quoted(self, uri: str) -> str:
+        if "://" in uri:
+            return quote(name_of(uri, self._root))
+        name = name_of(str(path_named(uri)), f"{path_named(self._root)}/")
+        return quote(os.fsencode(name))  # the bytes of the name, whatever they mean
 
 
 class LocalFileAddresses(Addresses):
@@ -76,12 +84,12 @@ class LocalFileAddresses(Addresses):
 
     def _address(self, uri: str) -> str:
         try:
-            inside = Path(uri).relative_to(self._document_root)
+            inside = path_named(uri).relative_to(self._document_root)
         except ValueError:
             raise InvalidInputError(
                 f"{uri} does not lie below the document root {self._document_root}"
             ) from None
-        return f"/data/local-files/?d={quote(inside.as_posix())}"
+        return f"/data/local-files/?d={quote(os.fsencode(inside))}"
 
 
 class UploadedAddresses(Addresses):

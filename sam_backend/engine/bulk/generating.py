@@ -1,14 +1,20 @@
 """A bulk run from its source to its last shard; the same command goes on where it ended."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sam_backend.engine.bulk.executors import Executor
-from sam_backend.engine.bulk.manifest import ImageEntry, Shard, kept_listing, make_manifest
-from sam_backend.engine.bulk.run_folder import BulkRun, RunPlan, at_work, begin_run
+from sam_backend.engine.bulk.manifest import (
+    ImageEntry,
+    Shard,
+    has_listing,
+    kept_listing,
+    make_manifest,
+)
+from sam_backend.engine.bulk.run_folder import BulkRun, RunPlan, at_work, begin_run, is_begun
 from sam_backend.engine.bulk.sources import ImageReader, list_images
 from sam_backend.engine.model_choice import ModelChoice
 from sam_backend.sam.automatic.settings import AutomaticSettings
@@ -62,7 +68,10 @@ class Summary:
         run_id: Of the run; None if it was stopped before all images were listed.
         listed: Images of the source.
         duplicates: The same bytes as an earlier one.
-        unreadable: Reasons by URI, of images that could not be had or decoded.
+        unreadable: Reasons by URI, of images that could not be had or decoded, by whatever command.
+        notes: What is to be said of images that were read nevertheless, by URI.
+        others: Files of the source that are no images, by what their names end with.
+        undecoded: Of the unreadable images, those whose header had looked well.
         shards: Of the run.
         progress: At the end.
         device_s: Seconds that the device worked, by stage.
@@ -72,6 +81,9 @@ class Summary:
     listed: int = 0
     duplicates: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, int] = field(default_factory=dict)
+    undecoded: int = 0
     shards: int = 0
     progress: Progress = field(default_factory=lambda: Progress("", 0, 0))
     device_s: dict[str, float] = field(default_factory=dict)
@@ -85,7 +97,10 @@ class Summary:
             "images listed": self.listed,
             "duplicates": self.duplicates,
             "unreadable": len(self.unreadable),
-            "images done": told.done,
+            "unreadable files": dict(self.unreadable),
+            "notes": dict(self.notes),
+            "other files": dict(self.others),
+            "images done": told.done - self.undecoded,
             "images done before": told.known,
             "images to do": told.of - told.done,
             "shards": self.shards,
@@ -139,8 +154,10 @@ def generate_run(
         SamBackendError: Source, model or folder are out of reach; what is done is kept.
     """
     with at_work(folder):
-        begin_run(folder, plan)
-        listing = kept_listing(folder, lambda: list_images(plan.source, settings))
+        is_listed = is_begun(folder, plan) and has_listing(folder)
+        found = None if is_listed else list_images(plan.source, settings)
+        begin_run(folder, plan)  # once nothing refuses the start any more
+        listing = kept_listing(folder, found)
         start_s = time.monotonic()
         manifest = make_manifest(
             folder,
@@ -152,8 +169,9 @@ def generate_run(
             is_stopped,
         )
         if manifest is None:
-            return Summary(listed=len(listing.uris))
-        return _Generation(BulkRun(folder, plan, manifest), executor, observe, is_stopped).run()
+            return Summary(listed=len(listing.uris), others=listing.others)
+        run = BulkRun(folder, plan, manifest)
+        return _Generation(run, listing.others, executor, observe, is_stopped).run()
 
 
 class _OpenShard:
@@ -179,6 +197,7 @@ class _Generation:
     def __init__(
         self,
         run: BulkRun,
+        others: Mapping[str, int],
         executor: Executor,
         observe: Callable[[Progress], None],
         is_stopped: Callable[[], bool],
@@ -195,6 +214,8 @@ class _Generation:
             listed=manifest.n_listed,
             duplicates=manifest.n_duplicates,
             unreadable=manifest.unreadable(),
+            notes=manifest.notes(),
+            others=others,
             shards=manifest.n_shards(run.plan.shard_images),
             progress=Progress("finding masks", 0, manifest.n_images),
         )
@@ -220,6 +241,8 @@ class _Generation:
             path = self._run.path_of(shard)
             if path.exists():
                 path.with_suffix(".journal").unlink(missing_ok=True)
+                for row in self._run.rows(shard, ["uri", "reason"]):
+                    self._note(row["uri"], row["reason"])
                 told.done += len(shard.images)
                 told.known += len(shard.images)
                 continue
@@ -227,6 +250,8 @@ class _Generation:
             known = unfinished.journal.rows
             told.done += len(known)
             told.known += len(known)
+            for image_masks in known.values():
+                self._note(image_masks.uri, image_masks.reason)
             if unfinished.is_whole:
                 unfinished.write(self._run_id)
                 continue
@@ -237,8 +262,13 @@ class _Generation:
 
     def _keep(self, row: ImageMasks) -> None:
         unfinished = self._open.pop(row.index)
-        if row.reason is not None:
-            self._summary.unreadable[row.uri] = row.reason
+        self._note(row.uri, row.reason)
         unfinished.journal.add(row)
         if unfinished.is_whole:
             unfinished.write(self._run_id)
+
+    def _note(self, uri: str, reason: str | None) -> None:
+        """Remember an image that could not be looked at."""
+        if reason is not None:
+            self._summary.unreadable[uri] = reason
+            self._summary.undecoded += 1

@@ -4,6 +4,7 @@ All files are read and hashed, part by part, so that a run that is killed meanwh
 part that it was at. Images that are the same bytes are done once, as the first of them.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sam_backend.datasets.decoding import image_size
+from sam_backend.datasets.decoding import image_size, is_first_of_several
 from sam_backend.datasets.image_files import digest_of
 from sam_backend.engine.bulk.sources import ImageReader, Listing
 from sam_backend.errors import ImageDecodeError, ImageFetchError
@@ -25,7 +26,7 @@ from sam_backend.store.shards import write_table
 PART_IMAGES = 10_000
 """Images of a part: so many are read again at the most when a run is killed."""
 _AT_ONCE = 8
-_ROOT = "root"
+_ROOT, _OTHERS = "root", "others"
 
 _SCHEMA = pa.schema(
     [
@@ -35,8 +36,10 @@ _SCHEMA = pa.schema(
         ("height", pa.int32()),
         ("width", pa.int32()),
         ("reason", pa.string()),
+        ("note", pa.string()),
     ]
 )
+FIRST_OF_SEVERAL = "has several pages or frames, of which the first is read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,13 @@ class Manifest:
         found = self._table.filter(pc.is_valid(self._table["reason"]))
         return dict(zip(found["uri"].to_pylist(), found["reason"].to_pylist(), strict=True))
 
+    def notes(self) -> dict[str, str]:
+        """What is to be said of images that are read nevertheless, by URI."""
+        if "note" not in self._table.column_names:
+            return {}  # of an earlier release
+        found = self._table.filter(pc.is_valid(self._table["note"]))
+        return dict(zip(found["uri"].to_pylist(), found["note"].to_pylist(), strict=True))
+
     def n_shards(self, shard_images: int) -> int:
         """Shards of so many images each."""
         return -(-self.n_images // shard_images)
@@ -163,7 +173,7 @@ def make_manifest(
             rows.append(row)
             observe(row["index"] + 1, len(uris))
         write_table(part, pa.Table.from_pylist(rows, schema=_SCHEMA), {})
-    whole = pa.concat_tables([pq.read_table(part) for part in parts])
+    whole = pa.concat_tables(map(pq.read_table, parts), promote_options="default")
     write_table(_whole(folder), whole, {_ROOT: listing.root})
     return read_manifest(folder)
 
@@ -176,16 +186,31 @@ def read_manifest(folder: Path) -> Manifest | None:
     return Manifest(table, table.schema.metadata[_ROOT.encode()].decode())
 
 
-def kept_listing(folder: Path, make: Callable[[], Listing]) -> Listing:
-    """The listing of a run: made once, whatever is added to the source later."""
-    file = _parts(folder) / "listing.parquet"
-    if not file.exists():
-        made = make()
+def has_listing(folder: Path) -> bool:
+    """Whether the images of a run have been listed."""
+    return _listing(folder).exists()
+
+
+def kept_listing(folder: Path, made: Listing | None) -> Listing:
+    """The listing of a run: kept once, whatever is added to the source later.
+
+    Args:
+        folder: Of the run.
+        made: What to keep; None: it is kept already (`has_listing`).
+    """
+    file = _listing(folder)
+    if made is not None:
         file.parent.mkdir(exist_ok=True)
-        write_table(file, pa.table({"uri": pa.array(made.uris, pa.string())}), {_ROOT: made.root})
+        notes = {_ROOT: made.root, _OTHERS: json.dumps(made.others)}
+        write_table(file, pa.table({"uri": pa.array(made.uris, pa.string())}), notes)
     table = pq.read_table(file)
-    root = table.schema.metadata[_ROOT.encode()].decode()
-    return Listing(root, tuple(table["uri"].to_pylist()))
+    metadata = table.schema.metadata
+    others = json.loads(metadata.get(_OTHERS.encode(), b"{}"))  # earlier releases counted none
+    return Listing(metadata[_ROOT.encode()].decode(), tuple(table["uri"].to_pylist()), others)
+
+
+def _listing(folder: Path) -> Path:
+    return _parts(folder) / "listing.parquet"
 
 
 def _parts(folder: Path) -> Path:
@@ -210,6 +235,7 @@ def _row(index: int, uri: str, reader: ImageReader) -> dict[str, Any]:
         data = reader.read(uri)
         row["digest"] = digest_of(data)
         row["height"], row["width"] = image_size(data)
+        row["note"] = FIRST_OF_SEVERAL if is_first_of_several(data) else None
     except (ImageFetchError, ImageDecodeError) as error:
         row["reason"] = str(error)
     return row

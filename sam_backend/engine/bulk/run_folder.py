@@ -10,7 +10,7 @@ reviews/             samples that people look at, and reports
 import hashlib
 import json
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +22,7 @@ from sam_backend.store.file_lock import lock_file
 from sam_backend.store.shards import ImageMasks, read_shard
 
 SHARD_IMAGES = 256
+_PLAN, _PLAN_TEMPORARY, _LOCK = "run.json", "run.json.tmp", ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +136,23 @@ def begin_run(folder: Path, plan: RunPlan) -> None:
     Raises:
         InvalidInputError: The folder belongs to another plan.
     """
-    known = read_plan(folder) if (folder / "run.json").exists() else None
-    if known is None:
+    if not is_begun(folder, plan):
         (folder / "shards").mkdir(parents=True, exist_ok=True)
-        temporary = folder / "run.json.tmp"
+        temporary = folder / _PLAN_TEMPORARY
         temporary.write_text(json.dumps(plan.as_json(), indent=1) + "\n")
-        temporary.replace(folder / "run.json")
-    elif known != plan:
+        temporary.replace(folder / _PLAN)
+
+
+def is_begun(folder: Path, plan: RunPlan) -> bool:
+    """Whether the folder is the plan's already; False: it is nobody's.
+
+    Raises:
+        InvalidInputError: The folder belongs to another plan.
+    """
+    if not (folder / _PLAN).exists():
+        return False
+    known = read_plan(folder)
+    if known != plan:
         before, now = known.as_json(), plan.as_json()
         before |= before.pop("settings")
         now |= now.pop("settings")
@@ -151,6 +162,7 @@ def begin_run(folder: Path, plan: RunPlan) -> None:
             if before[name] != now[name]
         ]
         raise InvalidInputError(f"{folder} holds another run: {'; '.join(other)}")
+    return True
 
 
 def read_plan(folder: Path) -> RunPlan:
@@ -160,11 +172,11 @@ def read_plan(folder: Path) -> RunPlan:
         InvalidInputError: The folder holds none.
     """
     try:
-        return RunPlan.of(json.loads((folder / "run.json").read_text()))
+        return RunPlan.of(json.loads((folder / _PLAN).read_text()))
     except FileNotFoundError:
         raise InvalidInputError(f"{folder} holds no run: it has no run.json") from None
     except (ValueError, TypeError, KeyError) as error:
-        raise InvalidInputError(f"{folder / 'run.json'} is damaged: {error}") from None
+        raise InvalidInputError(f"{folder / _PLAN} is damaged: {error}") from None
 
 
 def read_run(folder: Path) -> BulkRun:
@@ -183,17 +195,39 @@ def read_run(folder: Path) -> BulkRun:
 def at_work(folder: Path) -> Iterator[None]:
     """Nobody else works in the folder for the length of the block; errors of files become ours.
 
+    A folder in which the block has begun no run is left as it was found.
+
     Raises:
         RunFolderError: Somebody does, or the folder cannot be written.
     """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("a") as file:
+        with (folder / _LOCK).open("a") as file:
             if not lock_file(file, wait=False):
                 raise RunFolderError(f"another process is at work in {folder}")
-            yield
+            try:
+                yield
+            finally:
+                if not (folder / _PLAN).exists():
+                    (folder / _LOCK).unlink(missing_ok=True)
     except OSError as error:
+        if not (folder / _PLAN).exists():
+            reason = error.strerror or str(error)
+            raise RunFolderError(
+                f"no run can be begun in {folder}: {reason}; name another folder"
+            ) from error
         raise RunFolderError(
             f"the run in {folder} stopped: {error}; nothing that is done is lost, the same command "
             "goes on"
         ) from error
+    finally:
+        if not (folder / _PLAN).exists():
+            _remove_empty(made)
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, inner ones first, as far as nothing lies in them."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()

@@ -1,14 +1,16 @@
 """Where the images of a bulk run are: listed once, read by their URIs ever after."""
 
+import errno
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
 
-from sam_backend.datasets.image_files import read_bytes
+from sam_backend.datasets.image_files import path_named, read_bytes, readable_name
 from sam_backend.engine.project_dataset import find_project, host_of_project
 from sam_backend.errors import (
     ImageDecodeError,
@@ -26,14 +28,19 @@ from sam_backend.labelstudio.storages import storage_address
 from sam_backend.settings import Settings
 
 SUFFIXES = (
-    ".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp",
+    ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm",
+    ".png", ".pnm", ".ppm", ".svg", ".tif", ".tiff", ".webp",
 )  # fmt: skip
+"""Files that are read as images. SVG has no pixels, and HEIC needs a package: people expect both to
+be images, and are told why one is none."""
 PROJECT = "labelstudio://"
 STORAGE = f"{PROJECT}storage/"
 _WILD = "*?["
 # A share or a bucket that is gone is waited for as long as this; then the run stops.
 _PAUSES_S = (1.0, 4.0, 10.0)
 _TIMEOUT_S = 60.0
+# Errors that are a file's own; others may be those of the place where it lies.
+_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +51,24 @@ class Listing:
         root: What the URIs begin with, where they have that in common: the folder, with a slash at
             its end. Names are relative to it.
         uris: Absolute paths, URLs that fsspec opens, or `labelstudio://<project>/<task>/<tag>`;
-            sorted, but those of a list file, which keep its order.
+            sorted, but those of a list file, which keep its order. Paths as `readable_name` writes
+            them.
+        others: How many files were left out, by what their names end with.
     """
 
     root: str
     uris: tuple[str, ...]
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
 def list_images(source: str, settings: Settings) -> Listing:
     """Find the images of a source.
 
     Args:
-        source: A folder or a URL (with all below it), a glob of either, a text file with a path or
-            URL in each line, `labelstudio://<project>`: images of the project's tasks, or
-            `labelstudio://storage/<kind>/<number>`: what a source storage of Label Studio names,
-            read with this machine's own rights.
+        source: A folder or a URL (with all below it), a glob of either, an image file, a text file
+            with a path or URL in each line, `labelstudio://<project>`: images of the project's
+            tasks, or `labelstudio://storage/<kind>/<number>`: what a source storage of Label Studio
+            names, read with this machine's own rights.
         settings: Of this process; tell which Label Studio.
 
     Raises:
@@ -75,7 +85,11 @@ def list_images(source: str, settings: Settings) -> Listing:
     else:
         listing = _of_path(Path(source).expanduser().absolute())
     if not listing.uris:
-        raise InvalidInputError(f"{source} has no image (files that end with {' '.join(SUFFIXES)})")
+        left_out = ", ".join(f"{n} {suffix}" for suffix, n in listing.others.items())
+        raise InvalidInputError(
+            f"{readable_name(source)} has no image (files that end with {' '.join(SUFFIXES)})"
+            + (f", but {left_out}" if left_out else "")
+        )
     return listing
 
 
@@ -123,24 +137,24 @@ class ImageReader:
         if "://" in uri:
             return self._read_url(uri)
         try:
-            return read_bytes(Path(uri))
+            return read_bytes(path_named(uri))
         except FileNotFoundError:
             self._check_root(uri)
             raise ImageFetchError(f"{uri} is not there any more") from None
         except ImageDecodeError as error:  # read_bytes found it, and could not read it
-            if isinstance(error.__cause__, PermissionError):
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in _OF_THE_FILE:
                 raise ImageFetchError(str(error)) from None
             raise _OutOfReach(str(error)) from None
 
     def _check_root(self, uri: str) -> None:
         """A share that is gone leaves an empty folder, or none."""
-        root = Path(self._root)
+        root = path_named(self._root)
         try:
             is_there = any(root.iterdir())
         except OSError:
             is_there = False
         if not is_there:
-            raise _OutOfReach(f"{uri} cannot be read: {root} is empty or gone")
+            raise _OutOfReach(f"{uri} cannot be read: {self._root} is empty or gone")
 
     def _read_url(self, uri: str) -> bytes:
         fs, path = _filesystem(uri)
@@ -151,7 +165,7 @@ class ImageReader:
         except PermissionError as error:
             raise ImageFetchError(f"{uri} cannot be read: {error}") from None
         except Exception as error:  # each storage has errors of its own
-            reason = str(error) or type(error).__name__
+            reason = str(error) or "its storage gives no reason"
             raise _OutOfReach(f"{uri} cannot be read: {reason}") from None
         return bytes(data)
 
@@ -221,39 +235,54 @@ def _of_url(source: str) -> Listing:
     except Exception as error:  # each storage has errors of its own
         raise SourceError(f"{source} cannot be listed: {error}") from None
     uris = (fs.unstrip_protocol(one) for one in found)
-    return Listing(f"{fs.unstrip_protocol(path).rstrip('/')}/", _images(uris))
+    return _images(f"{fs.unstrip_protocol(path).rstrip('/')}/", uris)
 
 
 def _of_path(path: Path) -> Listing:
     text = str(path)
     if path.is_dir():
         found: Iterable[Path] = (one for one in path.rglob("*") if one.is_file())
-        return Listing(f"{text}/", _images(map(str, found)))
+        return _images(f"{text}/", map(str, found))
     if path.is_file():
-        return _of_list(path)
+        return _of_file(path)
     if any(letter in text for letter in _WILD):
         root = Path(_before_wild(text))
         found = (one for one in root.glob(str(path.relative_to(root))) if one.is_file())
-        return Listing(f"{root}/", _images(map(str, found)))
-    raise InvalidInputError(f"there is no folder, glob or list file {path}")
+        return _images(f"{root}/", map(str, found))
+    raise InvalidInputError(f"there is no folder, glob, image or list file {readable_name(path)}")
 
 
-def _of_list(path: Path) -> Listing:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"{path} is no text file with a path or URL in each line") from None
-    told = [line.strip() for line in lines]
+def _of_file(path: Path) -> Listing:
+    """An image, or a list of some."""
+    root = f"{path.parent}/"
+    if path.suffix.lower() in SUFFIXES:
+        return _images(root, [str(path)])
+    # names of files are bytes, and one that is no UTF-8 stops nothing
+    text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    if "\x00" in text:
+        raise InvalidInputError(
+            f"{readable_name(path)} is neither an image (files that end with {' '.join(SUFFIXES)}) "
+            "nor a text file with a path or URL in each line"
+        )
+    told = [line.strip() for line in text.splitlines()]
     uris = (
         line if "://" in line else str(path.parent / line)
         for line in told
         if line and not line.startswith("#")
     )
-    return Listing(f"{path.parent}/", tuple(dict.fromkeys(uris)))
+    return Listing(readable_name(root), tuple(dict.fromkeys(map(readable_name, uris))))
 
 
-def _images(uris: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(uri for uri in uris if uri.lower().endswith(SUFFIXES)))
+def _images(root: str, found: Iterable[str]) -> Listing:
+    """Those of the files that are images, by their names, sorted; the others are counted."""
+    uris = []
+    others: Counter[str] = Counter()
+    for uri in found:
+        if uri.lower().endswith(SUFFIXES):
+            uris.append(readable_name(uri))
+        else:
+            others[PurePosixPath(readable_name(uri)).suffix.lower() or "without a suffix"] += 1
+    return Listing(readable_name(root), tuple(sorted(uris)), dict(others.most_common()))
 
 
 def _before_wild(path: str) -> str:

@@ -1,5 +1,6 @@
 """Bulk runs: each image once, the same shards however often it was broken off."""
 
+import io
 import json
 import os
 import random
@@ -10,7 +11,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
 from sam_backend.engine.bulk import manifest as manifests
 from sam_backend.engine.bulk.generating import Progress, plan_run
@@ -49,7 +53,8 @@ def unbroken(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert figures["images listed"] == N_IMAGES + 3
     assert figures["duplicates"] == 1
     assert figures["unreadable"] == 2  # one by its header, one when it was decoded
-    assert figures["images done"] == N_IMAGES + 1
+    assert figures["images done"] == N_IMAGES
+    assert figures["images to do"] == 0
     assert figures["shards"] == 3
     assert figures["masks found now"] > 0
     assert ("reading", N_IMAGES + 3, N_IMAGES + 3) in told
@@ -143,6 +148,69 @@ def test_another_plan_in_the_same_folder_is_refused(source: Path, unbroken: Path
     ):
         with pytest.raises(InvalidInputError, match=why):
             begin_run(unbroken, other)
+
+
+def test_a_second_command_tells_what_the_first_could_not_read(source: Path, unbroken: Path) -> None:
+    broken = {str(source / "even" / "broken.png"), str(source / "odd" / "cut.png")}
+    figures = generate(source, unbroken).as_json()
+    assert figures["unreadable files"].keys() == broken
+    assert "cut short" in figures["unreadable files"][str(source / "odd" / "cut.png")]
+    assert (figures["unreadable"], figures["images done"]) == (2, N_IMAGES)
+
+
+def test_odd_files_cost_nobody_else_anything(tmp_path: Path) -> None:
+    """Names that are no UTF-8, pictures of phones and cameras, and what is none at all."""
+    source = tmp_path / os.fsdecode(b"Fotos \xfc")
+    make_images(source, 2)
+    first, second = sorted(source.rglob("*.png"))
+    first.rename(source / os.fsdecode(b"na\xefve.png"))
+    pixels = np.asarray(Image.open(second))
+    tifffile.imwrite(source / "deep.tif", pixels.astype(np.uint16) * 16, photometric="rgb")
+    tifffile.imwrite(source / "pages.tif", np.stack([pixels, 255 - pixels]), photometric="rgb")
+    second.rename(source / "second\n.jpe")
+    cut = io.BytesIO()
+    Image.fromarray(pixels).save(cut, "JPEG")
+    (source / os.fsdecode(b"cut \xe9.jpg")).write_bytes(cut.getvalue()[:-200])
+    (source / "drawing.svg").write_bytes(b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (source / "notes.txt").write_bytes(b"notes")
+    for _ in range(2):
+        figures = generate(source, tmp_path / "run").as_json()
+        assert (figures["images listed"], figures["images done"]) == (6, 4)
+        assert figures["other files"] == {".txt": 1}
+        assert {Path(uri).name: note for uri, note in figures["notes"].items()} == {
+            "pages.tif": "has several pages or frames, of which the first is read"
+        }
+        reasons = {Path(uri).name: reason for uri, reason in figures["unreadable files"].items()}
+        assert reasons.keys() == {"cut \\xe9.jpg", "drawing.svg"}
+        assert "JPEG data is damaged or cut short" in reasons["cut \\xe9.jpg"]
+        assert "SVG drawing, which has no pixels" in reasons["drawing.svg"]
+        assert json.dumps(figures).encode()
+    run = read_run(tmp_path / "run")
+    found = {Path(image.uri).name: len(image.masks) for image in run.images() if image.size}
+    assert found.keys() == {"na\\xefve.png", "deep.tif", "pages.tif", "second\\x0a.jpe"}
+    assert all(found.values())
+
+
+def test_a_start_that_is_refused_claims_no_folder(source: Path, tmp_path: Path) -> None:
+    empty, out = tmp_path / "empty", tmp_path / "deep" / "run"
+    empty.mkdir()
+    with pytest.raises(InvalidInputError, match="has no image"):
+        generate(empty, out)
+    assert not out.parent.exists()
+    with pytest.raises(InvalidInputError, match="there is no folder, glob, image or list file"):
+        generate(tmp_path / "nowhere", out)
+    assert not out.parent.exists()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RunFolderError, match=r"no run can be begun in .*; name another") as refused:
+        generate(source, tmp_path / "file")
+    assert "goes on" not in str(refused.value)
+    # a folder that was there stays, with what lies in it
+    out.mkdir(parents=True)
+    (out / "notes.txt").write_bytes(b"mine")
+    with pytest.raises(InvalidInputError, match="has no image"):
+        generate(empty, out)
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+    assert generate(source, out).as_json()["images done"] == N_IMAGES
 
 
 def test_two_commands_in_one_folder(tmp_path: Path, source: Path) -> None:
