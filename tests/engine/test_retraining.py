@@ -266,6 +266,20 @@ def test_too_few_images_are_refused_with_the_number_needed(bench: Bench, tmp_pat
     )
 
 
+def test_too_few_images_are_told_with_what_was_left_out(tmp_path: Path) -> None:
+    data = bullseye_dataset(tmp_path / "few", range(2))
+    data.images[1].path.unlink()
+    write_manifest(data, tmp_path / "few.jsonl")
+    order = RetrainingOrder(data=str(tmp_path / "few.jsonl"))
+    settings = Settings(data_dir=tmp_path)
+    run = RetrainingRun(
+        order, tmp_path, settings, open_store(settings), lambda state: None, lambda: False
+    )
+    name = data.images[1].path.name
+    with pytest.raises(InvalidInputError, match=rf"Left out of the data: 1 x missing.*{name}"):
+        run.run()
+
+
 def test_stored_gold_judges_unless_a_data_set_is_named(bench: Bench, tmp_path: Path) -> None:
     gold = bullseye_dataset(tmp_path / "gold", range(100, 106), whole=True)
     add_gold(bench.settings, open_database(bench.settings), gold, "the test")

@@ -23,7 +23,7 @@ from sam_backend.engine.retraining.order import RetrainingOrder
 from sam_backend.engine.retraining.parts import GroundTruth, Parts, divide
 from sam_backend.engine.retraining.verdict import GATE_NAME, SHEET_NAME, Steering, compare
 from sam_backend.engine.worker import IsStopped, Report, StoppedError
-from sam_backend.errors import ModelStoreError
+from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.sam.checkpoints import choose_device, load
 from sam_backend.settings import Settings
 from sam_backend.store.checkpoint_folders import VersionTakenError
@@ -87,7 +87,12 @@ class RetrainingRun:
             parent = self._parent()
             learned = learned_by(parent.version, self._store, self._folder.parent)
             data = self._data()
-            parts = divide(data, self._truth(), learned)
+            try:
+                parts = divide(data, self._truth(), learned)
+            except InvalidInputError as error:
+                lines = data.skipped.lines()
+                told = f". Left out of the data: {'; '.join(lines)}" if lines else ""
+                raise InvalidInputError(f"{error}{told}") from None
             challenger = self._train_and_judge(parent, data, parts, learned)
         return self._promote(challenger)
 
