@@ -127,7 +127,10 @@ class _Placing:
         asking = []
         for one in objects:
             if one.box is None and not any(click.is_positive for click in one.clicks):
-                reason = "only negative clicks: nothing says what to segment"
+                reason = (
+                    "only negative clicks: nothing says what to segment (the first box of a task "
+                    "counts once Label Studio has saved it as a draft, after five seconds)"
+                )
                 for click in one.clicks:
                     self._skipped.append(Skipped(click.region_id, reason, is_error=True))
             else:

@@ -104,3 +104,30 @@ def brush_region(region_id: str, mask: Mask) -> Json:
             "brushlabels": ["Object"],
         },
     }
+
+
+def rectangle_region(
+    region_id: str, tag: str, box: tuple[float, float, float, float], size: tuple[int, int]
+) -> Json:
+    """A rectangle that somebody drew.
+
+    Args:
+        region_id: Its id.
+        tag: Name of its control tag.
+        box: x0, y0, x1, y1 in pixels.
+        size: (height, width) of the image in pixels.
+    """
+    height, width = size
+    x0, y0, x1, y1 = box
+    value = {"x": 100 * x0 / width, "y": 100 * y0 / height, "rotation": 0}
+    value |= {"width": 100 * (x1 - x0) / width, "height": 100 * (y1 - y0) / height}
+    return {
+        "id": region_id,
+        "from_name": tag,
+        "to_name": "image",
+        "type": "rectanglelabels",
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "value": {**value, "rectanglelabels": ["Object"]},
+    }

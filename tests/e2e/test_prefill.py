@@ -27,7 +27,7 @@ from sam_backend.masks.types import Mask
 from tests.e2e.browser import LabellingPage
 from tests.e2e.commands import command, eventually, inside, settings_of
 from tests.e2e.conftest import running_backend
-from tests.e2e.people import Person, brush_region
+from tests.e2e.people import Person, brush_region, rectangle_region
 from tests.e2e.scene import HEIGHT, WIDTH, Scene
 
 pytestmark = pytest.mark.e2e
@@ -280,12 +280,17 @@ def test_what_people_drew_is_not_proposed_and_a_second_run_replaces_its_own(
     scene: Scene,
     tmp_path: Path,
 ) -> None:
-    project = projects.create("e2e repeats", template("brush"))
+    by_hand = (
+        '<RectangleLabels name="drawn" toName="image" smart="false"><Label value="Object"/>'
+        "</RectangleLabels><Image"
+    )
+    project = projects.create("e2e repeats", template("brush").replace("<Image", by_hand))
     drawn, drafted, untouched = projects.upload(
         project, {f"{number}.png": scene.png + bytes([number]) for number in range(3)}
     )
     annotation = admin.submit(drawn, brush_region("by hand", scene.masks["disc"]))
-    draft = {"result": [brush_region("draft", scene.masks["box"])], "lead_time": 1}
+    around_disc = rectangle_region("rectangle", "drawn", (65, 65, 236, 236), (HEIGHT, WIDTH))
+    draft = {"result": [brush_region("draft", scene.masks["box"]), around_disc], "lead_time": 1}
     admin.call("POST", f"/api/tasks/{drafted}/drafts", draft)
     settings, options = access(label_studio), ["--project", str(project)]
     for setting in ('parameters={"points_per_side": 10}', "--again"):
@@ -299,6 +304,7 @@ def test_what_people_drew_is_not_proposed_and_a_second_run_replaces_its_own(
             masks[task] = masks_of(one)
         assert all(mask_iou(mask, scene.masks["disc"]) < 0.5 for mask in masks[drawn])
         assert all(mask_iou(mask, scene.masks["box"]) < 0.5 for mask in masks[drafted])
+        assert all(mask_iou(mask, scene.masks["disc"]) < 0.5 for mask in masks[drafted])
         found(masks[drawn], scene.masks["box"])
         found(masks[untouched], scene.masks["disc"])
     (kept,) = admin.call("GET", f"/api/tasks/{drawn}/annotations/")

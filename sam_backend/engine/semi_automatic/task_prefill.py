@@ -20,7 +20,12 @@ from sam_backend.engine.semi_automatic.triage import Outcome
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.engine.tasks import task_data, task_id
 from sam_backend.engine.timing import StageClock
-from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
+from sam_backend.errors import (
+    ImageDecodeError,
+    ImageFetchError,
+    InvalidInputError,
+    LabelConfigError,
+)
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.drawn_masks import drawn_masks
 from sam_backend.labelstudio.hosts import LabelStudioHost
@@ -119,6 +124,13 @@ class TaskPrefiller:
         self._resolver = resolver
         self._max_pixels = max_pixels
         self._classifier = classifier
+        if not config.images:
+            left_out = "; ".join(
+                f"<{tag.tag}> {tag.name!r}: {tag.reason}" for tag in config.unserved
+            )
+            raise LabelConfigError(
+                f"the label config shows no image that is served ({left_out or 'no <Image>'})"
+            )
         self._writers = {
             image.name: RegionWriter(config, image, prefiller.settings) for image in config.images
         }

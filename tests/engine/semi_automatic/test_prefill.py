@@ -9,10 +9,13 @@ from sam_backend.engine.semi_automatic.prefill import Prefiller
 from sam_backend.engine.semi_automatic.proposers.existing import Existing
 from sam_backend.engine.semi_automatic.regions import RegionWriter
 from sam_backend.engine.semi_automatic.settings import PrefillSettings
+from sam_backend.engine.semi_automatic.task_prefill import TaskPrefiller
 from sam_backend.errors import LabelConfigError
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.config import LabelConfig
+from sam_backend.labelstudio.images import image_resolver
 from sam_backend.masks.rle import decode, encode
+from sam_backend.settings import Settings
 from tests.engine.semi_automatic.records import SIZE, block, record
 
 CAR = record(block(10, 10, 60, 40), 0.95, 0.97)
@@ -164,6 +167,13 @@ def test_points_say_where_to_look_and_are_no_prompts() -> None:
 def test_what_the_config_lacks_is_named(settings: dict[str, str], says: str) -> None:
     with pytest.raises(LabelConfigError, match=says):
         regions(judgement(), **settings)
+
+
+def test_a_config_whose_images_are_not_served_says_so() -> None:
+    config = LabelConfig.parse('<View><Image name="g" valueList="$urls"/></View>')
+    resolver = image_resolver(Settings())
+    with pytest.raises(LabelConfigError, match=r"no image that is served .*'g': galleries"):
+        TaskPrefiller(Prefiller(PrefillSettings(), Existing()), config, resolver, 10**6)
 
 
 def test_points_without_a_tag_for_them() -> None:
