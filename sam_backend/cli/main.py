@@ -1,5 +1,6 @@
 """The `sam-backend` command: mounts the others and translates errors, here and only here."""
 
+import io
 import logging
 import sys
 from importlib.metadata import version
@@ -88,6 +89,8 @@ def main() -> None:
 
     Errors are one sentence on stderr; the traceback is in the log at SAM_BACKEND_LOG_LEVEL=DEBUG.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold what no terminal shows
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if not is_restarted():
             for warning in unknown_settings():

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sam_backend.datasets.image_files import readable_name
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks.rle import RLE
@@ -62,6 +63,8 @@ class LabelledImage:
     masks: tuple[LabelledMask, ...]
 
     def __post_init__(self) -> None:
+        # a file's name may be no UTF-8, and this one goes into databases and onto terminals
+        object.__setattr__(self, "name", readable_name(self.name))
         for mask in self.masks:
             if mask.rle.size != self.size:
                 raise InvalidInputError(
@@ -86,6 +89,9 @@ class Dataset:
     skipped: LeftOut = field(default_factory=LeftOut)
     licence: str | None = None
     categories: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", readable_name(self.name))
 
     def __len__(self) -> int:
         return len(self.images)

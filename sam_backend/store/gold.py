@@ -5,11 +5,11 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, select, update
 
+from sam_backend.datasets.image_files import path_named, readable_name
 from sam_backend.datasets.types import LabelledImage, LabelledMask
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks.rle import from_coco, to_coco
@@ -105,7 +105,7 @@ class Gold:
                 GOLD,
                 image=image.digest,
                 name=image.labelled.name,
-                file=str(image.labelled.path),
+                file=readable_name(image.labelled.path),
                 height=image.labelled.size[0],
                 width=image.labelled.size[1],
                 masks=body,
@@ -226,5 +226,5 @@ def _image(row: Row[Any]) -> GoldImage:
         for one in json.loads(zlib.decompress(row.masks))
     )
     size = (row.height, row.width)
-    labelled = LabelledImage(row.name, Path(row.file), row.image, size, masks)
+    labelled = LabelledImage(row.name, path_named(row.file), row.image, size, masks)
     return GoldImage(labelled, row.source, frozenset(row.makers), row.excluded, row.at)

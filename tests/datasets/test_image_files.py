@@ -3,12 +3,21 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from sam_backend.datasets.image_files import examine, path_named, readable_name
+from sam_backend.datasets.manifest import read_manifest, write_manifest
+from sam_backend.datasets.pixels import read_pixels
+from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.errors import ImageDecodeError
+from sam_backend.masks.rle import encode
+from sam_backend.settings import Settings
+from sam_backend.store.database import open_database
+from sam_backend.store.gold import Gold, GoldImage
 
 NAMES = [
     (b"na\xefve.png", "na\\xefve.png"),
@@ -51,3 +60,21 @@ def test_errors_can_be_printed(tmp_path: Path) -> None:
     path.write_bytes(b"<svg/>")
     with pytest.raises(ImageDecodeError, match="SVG drawing"):
         examine(path)
+
+
+def test_a_data_set_in_such_a_folder_becomes_gold(tmp_path: Path) -> None:
+    """Names go into the database, and into a manifest that leads back to the file."""
+    folder = tmp_path / os.fsdecode(b"Daten \xfc")
+    folder.mkdir()
+    odd = folder / os.fsdecode(b"na\xefve.png")
+    Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save(odd)
+    mask = LabelledMask(encode(np.ones((8, 9), np.bool_)), "all")
+    image = LabelledImage(odd.name, odd, examine(odd).digest, (8, 9), (mask,))
+    data = Dataset(folder.name, (image,))
+    assert (data.name, image.name) == ("Daten \\xfc", "na\\xefve.png")
+    write_manifest(data, folder / "data.jsonl")
+    (again,) = read_manifest(folder / "data.jsonl")
+    assert read_pixels(again).shape == (8, 9, 3)
+    gold = Gold(open_database(Settings(data_dir=tmp_path)))
+    gold.put(GoldImage(again, data.name))
+    assert [one.labelled.name for one in gold.images()] == [image.name]
