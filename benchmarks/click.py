@@ -16,7 +16,6 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -33,6 +32,7 @@ import skimage.data
 from PIL import Image
 
 from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.program import PROGRAM
 from sam_backend.settings import Settings
 
 CONFIG = """<View><Image name="image" value="$image"/>
@@ -144,7 +144,7 @@ def _backend(folder: Path, model: str | None, redis_url: str | None) -> Iterator
     if model:
         settings["SAM_BACKEND_MODEL"] = model
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "sam_backend.cli.main", "serve", "--port", str(port)]
+    command = [*PROGRAM, "serve", "--port", str(port)]
     with ServerProcess("the backend", command, f"{url}/ready", folder / "backend.log", settings):
         yield url
 

@@ -8,7 +8,6 @@ the first one kept. Prints one Markdown table.
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.program import PROGRAM
 from sam_backend.settings import Settings
 
 POLL_S = 0.02
@@ -67,7 +67,7 @@ def _start(folder: Path, model: str | None) -> Start:
         settings["SAM_BACKEND_MODEL"] = model
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "sam_backend.cli.main", "serve", "--port", str(port)]
+    command = [*PROGRAM, "serve", "--port", str(port)]
     server = ServerProcess("the backend", command, f"{url}/health", folder / "log", settings)
     started_s = time.perf_counter()
     server.start()

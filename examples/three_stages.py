@@ -34,6 +34,7 @@ from sam_backend.labelstudio.local_server import LocalLabelStudio, ensure_label_
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.templates import template
 from sam_backend.masks.rle import encode
+from sam_backend.program import PROGRAM
 
 Json = dict[str, Any]
 
@@ -255,9 +256,8 @@ class Story:
         print(self._output(*arguments), end="", flush=True)
 
     def _output(self, *arguments: str) -> str:
-        program = [sys.executable, "-m", "sam_backend.cli.main"]
         ended = subprocess.run(
-            [*program, *arguments],
+            [*PROGRAM, *arguments],
             env=self._environment,
             capture_output=True,
             text=True,

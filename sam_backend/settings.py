@@ -73,11 +73,27 @@ class Settings(BaseSettings):
         description="Legacy or personal access token; overrides the one sent to /setup, and goes "
         "to LABEL_STUDIO_URL only.",
     )
+    label_studio_hosts: str = Field(
+        "",
+        description="Host names or addresses of Label Studios that /setup may name although they "
+        "are not at public addresses, with commas between them; `*` stands for anything. One that "
+        "proves to have the project needs no entry.",
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="Names under which this backend is called, with commas between them; `*` "
+        "stands for anything. Addresses, localhost and names within a network need no entry.",
+    )
     basic_auth_user: str | None = None
     basic_auth_password: SecretStr | None = None
 
     redis_url: SecretStr | None = Field(
         None, validation_alias=AliasChoices("SAM_BACKEND_REDIS_URL", "REDIS_URL")
+    )
+    redis_secret: SecretStr | None = Field(
+        None,
+        description="Shared by the servers that share a Redis: embeddings that anybody else has "
+        "put there are ignored.",
     )
     cache_memory_mb: int = Field(512, ge=0, description="0: no embeddings in memory.")
     cache_disk_mb: int = Field(0, ge=0, description="0: no embeddings on disk.")
@@ -148,6 +164,16 @@ class Settings(BaseSettings):
         300.0, gt=0, description="Seconds between looks for new masks that no webhook told of."
     )
 
+    @property
+    def label_studio_host_patterns(self) -> tuple[str, ...]:
+        """`label_studio_hosts`, one by one."""
+        return _listed(self.label_studio_hosts)
+
+    @property
+    def allowed_host_patterns(self) -> tuple[str, ...]:
+        """`allowed_hosts`, one by one."""
+        return _listed(self.allowed_hosts)
+
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
         """Half of a pair would silently open a door: name the missing half instead."""
@@ -171,3 +197,8 @@ def variables_of(setting: str) -> list[str]:
     if isinstance(alias, AliasChoices):
         return [str(choice) for choice in reversed(alias.choices)]
     return [f"{PREFIX}{setting.upper()}"]
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    """The parts of a text with commas between them."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -108,7 +108,7 @@ def log(
                     one.change,
                     str(one.regions),
                     (one.digest or "")[:_DIGITS],
-                    one.source,
+                    one.source if one.is_confirmed else f"{one.source}, unconfirmed",
                 ]
                 for one in revisions
             ]

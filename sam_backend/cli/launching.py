@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.program import PROGRAM
 from sam_backend.settings import Settings
 
 # Page faults of big short-lived buffers cost as much as SAM's arithmetic: with these, glibc keeps
@@ -42,8 +43,8 @@ def tune_allocator(settings: Settings) -> None:
     """Start this process anew, under the same id, with the allocator's variables set."""
     if settings.tune_allocator and not ALLOCATOR_TUNING.keys() & os.environ.keys():
         os.environ[_RESTARTED] = "1"
-        arguments = [sys.executable, "-m", "sam_backend.cli.main", *sys.argv[1:]]
-        os.execve(sys.executable, arguments, os.environ | ALLOCATOR_TUNING)  # noqa: S606
+        command = [*PROGRAM, *sys.argv[1:]]
+        os.execve(command[0], command, os.environ | ALLOCATOR_TUNING)  # noqa: S606
 
 
 def keep_compiled(settings: Settings) -> None:
@@ -148,7 +149,7 @@ def backend_process(folder: Path, settings: Mapping[str, str]) -> ServerProcess:
     port = free_port()
     return ServerProcess(
         "the backend",
-        [sys.executable, "-m", "sam_backend.cli.main", "serve", "--port", str(port)],
+        [*PROGRAM, "serve", "--port", str(port)],
         f"http://127.0.0.1:{port}/ready",
         folder / "backend.log",
         settings,

@@ -76,9 +76,10 @@ def kind_of(data: bytes) -> str:
     for known, told in _BY_TEXT:
         if text.startswith(known):
             return told
+    # None of its bytes: where a stranger has named the address, they may be a secret.
     return (
-        f"it starts with {start[:8].hex(' ')}, as none of the formats that we read (AVIF, BMP, "
-        "GIF, HEIC, JPEG, JPEG 2000, PNG, PPM, TIFF, WebP)"
+        "it starts as none of the formats that we read (AVIF, BMP, GIF, HEIC, JPEG, JPEG 2000, "
+        "PNG, PPM, TIFF, WebP)"
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sam_backend.engine.served_model import ServedModel
-from sam_backend.engine.task_embeddings import TaskEmbeddings
+from sam_backend.engine.task_embeddings import TaskEmbeddings, TaskImage
 from sam_backend.engine.tasks import task_data, task_id
 from sam_backend.engine.timing import StageClock
 from sam_backend.labelstudio import controls
@@ -95,23 +95,26 @@ class Assisted:
         if reading is None or reading.is_empty:
             return InteractiveAnswer()
         origin, number = request.host.origin, task_id(request.task)
-        with self._memory.turn(origin, request.project, number, reading.label):
-            return self._answer(model, request, reading, clock)
+        with self._memory.turn(origin, request.project, number, reading.label) as wait_for_turn:
+            address = request.config.image(reading.to_name).address(task_data(request.task))
+            image = self._embeddings.embed(
+                model, address, request.host, number, Priority.CLICK, clock
+            )
+            wait_for_turn()
+            return self._answer(model, request, reading, image, clock)
 
     def _answer(
         self,
         model: ServedModel,
         request: InteractiveRequest,
         reading: ContextReading,
+        image: TaskImage,
         clock: StageClock,
     ) -> InteractiveAnswer:
-        number = task_id(request.task)
-        address = request.config.image(reading.to_name).address(task_data(request.task))
-        image = self._embeddings.embed(model, address, request.host, number, Priority.CLICK, clock)
         key = MemoryKey(
             origin=request.host.origin,
             project=request.project,
-            task_id=number or "",
+            task_id=task_id(request.task) or "",
             label=reading.label,
             image=image.digest,
             model_version=model.model_version,

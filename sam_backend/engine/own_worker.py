@@ -2,9 +2,10 @@
 
 import logging
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
+
+from sam_backend.program import PROGRAM
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +98,9 @@ class OwnWorker:
         return True
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        program = [sys.executable, "-m", "sam_backend.cli.main", "worker"]
-        arguments = ["--until-idle", "--nice", str(NICENESS), "--child", *self._options]
+        arguments = ["worker", "--until-idle", "--nice", str(NICENESS), "--child", *self._options]
         process = subprocess.Popen(  # noqa: S603  our own program
-            [*program, *arguments], stdin=subprocess.DEVNULL
+            [*PROGRAM, *arguments], stdin=subprocess.DEVNULL
         )
         log.info("a job waits: worker process %d", process.pid)
         return process

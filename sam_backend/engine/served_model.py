@@ -119,7 +119,7 @@ class ServedModel:
             image = segmenter.prepare(decode_image())
             return lambda: segmenter.encode([image])[0]
 
-        return self._encodes.get_or_encode(key, prepare, priority)
+        return self._encodes.get_or_encode(key, prepare, priority, segmenter.is_ours)
 
     def predict(
         self,

@@ -59,7 +59,11 @@ def open_caches(settings: Settings) -> Caches:
         behind.append(WriteBehind(DiskEmbeddings(folder, settings.cache_disk_mb * MEGABYTE)))
     redis = None
     if settings.redis_url is not None:
-        redis = RedisEmbeddings(settings.redis_url.get_secret_value())
+        secret = settings.redis_secret
+        redis = RedisEmbeddings(
+            settings.redis_url.get_secret_value(),
+            secret="" if secret is None else secret.get_secret_value(),
+        )
         behind.append(WriteBehind(redis))
 
     def close() -> None:

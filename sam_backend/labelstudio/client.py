@@ -11,6 +11,7 @@ import httpx
 
 from sam_backend.errors import LabelStudioError, LabelStudioUnavailableError
 from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.labelstudio.redaction import readable
 from sam_backend.labelstudio.tokens import Authorization, Kind
 
 _MAX_REASON = 200
@@ -164,13 +165,13 @@ class LabelStudioClient:
         """
         if response.is_redirect:
             raise LabelStudioError(
-                f"{method} {path} at {self.host.url} answers {response.status_code} to "
-                f"{response.headers.get('location', 'nowhere')!r}: use that address"
+                f"{method} {path} at {self.host.url} answers {response.status_code}, a redirect "
+                f"to {self._target(response)}: use that address"
             )
         if response.is_error:
             told = (
                 f"{method} {path} at {self.host.url} answers {response.status_code}: "
-                f"{refusal(response)}"
+                f"{_words(response)}"
             )
             if response.status_code == 429 or response.is_server_error:
                 raise LabelStudioUnavailableError(
@@ -185,6 +186,14 @@ class LabelStudioClient:
             raise LabelStudioError(
                 f"{method} {path} at {self.host.url} answers no JSON: is this a Label Studio?"
             ) from None
+
+    def _target(self, response: httpx.Response) -> str:
+        """Where a redirect leads, if that is the same machine: else it is nobody's business."""
+        try:
+            target = response.url.join(response.headers.get("location", ""))
+        except (httpx.InvalidURL, ValueError):
+            return "nowhere"
+        return readable(str(target)) if target.host == response.url.host else "another machine"
 
     def call(
         self,
@@ -208,6 +217,9 @@ class LabelStudioClient:
         Raises:
             LabelStudioError: Label Studio is out of reach, or refuses the personal access token.
         """
+
+        if self.host.refusal:
+            raise LabelStudioError(self.host.refusal)
 
         def send() -> httpx.Response:
             headers = self._headers()
@@ -243,6 +255,20 @@ def presign_path(task_id: int, uri: str) -> str:
     """
     encoded = base64.urlsafe_b64encode(uri.encode()).decode("ascii")
     return f"/tasks/{task_id}/presign/?fileuri={encoded}"
+
+
+def _words(response: httpx.Response) -> str:
+    """What Label Studio says in an error; nothing of an answer that is not of its form.
+
+    The address may have been named by a stranger, and the text ends on the page `/status`.
+    """
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if isinstance(body, dict) and isinstance(body.get("detail"), str):
+        return refusal(response)
+    return f"not as Label Studio does ({len(response.content)} bytes)"
 
 
 def refusal(response: httpx.Response) -> str:

@@ -13,6 +13,7 @@ from sam_backend.labelstudio.prompts import Skipped, because
 from sam_backend.labelstudio.regions import Region
 from sam_backend.labelstudio.task_regions import region_kind, region_labels
 
+_MOST_REGIONS = 1000  # a context holds all regions of a label, and tasks some hundred at the most
 _MAX_ID = 100  # the editor's own have 10 characters; ours stand in every message
 
 
@@ -126,6 +127,10 @@ def read_context(context: object) -> ContextReading | None:
     if not isinstance(results, list):
         raise PromptError(f"params.context.result must be a list, not {type(results).__name__}")
     skipped: list[Skipped] = []
+    if len(results) > _MOST_REGIONS:  # prompts that wait are the newest
+        reason = f"only the newest {_MOST_REGIONS} regions of a context are read"
+        skipped.append(Skipped("?", reason, is_error=False))
+        results = results[-_MOST_REGIONS:]
     items: dict[str, list[Region]] = {}
     for item in results:
         try:

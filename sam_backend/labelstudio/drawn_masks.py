@@ -10,7 +10,7 @@ from sam_backend.datasets.types import LabelledMask
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.elements import REGION_KINDS
-from sam_backend.labelstudio.regions import Region
+from sam_backend.labelstudio.regions import Region, image_size
 from sam_backend.labelstudio.tags import MASK_KINDS
 from sam_backend.labelstudio.task_regions import region_kind, region_labels
 from sam_backend.masks import rle
@@ -41,7 +41,11 @@ def count_objects(result: Sequence[Region]) -> int:
 
 
 def drawn_masks(
-    result: Sequence[Region], annotator: str | None, left_out: LeftOut, where: str
+    result: Sequence[Region],
+    annotator: str | None,
+    left_out: LeftOut,
+    where: str,
+    sizes: Mapping[str, tuple[int, int]] | None = None,
 ) -> list[DrawnMask]:
     """The masks of one annotation, in the order they were drawn.
 
@@ -56,6 +60,9 @@ def drawn_masks(
         annotator: Who drew them.
         left_out: Gets everything on an image that gives no mask, and why.
         where: Names the annotation there, such as "task 14, annotation 3".
+        sizes: (height, width) of the images by the names of their tags, where they are known: what
+            claims another size is left out before anything is decoded, what is on no such image
+            is passed over.
     """
     drawn = []
     for region_id, items in objects_by_id(result).items():
@@ -67,11 +74,17 @@ def drawn_masks(
             for kind in kinds[:1]:
                 left_out.add(f"{kind} is no mask", name)
             continue
+        size = None if sizes is None else sizes.get(str(shape.get("to_name")))
+        if sizes is not None and size is None:
+            continue
         reason = _refusal(shape)
         if reason is not None:
             left_out.add(reason, name)
             continue
         try:
+            if size is not None and image_size(shape) != size:
+                left_out.add(reasons.OTHER_SIZE, name)
+                continue
             mask = controls.decode(shape)
         except InvalidInputError as error:
             left_out.add(reasons.MALFORMED_MASK, f"{name}: {error}")

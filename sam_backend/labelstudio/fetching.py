@@ -11,6 +11,7 @@ import httpx
 
 from sam_backend.errors import ImageFetchError
 from sam_backend.labelstudio.addresses import Resolve, resolve
+from sam_backend.labelstudio.bulkhead import Bulkhead
 from sam_backend.labelstudio.guarded_network import (
     AddressRefusedError,
     Clock,
@@ -82,6 +83,7 @@ class Fetcher:
         self._allow_private = allow_private
         self._resolver = resolver
         self._clock = clock
+        self._bulkhead = Bulkhead()
         self._ssl_context = httpx.create_ssl_context(trust_env=True)
 
     def get(
@@ -113,7 +115,8 @@ class Fetcher:
             is_home = home is not None and origin_of(target) == home
             is_home_so_far = is_home_so_far and is_home
             header = authorization() if is_home_so_far else None
-            answer = self._get_once(target, header, deadline, is_home)
+            with self._bulkhead.turn(origin_of(target)):
+                answer = self._get_once(target, header, deadline, is_home)
             if answer.status == 401 and is_home_so_far and not asked_anew and renew(header):
                 asked_anew = True
                 continue

@@ -12,12 +12,15 @@ from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.controls.polygon import polygon_corners
 from sam_backend.labelstudio.controls.rectangle import rectangle_corners
 from sam_backend.labelstudio.prompts import Box
-from sam_backend.labelstudio.regions import Region, numbers, rotation, to_pixels
+from sam_backend.labelstudio.regions import Region, image_size, numbers, rotation, to_pixels
 from sam_backend.labelstudio.task_regions import region_kind
 from sam_backend.masks.types import Mask, window
 
 # How far, in percent, a point may lie outside by rounding; it is moved onto the edge.
 _TOLERANCE = 0.5
+
+MAX_ASPECT_ERROR = 0.02
+_MOST_TIMES_LARGER = 16  # in pixels: four times as wide and high
 
 OUTLINES = ("rectangle", "ellipse", "polygon")
 PIXELS = ("brush", "bitmask")
@@ -112,9 +115,19 @@ def place_shape(region: Region, region_id: str, size: tuple[int, int]) -> Box:
 def drawn_mask(region: Region, size: tuple[int, int]) -> Mask:
     """The pixels of a region on the real image, shape (H, W); decoding takes a while.
 
+    The file may have been replaced by a larger or smaller one since: the region is scaled then.
+
     Raises:
-        InvalidInputError: The region is damaged.
+        InvalidInputError: The region is damaged, or was drawn on an image of another shape, or of
+            more pixels than the real one can be thought to have had.
     """
+    height, width = image_size(region)
+    is_alike = math.isclose(width / height, size[1] / size[0], rel_tol=MAX_ASPECT_ERROR)
+    if not is_alike or height * width > _MOST_TIMES_LARGER * size[0] * size[1]:
+        raise InvalidInputError(
+            f"it was drawn on an image of {width}x{height} pixels, but this one has "
+            f"{size[1]}x{size[0]}"
+        )
     return _resized(controls.decode(region), size)
 
 

@@ -46,6 +46,8 @@ class LabelStudioHost:
         public_url: The address that people use and that Label Studio writes into tasks, if `url`
             is another way to the same server (say, a name inside a container network).
 
+        refusal: Why nothing is fetched from it, with the remedy; empty: it may be.
+
     Raises:
         LabelStudioError: `url` is no http(s) address or holds more than one, or the token cannot
             be one.
@@ -54,6 +56,7 @@ class LabelStudioHost:
     url: str
     token: str = field(default="", repr=False)
     public_url: str = ""
+    refusal: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", self.url.strip().rstrip("/"))

@@ -16,7 +16,7 @@ from sam_backend.errors import ImageFetchError, LabelStudioError
 from sam_backend.labelstudio.addresses import Resolve, resolve
 from sam_backend.labelstudio.client import presign_path
 from sam_backend.labelstudio.fetching import Fetcher, FetchLimits
-from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.labelstudio.hosts import LabelStudioHost, Origin, origin_of
 from sam_backend.labelstudio.redaction import readable
 from sam_backend.labelstudio.tokens import Authorizations
 from sam_backend.settings import Settings
@@ -94,9 +94,12 @@ class ImageResolver:
         kept = self._kept.get(key)
         if kept is not None:
             return kept
+        if host.refusal and _origin(url) == host.origin:
+            raise ImageFetchError(f"{readable(value)} cannot be fetched: {host.refusal}")
         authorization = self._authorizations.of(host)
+        home = None if host.refusal else host.origin
         try:
-            data = self._fetcher.get(url, host.origin, authorization.header, authorization.renew)
+            data = self._fetcher.get(url, home, authorization.header, authorization.renew)
         except LabelStudioError as error:
             raise ImageFetchError(f"{readable(value)} cannot be fetched: {error}") from None
         except ImageFetchError as error:
@@ -137,6 +140,14 @@ def absolute_address(value: str, host: LabelStudioHost, task_id: int | None) -> 
         f"{readable(value)} is no address that we fetch: http(s)://, {'://, '.join(CLOUD_SCHEMES)}"
         "://, data: or a path of Label Studio"
     )
+
+
+def _origin(address: str) -> Origin | None:
+    """Scheme, host and port of an address; None without."""
+    try:
+        return origin_of(httpx.URL(address))
+    except (httpx.InvalidURL, ValueError):
+        return None
 
 
 def _scheme(value: str) -> str:

@@ -40,8 +40,8 @@ def ensure_label_studio_env(
         return program
     python = env_dir / "bin" / "python"
     if not (env_dir / "bin" / "pip").exists():
-        _run_visibly([sys.executable, "-m", "venv", str(env_dir)], on_line)
-    _run_visibly([str(python), "-m", "pip", "install", f"label-studio=={version}"], on_line)
+        _run_visibly([sys.executable, "-P", "-m", "venv", str(env_dir)], on_line)
+    _run_visibly([str(python), "-P", "-m", "pip", "install", f"label-studio=={version}"], on_line)
     stamp.touch()
     return program
 

@@ -42,8 +42,6 @@ from sam_backend.labelstudio.task_regions import TaskRegions
 
 Logits = npt.NDArray[np.float32]
 
-_N_TURNS = 64
-
 AUTOSAVE_S = 8.0
 """From this age on a prompt is in its person's draft, or gone: the page saves 5 s after a change
 (seen in 1.23.2), and the call takes its time."""
@@ -131,19 +129,39 @@ class TaskMemory:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: OrderedDict[MemoryKey, tuple[_Remembered, ...]] = OrderedDict()
-        self._turns = tuple(threading.Lock() for _ in range(_N_TURNS))
+        self._turns: dict[object, list[object]] = {}
+        self._turns_change = threading.Condition()
 
     @contextmanager
     def turn(
         self, origin: Origin, project: str, task_id: int | str | None, label: str | None
-    ) -> Iterator[None]:
-        """Requests about one task and label, one after the other: from recalling to remembering.
+    ) -> Iterator[Callable[[], None]]:
+        """A place in the queue of requests about one task and label, given up at the end.
 
         Else a click that is sent while its box is still being answered would not find the box.
-        The locks are few, so now and then another task waits too. Do not enter twice in a thread.
+        Pictures are fetched before it is one's turn, all at once: many clicks on a picture whose
+        host hangs must not wait for one another.
+
+        Yields:
+            Waits until all who came earlier are through: call it before recalling.
         """
-        with self._turns[hash((origin, project, task_id, label)) % _N_TURNS]:
-            yield
+        about, ticket = (origin, project, task_id, label), object()
+        with self._turns_change:
+            queue = self._turns.setdefault(about, [])
+            queue.append(ticket)
+
+        def wait() -> None:
+            with self._turns_change:
+                self._turns_change.wait_for(lambda: queue[0] is ticket)
+
+        try:
+            yield wait
+        finally:
+            with self._turns_change:
+                queue.remove(ticket)
+                if not queue:
+                    del self._turns[about]
+                self._turns_change.notify_all()
 
     def recall(self, key: MemoryKey, reading: ContextReading, on_task: TaskRegions) -> Recalled:
         """What bears on a new context; forgets what the context shows to be over.

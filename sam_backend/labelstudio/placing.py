@@ -9,6 +9,7 @@ from sam_backend.errors import InvalidInputError, LabelConfigError, PromptError
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.context import ContextReading, PendingRegion
 from sam_backend.labelstudio.geometry import (
+    MAX_ASPECT_ERROR,
     OUTLINES,
     PIXELS,
     drawn_mask,
@@ -32,7 +33,9 @@ from sam_backend.labelstudio.task_regions import TaskRegions, region_kind, regio
 _MASKS = ("brush", "bitmask", "polygon")
 # Decoding the masks of a crowded task for one click would take longer than the click's answer.
 _MAX_MASKS_DECODED = 50
-_MAX_ASPECT_ERROR = 0.02
+_MOST_BOXES = 500  # each prompt is compared with each of them
+# The model's work grows with both, and annotators click some twenty times at the most.
+_MOST_OBJECTS, _MOST_CLICKS = 64, 100
 
 
 def place_prompts(
@@ -135,6 +138,12 @@ class _Placing:
                     self._skipped.append(Skipped(click.region_id, reason, is_error=True))
             else:
                 asking.append(one)
+        if len(asking) > _MOST_OBJECTS or any(len(one.clicks) > _MOST_CLICKS for one in asking):
+            raise PromptError(
+                f"{len(asking)} objects are asked for at once, with up to "
+                f"{max(len(one.clicks) for one in asking)} clicks; at most {_MOST_OBJECTS} with "
+                f"{_MOST_CLICKS} clicks each are answered"
+            )
         if not asking:
             raise PromptError("the context holds no prompt" + because(self._skipped))
         return ContextPrompts(tuple(asking), tuple(self._skipped), tuple(self._warnings()))
@@ -218,8 +227,10 @@ class _Placing:
     @functools.cached_property
     def _boxes_of_masks(self) -> list[Box]:
         names = frozenset(tag.name for tag in self._config.controls if tag.kind in _MASKS)
-        found = []
+        found: list[Box] = []
         for region in self._same_label(names):
+            if len(found) >= _MOST_BOXES:
+                break
             try:
                 found.append(place_shape(region, str(region.get("id")), self._size))
             except InvalidInputError:
@@ -235,7 +246,7 @@ class _Placing:
         except InvalidInputError:
             return  # old clients do not say
         real = self._size[1] / self._size[0]
-        if not math.isclose(width / height, real, rel_tol=_MAX_ASPECT_ERROR):
+        if not math.isclose(width / height, real, rel_tol=MAX_ASPECT_ERROR):
             yield (
                 f"the prompt was drawn on an image of {width}x{height}, but the image has "
                 f"{self._size[1]}x{self._size[0]} pixels: another file, or turned by its EXIF data?"

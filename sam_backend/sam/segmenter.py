@@ -138,6 +138,13 @@ class Segmenter:
         (embedding,) = self.encode([self.prepare(image)])
         return embedding
 
+    def is_ours(self, embedding: Embedding) -> bool:
+        """Whether an embedding from a cache has the shape that this network gives and takes."""
+        prompts = self._sam.prompt_encoder
+        shape = (prompts.embed_dim, *prompts.image_embedding_size)
+        is_resized = embedding.input_size == self._resize.input_size(embedding.image_size)
+        return embedding.features.shape == shape and is_resized
+
     def predict(
         self,
         embedding: Embedding,

@@ -1,5 +1,6 @@
 """One encode for everybody who asks for the same image at the same time."""
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -8,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from sam_backend.sam.device import DeviceOwner, Priority
 from sam_backend.sam.embeddings import EmbeddingCache, EmbeddingKey
 from sam_backend.sam.types import Embedding
+
+log = logging.getLogger(__name__)
 
 Encode = Callable[[], Embedding]
 """Makes an embedding, on the device's thread."""
@@ -66,16 +69,27 @@ class SharedEncodes:
         key: EmbeddingKey,
         prepare: Prepare,
         priority: Priority = Priority.CLICK,
+        is_valid: Callable[[Embedding], bool] = lambda embedding: True,
     ) -> Embedding:
         """Waits for the embedding; what `prepare` or the encode raises is raised here.
+
+        Args:
+            key: What it is stored under.
+            prepare: Makes what the encode needs; called if the cache has none.
+            priority: Who waits.
+            is_valid: Whether one from the cache, which others may share, can be used.
 
         Raises:
             concurrent.futures.CancelledError: The device was closed.
         """
-        return self.start(key, prepare, priority).result()
+        return self.start(key, prepare, priority, is_valid).result()
 
     def start(
-        self, key: EmbeddingKey, prepare: Prepare, priority: Priority = Priority.BACKGROUND
+        self,
+        key: EmbeddingKey,
+        prepare: Prepare,
+        priority: Priority = Priority.BACKGROUND,
+        is_valid: Callable[[Embedding], bool] = lambda embedding: True,
     ) -> "Future[Embedding]":
         """Like `get_or_encode`, but waits only for the cache and, if that is in vain, `prepare`.
 
@@ -94,6 +108,9 @@ class SharedEncodes:
         # has the embedding: nobody can slip between lookup and encode.
         try:
             cached = self._cache.get(key)
+            if cached is not None and not is_valid(cached):
+                log.warning("ignoring a cached embedding of another model's shape: %s", key)
+                cached = None
             if cached is None:
                 encode = prepare()
         except BaseException as error:

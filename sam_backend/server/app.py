@@ -4,8 +4,10 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -15,12 +17,16 @@ from sam_backend.errors import InvalidInputError, SamBackendError
 from sam_backend.server.auth import BasicAuth
 from sam_backend.server.body_limit import BodyLimit
 from sam_backend.server.dashboard import add_dashboard
+from sam_backend.server.host_check import HostCheck
 from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest, parse
 from sam_backend.server.service import Service
 from sam_backend.server.status_page import render_status
 from sam_backend.settings import Settings
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def create_app(
@@ -48,6 +54,13 @@ def create_app(
             user=settings.basic_auth_user,
             password=settings.basic_auth_password.get_secret_value(),
         )
+    elif "*" not in settings.allowed_host_patterns:
+        # a password is not known to a page that points its name here; without one, names count
+        app.add_middleware(
+            HostCheck,
+            allowed=(settings.host.lower(), *settings.allowed_host_patterns),
+            refused=lambda name, reason: service.journal.error(f"called as {name!r}", reason),
+        )
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_mb * 1024 * 1024)
     _add_protocol(app, service)
     _add_operations(app, service)
@@ -63,22 +76,46 @@ def _add_protocol(app: FastAPI, service: Service) -> None:
     async def health() -> dict[str, Any]:
         return {"status": "UP", "model_class": "sam_backend", "v2": True}
 
+    protocol, reading, clicks, batches = (_Threads(number) for number in (8, 8, 40, 40))
+
     @app.post("/setup")
     async def setup(request: Request) -> dict[str, str]:
         message = parse(SetupRequest, await _json_body(request))
-        return {"model_version": await run_in_threadpool(service.setup, message)}
+        caller = "" if request.client is None else request.client.host
+        called_as = request.headers.get("host", "")
+        return {"model_version": await protocol.run(service.setup, message, caller, called_as)}
 
     @app.get("/versions")
     async def versions() -> dict[str, list[str]]:
-        return {"versions": await run_in_threadpool(service.versions)}
+        return {"versions": await protocol.run(service.versions)}
 
     @app.post("/predict")
     async def predict(request: Request) -> Response:
-        return await run_in_threadpool(_predict, service, await _json_body(request))
+        message = await reading.run(parse, PredictRequest, await _json_body(request))
+        threads = batches if message.params.context is None else clicks
+        return await threads.run(_predict, service, message)
 
     @app.post("/webhook")
     async def webhook(request: Request) -> dict[str, Any]:
-        return await run_in_threadpool(_webhook, service, await _json_body(request))
+        return await protocol.run(_webhook, service, await _json_body(request))
+
+
+class _Threads:
+    """Threads for one kind of request, so that none waits for those of another kind.
+
+    A click waits for its picture's host, Retrieve predictions for 80 s, and Label Studio gives up
+    /setup after 3 s and /webhook after 1 s: those that wait must not take the threads of the rest.
+
+    Args:
+        number: Requests that are worked on at once; more of them wait.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._limiter = CapacityLimiter(number)
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do blocking work on a thread, as soon as one of this kind is free."""
+        return await to_thread.run_sync(partial(work, *args, **kwargs), limiter=self._limiter)
 
 
 async def _json_body(request: Request) -> bytes:
@@ -97,8 +134,8 @@ def _webhook(service: Service, body: bytes) -> dict[str, Any]:
     return service.webhook(parse(WebhookRequest, body))
 
 
-def _predict(service: Service, body: bytes) -> Response:
-    reply = service.predict(parse(PredictRequest, body))
+def _predict(service: Service, message: PredictRequest) -> Response:
+    reply = service.predict(message)
     with reply.clock.span("json"):
         content = json.dumps(reply.content, separators=(",", ":")).encode()
     return Response(

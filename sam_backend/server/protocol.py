@@ -88,6 +88,7 @@ class _Thing(_Message):
 
 
 class _Project(_Thing):
+    id: int = Field(ge=1, le=2**31 - 1)  # Label Studio's own column
     created_at: AwareDatetime | None = None
 
     @property

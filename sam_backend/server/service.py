@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +11,7 @@ from typing import Any, Self
 from sam_backend.engine.assisted import Assisted, InteractiveAnswer, InteractiveRequest
 from sam_backend.engine.champion import Champion
 from sam_backend.engine.champion_watch import ChampionWatch, Refused
-from sam_backend.engine.events import WebhookEvent
+from sam_backend.engine.events import START_TRAINING, WebhookEvent
 from sam_backend.engine.model_choice import ModelChoice
 from sam_backend.engine.monitoring.surveying import Served
 from sam_backend.engine.opening import Opening
@@ -20,14 +21,16 @@ from sam_backend.engine.serving import Caches, open_caches, serve_champion
 from sam_backend.engine.stages.policy import policies
 from sam_backend.engine.task_embeddings import TaskEmbeddings
 from sam_backend.engine.timing import StageClock
-from sam_backend.engine.versions.sightings import WEBHOOK
-from sam_backend.errors import InvalidInputError, LabelStudioError, SamBackendError
+from sam_backend.errors import DatabaseError, InvalidInputError, LabelStudioError, SamBackendError
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.connections import Connections
+from sam_backend.labelstudio.event_secret import event_secret
+from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import image_resolver
 from sam_backend.labelstudio.memory import TaskMemory
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.server.boards import Boards
+from sam_backend.server.event_registrar import EventRegistrar
 from sam_backend.server.journal import Journal, utc_now
 from sam_backend.server.metrics import Figures, server_alerts
 from sam_backend.server.monitor import Monitor
@@ -38,7 +41,7 @@ from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.jobs import Job
 from sam_backend.store.models import ModelStore, open_store
-from sam_backend.store.revisions import Revisions
+from sam_backend.store.revisions import WEBHOOK, Revisions
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +92,14 @@ class Service:
         self._champion = champion
         self._on_event = on_event
         self._choice = ModelChoice(settings, store)
-        url, token = settings.label_studio_url, settings.label_studio_api_key
         self._database = database
-        self._connections = Connections(
-            settings.data_dir / "connections.json", url, token.get_secret_value() if token else None
-        )
+        self._connections = Connections.of(settings)
+        self._settling = ThreadPoolExecutor(1, thread_name_prefix="setup")
+        user, password = settings.basic_auth_user, settings.basic_auth_password
+        self._registrar: EventRegistrar | None = None
+        if user is not None and password is not None:
+            secret = event_secret(user, password.get_secret_value())
+            self._registrar = EventRegistrar(secret, self._connections, self.journal.warn)
         resolver = image_resolver(settings)
         embeddings = TaskEmbeddings(resolver, settings.max_image_megapixels * 1_000_000)
         self._assisted = Assisted(embeddings, TaskMemory(), settings.all_masks)
@@ -148,6 +154,9 @@ class Service:
 
     def close(self) -> None:
         """Drop what waits, write what is cached, end the threads."""
+        self._settling.shutdown(wait=False, cancel_futures=True)
+        if self._registrar is not None:
+            self._registrar.close()
         self._opening.close()
         self._prefilling.close()
         self._champion.close()
@@ -173,11 +182,25 @@ class Service:
         served = self.model_version
         return [served, *(version for version in self._choice.versions() if version != served)]
 
-    def setup(self, message: SetupRequest) -> str:
-        """Remember who calls and how it wants tasks prefilled; returns the model version."""
+    def setup(self, message: SetupRequest, caller: str = "", called_as: str = "") -> str:
+        """Remember who calls and how it wants tasks prefilled; returns the model version.
+
+        Whether what is said is true is found out in the background: Label Studio waits 3 s, and is
+        itself asked.
+
+        Args:
+            message: What Label Studio says.
+            caller: Network address of whoever says so.
+            called_as: The request's Host header; empty if unknown.
+        """
         self._prefilling.remember(message.project, message.extra_params)
         try:
-            self._connections.remember(message.project, message.hostname, message.access_token)
+            self._connections.remember(
+                message.project, message.hostname, message.access_token, caller
+            )
+            self._settling.submit(self._settle, message.project)
+            if self._registrar is not None and called_as:
+                self._registrar.hint(message.project, called_as)
         except (LabelStudioError, OSError) as error:
             # A data folder that is full or read-only costs the next start, not this one's clicks.
             self.journal.error(f"setup of project {message.project}", str(error))
@@ -205,15 +228,30 @@ class Service:
         return reply
 
     def webhook(self, message: WebhookRequest) -> dict[str, Any]:
-        """Hand the event on; the work that it may start is none of this request's.
+        """Write the event down and hand it on; work that it may start is none of this request's.
 
-        What handing it on raises is raised: Label Studio shows the answer to START_TRAINING to
-        whoever pressed the button.
+        Returns:
+            `{"status": "ok"}` for what was written; "ignored", with the reason, for an event of no
+            project or of one that is not known.
+
+        Raises:
+            SamBackendError: It could not be written, or handed on: Label Studio shows the answer to
+                START_TRAINING to whoever pressed the button.
         """
         event = message.event()
-        self._note(event, message)
+        host, reason = self._host_of(event)
+        if host is None and event.action == START_TRAINING:
+            raise InvalidInputError(reason)
+        failure: SamBackendError | None = None
+        try:
+            if host is not None:
+                self._note(host, event, message)
+        except SamBackendError as error:
+            failure = error  # what only counts masks may go on
         self._on_event(event)
-        return {"status": "ok"}
+        if failure is not None:
+            raise failure
+        return {"status": "ok"} if not reason else {"status": "ignored", "reason": reason}
 
     def readiness(self) -> dict[str, Any]:
         """Whether masks can be made now."""
@@ -269,21 +307,37 @@ class Service:
         }
         return Reply({"results": [prediction]}, clock), failure or "; ".join(answer.errors)
 
-    def _note(self, event: WebhookEvent, message: WebhookRequest) -> None:
-        """Write what an event tells into the log of revisions, before it is answered.
+    def _settle(self, project: str) -> None:
+        try:
+            for reason in self._connections.settle(project):
+                self.journal.warn(f"setup of project {project}", reason)
+        except Exception:  # the pool would swallow it
+            log.exception("setup of project %s", project)
 
-        What cannot be written is no loss: the next reading through the API finds it.
-        """
-        database = self._database()
-        if event.project_id is None or database is None:
-            return
+    def _host_of(self, event: WebhookEvent) -> tuple[LabelStudioHost | None, str]:
+        """Whose event it is; None, and why, if that is not known."""
+        if event.project_id is None:
+            return None, f"{event.action} names no project: the webhook must send its payload"
         try:
             named = self._connections.host(event.project) if event.project else None
-            host = named or self._connections.host_of_number(event.project_id)
-            revisions = Revisions(database, host.url, event.project_id)
-            revisions.add(message.sightings(event.key), WEBHOOK, utc_now())
-        except (SamBackendError, OverflowError) as error:  # a number that no database holds
+            return named or self._connections.host_of_number(event.project_id), ""
+        except LabelStudioError as error:
             self.journal.warn(f"project {event.project_id}: {event.action}", str(error))
+            return None, str(error)
+
+    def _note(self, host: LabelStudioHost, event: WebhookEvent, message: WebhookRequest) -> None:
+        """Write what an event tells into the log of revisions, before it is answered.
+
+        Raises:
+            SamBackendError: It cannot be written; the next reading through the API will find it.
+        """
+        database = self._database()
+        if database is None:
+            raise DatabaseError("the event is not written: the database is not open, see /status")
+        if event.project_id is None:
+            return
+        revisions = Revisions(database, host.url, event.project_id)
+        revisions.add(message.sightings(event.key), WEBHOOK, utc_now())
 
     def _tell_refused(self, refused: Refused) -> None:
         self.journal.error(

@@ -231,6 +231,20 @@ REVISIONS = Table(
     sqlite_autoincrement=True,
 )
 
+VERIFICATIONS = Table(
+    "verifications",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("is_confirmed", Boolean, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("verifications_by_revision", "revision", "is_confirmed"),
+    sqlite_autoincrement=True,
+)
+
+Table("append_only_guard", METADATA, Column("id", Integer, primary_key=True))
+"""Of SQLite's triggers, see `migrations.append_only`; nothing of ours reads it."""
+
 VERSIONS = Table(
     "versions",
     METADATA,

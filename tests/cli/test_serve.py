@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -10,7 +11,8 @@ import pytest
 from sam_backend.cli.launching import ALLOCATOR_TUNING, backend_process
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
-from sam_backend.labelstudio.server_process import ServerProcess
+from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.program import PROGRAM
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.jobs import Jobs
@@ -81,6 +83,23 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_code_in_the_current_folder_is_not_run(tmp_path: Path) -> None:
+    """Who starts the program in a folder of experiments may have a `torch.py` there."""
+    package = tmp_path / "sam_backend"
+    package.mkdir()
+    for file in (package / "__init__.py", package / "settings.py", tmp_path / "torch.py"):
+        file.write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nraise SystemExit(77)\n")
+    script = "from sam_backend.cli.main import main; main()"  # what pip writes as `sam-backend`
+    command = [sys.executable, "-P", "-c", script, "serve", "--port", str(port := free_port())]
+    settings = {"SAM_BACKEND_DATA_DIR": str(tmp_path / "data")}
+    origin, log = f"http://127.0.0.1:{port}", tmp_path / "log"
+    with ServerProcess("it", command, f"{origin}/ready", log, settings, cwd=tmp_path):
+        assert httpx.get(f"{origin}/ready").json()["ready"]
+    worker = [*PROGRAM, "worker", "--help"]  # how the server starts its worker
+    assert subprocess.run(worker, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert not (tmp_path / "ran").exists()
 
 
 def test_kill_9_forgets_no_label_studio(tmp_path: Path) -> None:

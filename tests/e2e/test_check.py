@@ -11,9 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
+from sam_backend.labelstudio.event_secret import HEADER, event_secret
 from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.templates import template
+from sam_backend.settings import Settings
+from sam_backend.store.database import open_database
+from sam_backend.store.revisions import DELETED, Revisions
 from tests.canned_server import CannedServer, canned_server
 from tests.e2e.commands import command_inside, eventually, settings_of
 from tests.e2e.conftest import running_backend
@@ -248,7 +252,7 @@ def test_what_people_ask_for_wrongly_is_a_sentence(
     assert f"sam-backend stage begin --project {project}" in ended.stderr
 
 
-def test_events_bring_the_password_of_a_backend_with_basic_auth(
+def test_check_puts_the_secret_of_a_backend_with_basic_auth_into_its_webhook(
     label_studio: LocalLabelStudio,
     projects: Projects,
     idle_backend: CannedServer,
@@ -256,17 +260,60 @@ def test_events_bring_the_password_of_a_backend_with_basic_auth(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SAM_BACKEND_BASIC_AUTH_USER", "me")
-    monkeypatch.setenv("SAM_BACKEND_BASIC_AUTH_PASSWORD", "secret")
+    monkeypatch.setenv("SAM_BACKEND_BASIC_AUTH_PASSWORD", "hush hush")
     project = projects.create("check password", template("brush"))
     (task,) = projects.upload(project, {"scene.png": scene.png})
     token = label_studio.account.token
 
     found = check(label_studio.url, project, idle_backend.url, token, "--connect")
     assert statuses(found, "webhook") == ["ok"]
-    assert "with the password from now on" in found["webhook"][0]["seen"]
-    assert "secret" not in json.dumps(found)
+    assert "with a secret of their own" in found["webhook"][0]["seen"]
+    assert "hush" not in json.dumps(found)
 
     Person.administrator(label_studio).submit(task, brush_region("m", scene.masks["disc"]))
     (event,) = eventually(lambda: idle_backend.asked("POST /webhook"))
     assert event.body["action"] == "ANNOTATION_CREATED"
-    assert event.authorization == "Basic bWU6c2VjcmV0"
+    assert event.authorization is None
+    (hook,) = Person.administrator(label_studio).call("GET", f"/api/webhooks/?project={project}")
+    assert hook["headers"] == {HEADER: event_secret("me", "hush hush")}
+
+
+def test_a_backend_with_basic_auth_gets_its_events_and_believes_none_of_them(
+    label_studio: LocalLabelStudio, projects: Projects, scene: Scene, tmp_path: Path
+) -> None:
+    """Connected as a person does on the page; then somebody forges an event with the secret."""
+    auth = {"SAM_BACKEND_BASIC_AUTH_USER": "me", "SAM_BACKEND_BASIC_AUTH_PASSWORD": "hush hush"}
+    admin = Person.administrator(label_studio)
+    project = projects.create("basic auth end to end", template("brush"))
+    (task,) = projects.upload(project, {"scene.png": scene.png})
+    with running_backend(tmp_path, **auth) as url:
+        row = {"project": project, "url": url, "title": "sam", "is_interactive": True}
+        row |= {"auth_method": "BASIC_AUTH", "basic_auth_user": "me"}
+        admin.call("POST", "/api/ml", row | {"basic_auth_pass": "hush hush"})
+
+        def headers() -> Json:
+            (hook,) = admin.call("GET", f"/api/webhooks/?project={project}")
+            return hook["headers"]
+
+        eventually(lambda: HEADER in (headers() or {}))
+        assert "hush" not in json.dumps(headers())
+
+        made = admin.submit(task, brush_region("m", scene.masks["disc"]), lead_time=3)
+        database = open_database(Settings(data_dir=tmp_path))
+        log = Revisions(database, label_studio.url, project)
+        eventually(lambda: {one.number for one in log.newest()} == {task, made["id"]})
+        (told,) = log.history(annotation=made["id"])
+        assert (told.source, told.is_confirmed) == ("webhook", True)
+        assert told.author == admin.number
+
+        forged = {"action": "TASKS_DELETED", "project": {"id": project}, "tasks": [{"id": task}]}
+        assert httpx.post(f"{url}/webhook", json=forged).status_code == 401
+        answer = httpx.post(f"{url}/webhook", json=forged, headers=headers())
+        assert answer.json() == {"status": "ok"}
+        eventually(lambda: log.pending(log.mark()) == {})
+        assert {one.number for one in log.newest()} == {task, made["id"]}
+        assert [one.is_confirmed for one in log.history(task) if one.change == DELETED] == [False]
+
+        admin.call("DELETE", f"/api/tasks/{task}/")
+        eventually(lambda: log.newest() == [])
+        database.close()

@@ -43,7 +43,7 @@ def label(
                 pace * masks,
             )
         )
-    Revisions(database, host, project).add(sightings, "webhook", begin)
+    Revisions(database, host, project).add(sightings, "reading", begin)
     return begin + timedelta(minutes=10 * len(seconds_a_mask))
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from sam_backend.errors import LabelConfigError
 from sam_backend.labelstudio.checks import Backend, Checkup, Finding
+from sam_backend.labelstudio.event_secret import HEADER, event_secret
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
 from sam_backend.labelstudio.rle_pack import pack
@@ -500,8 +501,9 @@ def test_connect_hands_on_basic_auth(world: World) -> None:
     assert (request.body["basic_auth_user"], request.body["basic_auth_pass"]) == ("me", "secret")
 
 
-GUARDED = ("me", "secret")
-AUTHORIZATION = "Basic bWU6c2VjcmV0"
+GUARDED = ("me", "hush hush")
+AUTHORIZATION = "Basic bWU6aHVzaCBodXNo"
+SECRET = event_secret(*GUARDED)
 
 
 @pytest.mark.parametrize(
@@ -510,11 +512,13 @@ AUTHORIZATION = "Basic bWU6c2VjcmV0"
         ({}, False, "warn", None),
         ({"Authorization": "Basic b2xkOm9sZA=="}, False, "warn", None),
         ({"authorization": AUTHORIZATION}, True, "ok", None),
-        ({"X-Team": "a"}, True, "ok", {"X-Team": "a", "Authorization": AUTHORIZATION}),
-        ({"authorization": "Basic b2xkOm9sZA=="}, True, "ok", {"Authorization": AUTHORIZATION}),
+        ({HEADER: SECRET}, False, "ok", None),
+        ({HEADER: "old"}, False, "warn", None),
+        ({"X-Team": "a"}, True, "ok", {"X-Team": "a", HEADER: SECRET}),
+        ({"authorization": "Basic b2xkOm9sZA=="}, True, "ok", {HEADER: SECRET}),
     ],
 )
-def test_events_carry_the_password_of_basic_auth(
+def test_events_carry_the_secret_of_a_backend_with_basic_auth(
     world: World,
     headers: dict[str, str],
     connect: bool,
@@ -528,8 +532,9 @@ def test_events_carry_the_password_of_basic_auth(
     world.checkup = replace(world.checkup, connect=connect, backend=backend)
     found = world.findings()
     assert [f.status for f in found if f.name == "webhook"] == [status]
-    assert "secret" not in repr(found)
+    assert "hush" not in repr(found)
     assert AUTHORIZATION not in repr(found)
+    assert SECRET not in repr(found)
     asked = world.studio.asked("PATCH /api/webhooks/9/")
     assert [request.body for request in asked] == ([{"headers": patched}] if patched else [])
 

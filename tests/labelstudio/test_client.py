@@ -241,8 +241,9 @@ def test_redirects_are_not_followed(plain: tuple[Web, LabelStudioClient]) -> Non
     ("status", "body", "reason"),
     [
         (404, b'{"detail": "Not found."}', "Not found."),
-        (500, b"<html>" + b"x" * 1000, "<html>xxx"),
-        (400, b'{"token": "' + LEGACY.encode() + b'"}', "token"),
+        (500, b"<html>" + b"x" * 1000, "not as Label Studio does (1006 bytes)"),
+        (400, b'{"token": "' + LEGACY.encode() + b'"}', "not as Label Studio does"),
+        (400, b'{"detail": "not ' + LEGACY.encode() + b'"}', "not …"),
         (400, PERSONAL.encode(), "400"),
         (200, b"<html>", "no JSON"),
         (200, b"[]", "not an object"),
@@ -261,6 +262,15 @@ def test_errors_are_short_and_hold_no_token(
     assert len(text) < 400
     assert LEGACY not in text
     assert PERSONAL not in text
+    assert "xxx" not in text
+
+
+def test_a_redirect_to_another_machine_is_not_told(plain: tuple[Web, LabelStudioClient]) -> None:
+    web, client = plain
+    web.replies["/api/version/"] = redirect("http://secret.internal/s3cret")
+    with pytest.raises(LabelStudioError, match="a redirect to another machine") as caught:
+        client.version()
+    assert "secret" not in str(caught.value)
 
 
 def test_a_call_that_only_reads_is_asked_again_after_an_error_of_the_server(

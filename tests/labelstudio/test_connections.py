@@ -1,15 +1,38 @@
 """Connections survive restarts and processes, keep tokens private and never guess a server."""
 
+import json
 import multiprocessing
 import stat
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from sam_backend.errors import LabelStudioError
+from sam_backend.errors import ImageFetchError, LabelStudioError
+from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.connections import Connections
+from sam_backend.labelstudio.images import ImageResolver
+from tests.canned_server import Canned, CannedServer, Request, Routes, canned_server
 
 PROJECT = "3.1795442316"
+
+
+def routes(token: str, made: int = 1795442316) -> Routes:
+    """What a Label Studio with the project answers to this token, and to others."""
+    moment = datetime.fromtimestamp(made, UTC).isoformat()
+
+    def project(request: Request) -> Canned:
+        if request.authorization != f"Token {token}":
+            return 401, {"detail": "Invalid token."}
+        return 200, {"id": 3, "created_at": moment}
+
+    return {"GET /api/projects/3/": project}
+
+
+def label_studio(token: str, made: int = 1795442316) -> AbstractContextManager[CannedServer]:
+    """A server that plays the one call that proves whose project it is."""
+    return canned_server(routes(token, made))
 
 
 @pytest.fixture
@@ -45,36 +68,144 @@ def test_another_process_is_seen_without_a_restart(file: Path) -> None:
     assert ours.host(PROJECT).token == "t1"
 
 
-@pytest.mark.parametrize(
-    ("second_url", "second_token", "expected"),
-    [
-        ("http://new:1", "t1", ("http://new:1", "t1")),  # the server moved
-        ("http://old:1", "t2", ("http://old:1", "t2")),  # its token was renewed
-    ],
-)
-def test_a_changed_server_replaces_the_old_one(
-    file: Path, second_url: str, second_token: str, expected: tuple[str, str]
-) -> None:
-    connections = Connections(file)
-    connections.remember(PROJECT, "http://old:1", "t1")
-    connections.remember(PROJECT, second_url, second_token)
-    host = connections.host(PROJECT)
-    assert (host.url, host.token) == expected
+class TestClaims:
+    """Whoever reaches the port can send a /setup: what it says is proven before it counts."""
 
+    def test_a_label_studio_on_this_machine_proves_itself(self, file: Path) -> None:
+        """What a person has who configured nothing."""
+        with label_studio("t1") as studio:
+            connections = Connections(file)
+            connections.remember(PROJECT, studio.url, "t1", "127.0.0.1")
+            assert connections.settle(PROJECT) == []
+            assert connections.host(PROJECT).refusal == ""
+            assert Connections(file).host(PROJECT).token == "t1"
+            assert len(studio.requests) == 1, "a proof is kept"
 
-def test_two_servers_with_one_project_id_are_never_guessed(file: Path) -> None:
-    connections = Connections(file)
-    connections.remember(PROJECT, "http://one:1", "t1")
-    connections.remember(PROJECT, "http://two:1", "t2")
-    with pytest.raises(LabelStudioError, match="claimed by http://one:1 and http://two:1"):
-        connections.host(PROJECT)
+    def test_a_server_that_is_no_label_studio_is_asked_once_and_never_fetched_from(
+        self, file: Path
+    ) -> None:
+        secret = {"GET /api/projects/3/": (200, {"secret": "s3cret"}), "GET /a.png": (200, b"s3")}
+        with canned_server(secret) as inside:
+            connections = Connections(file)
+            connections.remember(PROJECT, inside.url, "t1", "127.0.0.1")
+            (reason,) = connections.settle(PROJECT)
+            assert "127.0.0.1, no public address, and is not the Label Studio that has" in reason
+            assert "SAM_BACKEND_LABEL_STUDIO_HOSTS=127.0.0.1" in reason
+            assert "LABEL_STUDIO_URL" in reason
+            host = connections.host(PROJECT)
+            assert host.refusal == reason
+            with pytest.raises(LabelStudioError, match="no public address"):
+                LabelStudioClient(host).project(3)
+            for value in ("/a.png", f"{inside.url}/a.png"):
+                with pytest.raises(ImageFetchError, match="no public address"):
+                    ImageResolver().fetch(value, host)
+            assert [request.call for request in inside.requests] == ["GET /api/projects/3/"]
+            assert "s3" not in reason.replace("is not", "")
+
+    def test_a_refused_token_is_named(self, file: Path) -> None:
+        """Label Studio's default: the token that it sends opens nothing."""
+        with label_studio("another") as studio:
+            connections = Connections(file)
+            connections.remember(PROJECT, studio.url, "t1")
+            (reason,) = connections.settle(PROJECT)
+            assert "legacy tokens are off by default" in reason
+            studio.routes = routes("t1")  # somebody switches them on and opens the page again
+            connections.remember(PROJECT, studio.url, "t1")
+            assert connections.host(PROJECT).refusal == ""
+
+    def test_strangers_from_outside_name_nothing_inside(self, file: Path) -> None:
+        with label_studio("t1") as studio:
+            connections = Connections(file)
+            connections.remember(PROJECT, studio.url, "t1", "93.184.215.14")
+            (reason,) = connections.settle(PROJECT)
+            assert "named from outside, by 93.184.215.14" in reason
+            assert studio.requests == []
+
+    @pytest.mark.parametrize("url", ["http://169.254.169.254", "http://[::1]:1", "http://10.0.0.1"])
+    def test_public_addresses_and_allowed_ones_need_no_proof(self, file: Path, url: str) -> None:
+        for allowed in ("*", "169.254.169.254,::1:1,10.*"):
+            connections = Connections(file, allowed=allowed.split(","))
+            connections.remember(PROJECT, url, "t1")
+            assert connections.settle(PROJECT) == []
+            assert connections.host(PROJECT).url == url
+            file.unlink()
+        public = Connections(file)
+        public.remember(PROJECT, "https://93.184.215.14", "t1", "8.8.8.8")
+        assert public.settle(PROJECT) == []
+        assert public.host(PROJECT).refusal == ""
+
+    def test_a_wrong_setup_does_not_take_a_known_project(self, file: Path) -> None:
+        with label_studio("t1") as studio, label_studio("t2", made=1) as stranger:
+            connections = Connections(file, allowed=["*"])
+            connections.remember(PROJECT, studio.url, "t1")
+            for url, token in (
+                (stranger.url, "t2"),  # has no such project
+                (studio.url, "forged"),
+                *((f"http://127.0.0.1:{port}", "x") for port in range(2, 12)),
+            ):
+                connections.remember(PROJECT, url, token)
+                assert connections.host(PROJECT).url == studio.url
+                (reason,) = connections.settle(PROJECT)
+                assert f"is of {studio.url}; another /setup is not heeded" in reason
+            assert (connections.host(PROJECT).token, connections.settle(PROJECT)) == ("t1", [])
+            assert len(json.loads(file.read_text())[PROJECT]) <= 4
+
+    def test_a_renewed_token_and_a_moved_server_prove_themselves(self, file: Path) -> None:
+        connections = Connections(file, allowed=["*"])
+        with label_studio("t1") as studio:
+            connections.remember(PROJECT, studio.url, "t1")
+            studio.routes = routes("t2")
+            connections.remember(PROJECT, studio.url, "t2")
+            assert connections.settle(PROJECT) == []
+            assert connections.host(PROJECT).token == "t2"
+            with label_studio("t2") as moved:
+                connections.remember(PROJECT, moved.url, "t2")
+                assert connections.settle(PROJECT) == []
+                assert connections.host(PROJECT).url == moved.url
+        with label_studio("t3") as elsewhere:  # the one before is gone
+            connections.remember(PROJECT, elsewhere.url, "t3")
+            assert connections.settle(PROJECT) == []
+            assert connections.host(PROJECT).url == elsewhere.url
+
+    def test_two_servers_with_one_project_id_are_never_mixed(self, file: Path) -> None:
+        with label_studio("t1") as one, label_studio("t2") as two:
+            connections = Connections(file, allowed=["*"])
+            connections.remember(PROJECT, one.url, "t1")
+            connections.remember(PROJECT, two.url, "t2")
+            (reason,) = connections.settle(PROJECT)
+            assert f"is of {one.url}, and {two.url} has one of the same name" in reason
+            assert connections.host(PROJECT).url == one.url
+
+    def test_a_forged_token_does_not_shut_out_the_configured_label_studio(self, file: Path) -> None:
+        with label_studio("t1") as studio:
+            connections = Connections(file, url=studio.url)
+            connections.remember(PROJECT, "http://outside:80", "t1")
+            assert connections.settle(PROJECT) == []
+            connections.remember(PROJECT, "http://elsewhere:80", "forged")
+            (reason,) = connections.settle(PROJECT)
+            assert "another /setup is not heeded" in reason
+            host = connections.host(PROJECT)
+            assert (host.url, host.token, host.public_url) == (
+                studio.url,
+                "t1",
+                "http://outside:80",
+            )
+
+    def test_what_an_earlier_release_kept(self, file: Path) -> None:
+        with label_studio("t1") as studio:
+            file.parent.mkdir(parents=True)
+            file.write_text(json.dumps({PROJECT: {"http://127.0.0.1:1": "x", studio.url: "t1"}}))
+            host = Connections(file).host(PROJECT)
+            assert (host.url, host.token, host.refusal) == (studio.url, "t1", "")
 
 
 def test_settings_override_what_label_studio_sends(file: Path) -> None:
     connections = Connections(file, url="http://inside:8080", token="own")
     assert connections.host("any").url == "http://inside:8080"
-    connections.remember(PROJECT, "http://before:80", "old")
+    connections.remember(PROJECT, "http://before:80", "theirs")
+    assert connections.settle(PROJECT) == []
     connections.remember(PROJECT, "http://outside:80", "theirs")
+    assert connections.settle(PROJECT) == []
     host = connections.host(PROJECT)
     assert (host.url, host.token) == ("http://inside:8080", "own")
     assert host.public_url == "http://outside:80"
@@ -84,7 +215,7 @@ class TestByNumber:
     """Outside of a request a project is known by its number only."""
 
     def test_its_one_setup_tells(self, file: Path) -> None:
-        connections = Connections(file)
+        connections = Connections(file, allowed=["*"])
         for project, url in ((PROJECT, "http://one:1"), ("33.1", "http://two:1")):
             connections.remember(project, url, "t1")
         host = connections.host_of_number(3)
@@ -117,7 +248,7 @@ class TestByNumber:
     def test_what_to_set_is_said(
         self, file: Path, url: str | None, setups: list[tuple[str, str]], message: str
     ) -> None:
-        connections = Connections(file, url)
+        connections = Connections(file, url, allowed=["*"])
         for project, address in setups:
             connections.remember(project, address, "t1")
         with pytest.raises(LabelStudioError, match=message):

@@ -387,11 +387,13 @@ def test_a_click_sent_while_its_box_is_being_answered_joins_it() -> None:
 
     def click_now() -> None:
         clicking.set()
-        with memory.turn(*about):
+        with memory.turn(*about) as wait:
+            wait()
             answered.extend(Session(memory).ask(K))
 
     clicking, thread = threading.Event(), threading.Thread(target=click_now)
-    with memory.turn(*about):
+    with memory.turn(*about) as wait:
+        wait()
         thread.start()
         clicking.wait()
         thread.join(0.1)  # the click is answered at once unless it waits for its turn
@@ -402,20 +404,11 @@ def test_a_click_sent_while_its_box_is_being_answered_joins_it() -> None:
 
 def test_other_tasks_do_not_wait() -> None:
     memory = TaskMemory()
-    passed = threading.Event()
-
-    def pass_by(task: int) -> None:
-        with memory.turn(KEY.origin, KEY.project, task, KEY.label):
-            passed.set()
-
-    # A few may share the lock, all 20 never do.
-    threads = [threading.Thread(target=pass_by, args=(100 + number,)) for number in range(20)]
-    with memory.turn(KEY.origin, KEY.project, 7, KEY.label):
-        for thread in threads:
-            thread.start()
-        assert passed.wait(30)
-    for thread in threads:
-        thread.join()
+    with memory.turn(KEY.origin, KEY.project, 7, KEY.label) as wait:
+        wait()
+        for task in range(100, 200):
+            with memory.turn(KEY.origin, KEY.project, task, KEY.label) as wait_too:
+                wait_too()
 
 
 def test_threads_on_many_tasks_never_mix() -> None:

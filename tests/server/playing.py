@@ -1,6 +1,8 @@
 """A service over a real model and a real HTTP host of images, and requests as Label Studio's."""
 
 import io
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import uvicorn
 from PIL import Image
+from starlette.types import ASGIApp
 
 from sam_backend.server.protocol import PredictRequest, SetupRequest
 from sam_backend.server.service import Service
@@ -53,9 +57,26 @@ def disc_image(
 
 @contextmanager
 def running_service(folder: Path, **settings: Any) -> Iterator[Service]:
-    """A service with the packaged starter."""
-    with Service.start(Settings(data_dir=folder, **settings)) as service:
+    """A service with the packaged starter; any Label Studio may be named to it."""
+    told = {"label_studio_hosts": "*"} | settings
+    with Service.start(Settings(data_dir=folder, **told)) as service:
         yield service
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[str]:
+    """A real HTTP server on a free port; yields its address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def set_up(service: Service, url: str, project: str = PROJECT, token: str = "t") -> None:

@@ -153,12 +153,14 @@ def test_an_event_goes_on_and_what_stops_it_is_answered(stuck: StuckLoad) -> Non
             raise DatabaseError("the database is away")
 
     stuck.service._on_event = on_event
+    stuck.client.post("/setup", json=SETUP)
     body = {"action": "ANNOTATION_CREATED", "project": {"id": 3}, "annotation": {"id": 5}}
-    assert stuck.client.post("/webhook", json=body).json() == {"status": "ok"}
-    refused = stuck.client.post("/webhook", json={"action": "START_TRAINING"})
+    assert stuck.client.post("/webhook", json=body).json()["status"] == "ignored"
+    pressed = {"action": "START_TRAINING", "project": {"id": 1}}
+    refused = stuck.client.post("/webhook", json=pressed)
     assert (refused.status_code, refused.json()) == (500, {"error": "the database is away"})
-    assert [(event.project_id, event.annotation_id) for event in events] == [(3, 5), (None, None)]
-    (entry,) = stuck.service.journal.entries()
+    assert [(event.project_id, event.annotation_id) for event in events] == [(3, 5), (1, None)]
+    entry = stuck.service.journal.entries()[0]
     assert entry.reason == "the database is away"
 
 

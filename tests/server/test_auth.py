@@ -8,7 +8,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from sam_backend.labelstudio.event_secret import HEADER, event_secret
 from sam_backend.server.auth import BasicAuth
+
+PATHS = ("/health", "/ready", "/status", "/webhook")
+SECRET = event_secret("ann", "pässword:with:colons")
 
 
 @pytest.fixture
@@ -16,7 +20,7 @@ def client() -> TestClient:
     async def answer(_: object) -> PlainTextResponse:
         return PlainTextResponse("in")
 
-    app = Starlette(routes=[Route(path, answer) for path in ("/health", "/ready", "/status")])
+    app = Starlette(routes=[Route(path, answer) for path in PATHS])
     app.add_middleware(BasicAuth, user="ann", password="pässword:with:colons")
     return TestClient(app)
 
@@ -39,6 +43,12 @@ def _basic(text: str, encoding: str = "utf-8") -> dict[str, str]:
         ("/status", _basic("ann:"), 401),
         ("/status", {"Authorization": "Basic not-base64!"}, 401),
         ("/status", {"Authorization": "Bearer abc"}, 401),
+        ("/webhook", {}, 401),
+        ("/webhook", _basic("ann:pässword:with:colons"), 200),
+        ("/webhook", {HEADER: SECRET}, 200),
+        ("/webhook", {HEADER: SECRET[:-1]}, 401),
+        ("/webhook", {HEADER: ""}, 401),
+        ("/status", {HEADER: SECRET}, 401),
     ],
 )
 def test_who_gets_in(client: TestClient, path: str, headers: dict[str, str], status: int) -> None:

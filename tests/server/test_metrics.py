@@ -159,7 +159,7 @@ def test_the_first_day_has_metrics_and_a_dashboard(tmp_path: Path) -> None:
         connect(service)
         label(database, NOW, [8.0])
         empty = Sighting(Subject.ANNOTATION, 2, SAVED, {"result": []}, 2, "1", NOW, 0, "1", NOW, 5)
-        Revisions(database, HOST, PROJECT).add([empty], "webhook", NOW)
+        Revisions(database, HOST, PROJECT).add([empty], "reading", NOW)
         told, page = read(url), httpx.get(f"{url}/dashboard/figures").json()
         assert no_errors(told)
         assert told["sam_backend_annotations"] == {(str(PROJECT), "none"): 2}

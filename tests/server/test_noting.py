@@ -1,4 +1,4 @@
-"""What webhooks tell is in the log of revisions before they are answered."""
+"""What webhooks tell is in the log of revisions before they are answered, or that is said."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -59,10 +59,11 @@ class Noting:
         self.service.journal = Journal()
         self._is_away = False
 
-    def tell(self, body: Json) -> None:
-        """Tells an event; it must be taken well."""
+    def tell(self, body: Json, status: int = 200, is_noted: bool = True) -> None:
+        """Tells an event; it must be answered so, and "ok" only if it is noted."""
         answer = self._client.post("/webhook", json=body)
-        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        assert answer.status_code == status
+        assert (answer.json() == {"status": "ok"}) == is_noted
 
     def log(self, project: int = int(NUMBER)) -> list[str]:
         """What was noted of a project, oldest first."""
@@ -138,12 +139,14 @@ def test_an_event_without_the_projects_making_is_noted_by_its_number(noting: Not
 
 @pytest.mark.parametrize("project", [None, {"id": 77}, {"id": 77, "created_at": MADE_AT}])
 def test_what_belongs_to_no_known_project_is_answered(noting: Noting, project: Json | None) -> None:
-    noting.tell(submitted() | {"project": project})
+    noting.tell(submitted() | {"project": project}, is_noted=False)
     assert [action for action, _ in noting.events] == ["ANNOTATION_CREATED"]
     assert noting.log() == noting.log(77) == []
     told = reasons(noting.service)
     assert len(told) == (0 if project is None else 1)
     assert all("is unknown" in reason for reason in told)
+    pressed = {"action": "START_TRAINING", "project": project}
+    noting.tell(pressed, status=400, is_noted=False)
 
 
 def test_a_moment_that_no_calendar_has_is_as_good_as_none(noting: Noting) -> None:
@@ -152,16 +155,15 @@ def test_a_moment_that_no_calendar_has_is_as_good_as_none(noting: Noting) -> Non
     assert noting.service.journal.entries() == []
 
 
-def test_what_no_database_holds_costs_a_warning(noting: Noting) -> None:
-    noting.tell(submitted(task=2**70))
-    assert noting.events == [("ANNOTATION_CREATED", 0)]
-    (entry,) = noting.service.journal.entries()
-    assert entry.level == "warning"
+def test_what_no_database_holds_is_not_noted(noting: Noting) -> None:
+    noting.tell(submitted(task=2**70, completed_by=["x" * 99], lead_time=1e300))
+    assert noting.log() == STATES
+    (annotation,) = Revisions(noting.database, HOST, int(NUMBER)).history(annotation=5)
+    assert (annotation.task, annotation.author, annotation.lead_time_s) == (None, None, None)
+    noting.tell(submitted() | {"project": {"id": 2**40}}, status=400, is_noted=False)
 
 
-def test_a_database_that_is_away_costs_a_warning_not_the_answer(
-    served: Noting, tmp_path: Path
-) -> None:
+def test_an_event_that_cannot_be_written_is_not_answered_ok(served: Noting, tmp_path: Path) -> None:
     with running_postgresql() as server:
         database = open_database(Settings(data_dir=tmp_path, database_url=server.new_schema()))
         noting = served
@@ -171,9 +173,9 @@ def test_a_database_that_is_away_costs_a_warning_not_the_answer(
             assert noting.log() == STATES
             server.stop()
             noting.go_away()
-            noting.tell(submitted(1))
+            noting.tell(submitted(1), status=500, is_noted=False)
             (entry,) = noting.service.journal.entries()
-            assert (entry.level, entry.subject) == ("warning", "project 1: ANNOTATION_CREATED")
+            assert (entry.level, entry.subject) == ("error", "/webhook")
             assert entry.reason.startswith("database postgresql://127.0.0.1")
             assert len(noting.events) == 2
             server.start()
@@ -185,6 +187,8 @@ def test_a_database_that_is_away_costs_a_warning_not_the_answer(
 
 def test_no_database_yet(served: Noting) -> None:
     served.use(None)
-    served.tell(submitted())
-    assert reasons(served.service) == []
+    served.tell(submitted(), status=500, is_noted=False)
+    assert reasons(served.service) == [
+        "the event is not written: the database is not open, see /status"
+    ]
     assert served.events == [("ANNOTATION_CREATED", 0)]

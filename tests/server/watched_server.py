@@ -1,13 +1,10 @@
 """A real server over a project that has gone through its stages."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-import uvicorn
 
 from sam_backend.engine.measured import DRIFT, GOLD, LOT
 from sam_backend.server.app import create_app
@@ -22,6 +19,7 @@ from sam_backend.store.prefills import PrefillRow, Prefills
 from sam_backend.store.trusts import Trusts
 from tests.engine.working_project import HOST, PROJECT, falling, label, move
 from tests.quality.trusts import trust
+from tests.server import playing
 
 NOW = datetime.now(UTC)
 IOU = {"value": 0.91, "low": 0.88, "high": 0.94}
@@ -102,18 +100,11 @@ def connect(service: Service) -> None:
 @contextmanager
 def first_day(folder: Path, **settings: Any) -> Iterator[tuple[str, Service, Database]]:
     """A server over an empty database, which no project has called yet, and its address."""
-    told = Settings(data_dir=folder, port=0, own_worker=False, **settings)
+    told = Settings(data_dir=folder, port=0, own_worker=False, label_studio_hosts="*", **settings)
     database = open_database(told)
-    with Service.start(told, database=lambda: database) as service:
-        server = uvicorn.Server(uvicorn.Config(create_app(service, told), port=0, log_config=None))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        while not server.started:
-            pass
-        port = server.servers[0].sockets[0].getsockname()[1]
-        try:
-            yield f"http://127.0.0.1:{port}", service, database
-        finally:
-            server.should_exit = True
-            thread.join()
+    with (
+        Service.start(told, database=lambda: database) as service,
+        playing.serving(create_app(service, told)) as url,
+    ):
+        yield url, service, database
     database.close()

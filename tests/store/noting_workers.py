@@ -5,14 +5,13 @@ import time
 from pathlib import Path
 
 from sam_backend.engine.versions.reading import read_project
-from sam_backend.engine.versions.sightings import WEBHOOK
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.server.journal import utc_now
 from sam_backend.server.protocol import WebhookRequest, parse
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
-from sam_backend.store.revisions import Revisions
+from sam_backend.store.revisions import WEBHOOK, Revisions
 from sam_backend.store.versions import Circumstances, Versions
 from tests.labelstudio.played_project import PROJECT, TOKEN
 
@@ -44,7 +43,7 @@ def tell_events(settings: Settings, host: str, bodies: str, answered: str, end: 
 def read_and_commit(settings: Settings, host: str, end: str) -> None:
     """Makes versions and reads the project until there is a file `end`, and once more then.
 
-    The versions before a reading hold what webhooks told.
+    What webhooks tell is in a version once a reading has told it, too.
     """
     database = open_database(settings)
     own = (database, host, PROJECT)

@@ -1,6 +1,7 @@
 """The log of what was seen: nothing twice, nothing lost, nothing overwritten."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,12 +36,12 @@ def log(database: Database, project: int = 3) -> Revisions:
 
 def test_what_is_told_twice_is_one_revision(database: Database) -> None:
     revisions = log(database)
-    assert revisions.add([task(1, image="a"), saved(5, x=1)], "webhook", NOON) == 2
+    assert revisions.add([task(1, image="a"), saved(5, x=1)], "reading", NOON) == 2
     assert revisions.add([task(1, image="a"), saved(5, x=1)], "reading", NOON) == 0
-    assert revisions.add([saved(5, 1, x=1)], "webhook", NOON) == 1  # saved again, as it was
-    assert revisions.add([saved(5, 2, x=2)], "webhook", NOON) == 1
+    assert revisions.add([saved(5, 1, x=1)], "reading", NOON) == 1  # saved again, as it was
+    assert revisions.add([saved(5, 2, x=2)], "reading", NOON) == 1
     assert revisions.add([task(1, image="b"), task(1, image="a")], "reading", NOON) == 2
-    assert [one.source for one in revisions.history()] == ["reading"] * 2 + ["webhook"] * 4
+    assert [one.source for one in revisions.history()] == ["reading"] * 6
     assert len(revisions.history(annotation=5)) == 3
     assert len(revisions.history(task=1, limit=2)) == 2
     assert revisions.revision(2).person == "7"
@@ -51,20 +52,67 @@ def test_what_is_told_twice_is_one_revision(database: Database) -> None:
 
 def test_the_newest_is_what_label_studio_saved_last_whatever_came_last(database: Database) -> None:
     revisions = log(database)
-    revisions.add([saved(5, 9, x="late")], "webhook", NOON)
-    revisions.add([saved(5, 3, x="early")], "webhook", NOON)
-    revisions.add([saved(6, 1, x="gone")], "webhook", NOON)
-    revisions.add([gone(Subject.ANNOTATION, 6)], "webhook", NOON)
-    revisions.add([saved(6, 99, x="told after its end")], "webhook", NOON)
-    revisions.add([task(2, image="b"), saved(7, 1, task=2)], "webhook", NOON)
-    revisions.add([gone(Subject.TASK, 2, task=2)], "webhook", NOON)
+    revisions.add([saved(5, 9, x="late")], "reading", NOON)
+    revisions.add([saved(5, 3, x="early")], "reading", NOON)
+    revisions.add([saved(6, 1, x="gone")], "reading", NOON)
+    asked = revisions.mark()
+    revisions.add([gone(Subject.ANNOTATION, 6)], "reading", NOON)
+    revisions.add([saved(6, 99, x="asked for before its end")], "reading", NOON, asked)
+    revisions.add([task(2, image="b"), saved(7, 1, task=2)], "reading", NOON)
+    revisions.add([gone(Subject.TASK, 2, task=2)], "reading", NOON)
     (newest,) = revisions.newest()
     assert (newest.number, newest.stamp) == (5, NOON + timedelta(minutes=9))
     assert revisions.add([gone(Subject.ANNOTATION, 6)], "reading", NOON) == 0
 
 
+def test_what_an_event_tells_counts_once_the_api_tells_it_too(database: Database) -> None:
+    revisions = log(database)
+    told = [task(1, image="a"), saved(5, x=1), saved(6, 3, x="forged")]
+    assert revisions.add(told, "webhook", NOON) == 3
+    assert revisions.newest() == []
+    assert [one.is_confirmed for one in revisions.history()] == [False] * 3
+    asked = revisions.mark()
+    assert revisions.pending(asked) == {1: {Subject.TASK, Subject.ANNOTATION}}
+    later = [saved(5, 9, x="meanwhile")]
+    revisions.add(later, "webhook", NOON)
+    assert revisions.add([task(1, image="a"), saved(5, x=1)], "reading", NOON, asked) == 0
+    revisions.refute([1], asked, NOON)
+    assert {one.number: one.regions for one in revisions.newest()} == {1: 0, 5: 2}
+    assert {one.number for one in revisions.history() if not one.is_confirmed} == {5, 6}
+    assert revisions.pending(revisions.mark()) == {1: {Subject.ANNOTATION}}, "told meanwhile"
+    assert revisions.add(later, "reading", NOON) == 0
+    assert [one.stamp for one in revisions.newest() if one.number == 5] == [later[0].stamp]
+
+
+def test_an_edit_is_of_whom_the_api_names(database: Database) -> None:
+    revisions = log(database)
+    revisions.add([replace(saved(5, x=1), person="6", task=2)], "webhook", NOON)
+    assert revisions.add([saved(5, x=1)], "reading", NOON) == 1
+    assert revisions.add([saved(5, x=1)], "reading", NOON) == 0
+    (newest,) = revisions.newest()
+    assert (newest.person, newest.task) == ("7", 1)
+
+
+@pytest.mark.parametrize("source", ["webhook", "reading"])
+def test_what_lives_is_alive_whatever_was_told(database: Database, source: str) -> None:
+    """A forged event; or an answer of 404 to a token that might not see the project for a while."""
+    revisions = log(database)
+    states = [task(1, image="a"), saved(5, x=1)]
+    revisions.add(states, "reading", NOON)
+    ends = [gone(Subject.TASK, 1), gone(Subject.ANNOTATION, 5)]
+    for _ in range(2):
+        revisions.add(ends, source, NOON)
+        assert len(revisions.newest()) == (2 if source == "webhook" else 0)
+        revisions.add(states, "reading", NOON)
+        assert {one.number for one in revisions.newest()} == {1, 5}
+    assert len(revisions.history()) == (4 if source == "webhook" else 6)
+    revisions.add(ends[1:], "reading", NOON)
+    assert [one.number for one in revisions.newest([1])] == [1]
+    assert revisions.newest([2]) == []
+
+
 def test_the_database_refuses_to_change_the_log(database: Database) -> None:
-    log(database).add([task(1, image="a"), saved(5, x=1)], "webhook", NOON)
+    log(database).add([task(1, image="a"), saved(5, x=1)], "reading", NOON)
     versions = Versions(database, HOST, 3)
     version = versions.commit(Circumstances("first", "<View/>"), NOON)
     assert version is not None
@@ -83,7 +131,7 @@ def test_writers_at_once_neither_lose_nor_double(database: Database) -> None:
     def tell(worker: int) -> int:
         mine = [saved(number, x=number) for number in range(40)]
         return sum(
-            log(database).add([one, task(number)], "webhook", NOON)
+            log(database).add([one, task(number)], "reading", NOON)
             for number, one in enumerate(mine[worker % 3 :] + mine[: worker % 3])
         )
 
@@ -100,7 +148,7 @@ def test_writers_of_the_same_in_other_orders_do_not_wait_for_each_other(
 ) -> None:
     def tell(worker: int) -> int:
         mine = [saved(number, x=number) for number in range(60)]
-        return log(database).add(mine[:: -1 if worker % 2 else 1], "webhook", NOON)
+        return log(database).add(mine[:: -1 if worker % 2 else 1], "reading", NOON)
 
     for _ in range(3):
         with ThreadPoolExecutor(4) as pool:
@@ -110,9 +158,9 @@ def test_writers_of_the_same_in_other_orders_do_not_wait_for_each_other(
 
 
 def test_an_end_that_names_no_task_is_of_the_task_that_is_known(database: Database) -> None:
-    log(database).add([saved(5, x=1, task=9)], "webhook", NOON)
+    log(database).add([saved(5, x=1, task=9)], "reading", NOON)
     end = Sighting(Subject.ANNOTATION, 5, DELETED)
-    log(database).add([end, Sighting(Subject.ANNOTATION, 6, DELETED)], "webhook", NOON)
+    log(database).add([end, Sighting(Subject.ANNOTATION, 6, DELETED)], "reading", NOON)
     assert [one.task for one in log(database).history()] == [None, 9, 9]
     assert len(log(database).history(task=9)) == 2
 
@@ -121,12 +169,12 @@ def test_versions_are_a_line_of_what_was(database: Database) -> None:
     revisions, versions = log(database), Versions(database, HOST, 3)
     with pytest.raises(InvalidInputError, match="no version yet"):
         versions.find("head")
-    revisions.add([task(1, image="a"), saved(5, x=1)], "webhook", NOON)
+    revisions.add([task(1, image="a"), saved(5, x=1)], "reading", NOON)
     first = versions.commit(Circumstances("first", "<View/>", "starter-2", "1"), NOON)
     assert first is not None
     assert (first.tasks, first.annotations, first.regions) == (1, 1, 2)
     assert versions.commit(Circumstances("nothing new", "<View/>"), NOON) is None
-    revisions.add([saved(5, 1, x=2), saved(6, x=3)], "webhook", NOON)
+    revisions.add([saved(5, 1, x=2), saved(6, x=3)], "reading", NOON)
     second = versions.commit(Circumstances("second", "<View/>"), NOON)
     assert second is not None
     assert second.parent == first.digest
@@ -159,7 +207,7 @@ def test_commits_at_once_come_one_after_the_other(database: Database) -> None:
         found = []
         for turn in range(5):
             number = 10 * worker + turn
-            log(database).add([saved(number, x=number)], "webhook", NOON)
+            log(database).add([saved(number, x=number)], "reading", NOON)
             told = Circumstances(f"{worker} {turn}", "<View/>")
             version = Versions(database, HOST, 3).commit(told, NOON)
             found += [] if version is None else [version.digest]

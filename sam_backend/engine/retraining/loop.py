@@ -13,6 +13,7 @@ from sam_backend.engine.monitoring.surveying import JOB_KIND as SURVEY_KIND
 from sam_backend.engine.own_worker import OwnWorker
 from sam_backend.engine.retraining.triggers import Triggers, count_through_api
 from sam_backend.engine.stages.steering import policy_of, retraining_cadence
+from sam_backend.engine.versions.event_verifier import EventVerifier
 from sam_backend.errors import DatabaseError
 from sam_backend.labelstudio.connections import Connections
 from sam_backend.settings import Settings
@@ -97,6 +98,8 @@ class RetrainingLoop:
             SamBackendError: Training was asked for and cannot be ordered.
         """
         if self._parts is not None:
+            if event.project_id is not None:
+                self._parts.verifier.hint(event.project_id)
             self._parts.triggers.handle(event)
         elif event.action == START_TRAINING:  # all else is counted once there is a database
             raise DatabaseError(self._failure)
@@ -147,6 +150,7 @@ class _Parts:
     database: Database
     jobs: Jobs
     triggers: Triggers
+    verifier: EventVerifier
     surveys: SurveySchedule
     worker: OwnWorker | None
 
@@ -170,16 +174,19 @@ class _Parts:
         surveys = SurveySchedule(
             jobs, database, connections.urls_by_number, settings.survey_s, tell
         )
-        return cls(database, jobs, triggers, surveys, worker)
+        verifier = EventVerifier(database, connections, settings.reconcile_s, tell)
+        return cls(database, jobs, triggers, verifier, surveys, worker)
 
     def start(self) -> None:
         self.triggers.start()
+        self.verifier.start()
         self.surveys.start()
         if self.worker is not None:
             self.worker.start()
 
     def close(self) -> None:
         self.triggers.close()
+        self.verifier.close()
         self.surveys.close()
         if self.worker is not None:
             self.worker.close()

@@ -96,7 +96,8 @@ class Triggers:
         if event.action == START_TRAINING:
             if event.project_id is None:
                 raise LabelStudioError("START_TRAINING names no project: the webhook must send it")
-            self.order(RetrainingOrder(project=event.project_id, steps=self._steps))
+            told = {"project": event.project_id, "steps": self._steps}
+            self.order(RetrainingOrder.parse(told))
             self._is_new(event)
         elif event.project_id is None:
             return

@@ -1,6 +1,6 @@
 """The rectangles that already lie on a task, for the proposer that makes masks of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,8 @@ def region_boxes(
         try:
             if image_size(region) != size:
                 continue
-            corners = rectangle_corners(region.get("value") or {}, size)
+            value = region.get("value")
+            corners = rectangle_corners(value if isinstance(value, Mapping) else {}, size)
         except InvalidInputError:
             continue
         low = np.clip(corners.min(axis=0), 0, (width, height))

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sam_backend.datasets import reasons
 from sam_backend.datasets.decoding import decode_image
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.semi_automatic.boxes import region_boxes
@@ -158,22 +157,24 @@ class TaskPrefiller:
         notes: list[str] = []
         left_out = LeftOut()
         where = f"task {task_id(job.task)}"
-        # Rectangles count by their boxes: see `_drawn_boxes`.
-        shapes = [item for item in job.drawn if region_kind(item) != "rectangle"]
-        drawn = drawn_masks(shapes, None, left_out, where)
+        subjects: dict[str, Subject] = {}
         for image in self._config.images:
             try:
-                subject = self._subject(image, job, clock)
+                subjects[image.name] = self._subject(image, job, clock)
             except (InvalidInputError, ImageFetchError, ImageDecodeError) as error:
                 is_lasting = isinstance(error, ImageDecodeError)
                 return Prefilled(
                     fields=_nothing(str(error)), reason=str(error), asks_again=not is_lasting
                 )
+        sizes = {name: subject.size for name, subject in subjects.items()}
+        # Rectangles count by their boxes: see `_drawn_boxes`.
+        shapes = [item for item in job.drawn if region_kind(item) != "rectangle"]
+        drawn = drawn_masks(shapes, None, left_out, where, sizes)
+        for image in self._config.images:
+            subject = subjects[image.name]
             here = [one.mask.rle for one in drawn if one.image_name == image.name]
-            same = [mask for mask in here if mask.size == subject.size]
-            left_out.add(reasons.OTHER_SIZE, where, len(here) - len(same))
             judgements[image.name] = judgement = self._judge(
-                model, image, subject, job, same, clock
+                model, image, subject, job, here, clock
             )
             left_out.add(OVER_LIMIT, where, len(judgement.cut))
             with clock.span("regions"):
@@ -224,7 +225,7 @@ class TaskPrefiller:
         if self._prefiller.settings.proposer == "existing":
             return region_boxes([], image.name, size)
         asking = {tag.name for tag in self._config.controls if tag.only_asks}
-        regions = [item for item in job.drawn if item.get("from_name") not in asking]
+        regions = [item for item in job.drawn if str(item.get("from_name")) not in asking]
         return region_boxes(regions, image.name, size)
 
     def _written(

@@ -99,6 +99,10 @@ def results(holders: object) -> list[Region]:
         item
         for holder in holders
         if isinstance(holder, Mapping) and not holder.get("was_cancelled")
-        for item in holder.get("result") or ()
+        for item in _listed(holder.get("result"))
         if isinstance(item, dict)
     ]
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

@@ -1,23 +1,27 @@
-"""Reconciliation: what Label Studio has now becomes revisions, whatever webhooks were lost."""
+"""Reconciliation: what Label Studio has now becomes revisions, whatever webhooks tell or do not."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sam_backend.engine.versions.sightings import (
-    READING,
     annotation_sighting,
     gone,
     project_sighting,
     task_sighting,
 )
 from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.project_tasks import changed_at, every_task, last_change
+from sam_backend.labelstudio.project_tasks import (
+    changed_at,
+    every_task,
+    last_change,
+    tasks_numbered,
+)
 from sam_backend.labelstudio.stored_annotations import stored_annotations
 from sam_backend.store.objects import canonical, digest_of
-from sam_backend.store.revisions import Revisions, Sighting, Subject
+from sam_backend.store.revisions import READING, Revision, Revisions, Sighting, Subject
 
 READ = "read"
 """The revision of a project that says up to which of its tasks' stamps it was read."""
@@ -56,8 +60,8 @@ def read_project(
     """Bring the log up to what Label Studio has.
 
     Tasks are listed all; the annotations of a task are asked for if it was changed since the last
-    reading, or has another number of them than the log knows. A reading that is killed is simply
-    done again.
+    reading, has another number of them than the log knows, or is one of which events have told
+    something that is not verified. A reading that is killed is simply done again.
 
     Args:
         client: Of the project's Label Studio.
@@ -72,14 +76,11 @@ def read_project(
     Raises:
         LabelStudioError: A call fails.
     """
+    mark = revisions.mark()
+    pending = revisions.pending(mark)
     before = revisions.newest()
-    known: dict[int, set[int]] = defaultdict(set)
-    states: dict[int, str | None] = {}
-    for one in before:
-        if one.subject is Subject.ANNOTATION and one.task is not None:
-            known[one.task].add(one.number)
-        elif one.subject is Subject.TASK:
-            states[one.number] = one.digest
+    known = _annotations_by_task(before)
+    states = {one.number: one.digest for one in before if one.subject is Subject.TASK}
     stamps = {} if stamps is None else stamps
     last = revisions.last_of(Subject.PROJECT, project_id, READ)
     since = None if everything or last is None else last.stamp - _IMPORT
@@ -94,14 +95,15 @@ def read_project(
         seen = task_sighting(task)
         if states.get(number) != digest_of(canonical(seen.state)):
             told.append(seen)
-        if _is_due(task, known[number], since, stamps.get(number)):
+        is_due = _is_due(task, known[number], since, stamps.get(number))
+        if is_due or Subject.ANNOTATION in pending.get(number, ()):
             fetched += 1
             told += _read_task(client, number, known[number])
         stamp = changed_at(task)
         if stamp is not None:
             read[number] = stamp
         if done % _TASKS_AT_ONCE == 0:
-            added += revisions.add(told, READING, _now())
+            added += revisions.add(told, READING, _now(), mark)
             told.clear()
             stamps.update(read)  # not before: what fails is read again
         observe(done, len(tasks))
@@ -109,14 +111,44 @@ def read_project(
     for number in sorted({one.task for one in before if one.task is not None} - listed):
         if stored_annotations(client, number) is None:
             told.append(gone(Subject.TASK, number, number))
-    added += revisions.add(told, READING, _now())
+    added += revisions.add(told, READING, _now(), mark)
+    revisions.refute(pending, mark, _now())
     stamps.update(read)
     if newest is not None:
-        mark = Sighting(
+        read_up_to = Sighting(
             Subject.PROJECT, project_id, READ, stamp=newest, event=f"{READ} {newest.isoformat()}"
         )
-        revisions.add([mark], READING, _now())
+        revisions.add([read_up_to], READING, _now())
     return Read(len(tasks), fetched, added, project)
+
+
+def verify_events(client: LabelStudioClient, project_id: int, revisions: Revisions) -> int:
+    """Ask Label Studio about the tasks of which events have told something; returns how many.
+
+    Raises:
+        LabelStudioError: A call fails; what was not asked about stays to be verified.
+    """
+    mark = revisions.mark()
+    pending = revisions.pending(mark)
+    numbers = sorted(pending)
+    for start in range(0, len(numbers), _TASKS_AT_ONCE):
+        some = numbers[start : start + _TASKS_AT_ONCE]
+        before = revisions.newest(some)
+        known = _annotations_by_task(before)
+        alive = {one.task for one in before}
+        # by the project's own list: an event may name a task of another project
+        listed = {int(task["id"]): task for task in tasks_numbered(client, project_id, some)}
+        told: list[Sighting] = []
+        for number in some:
+            if number in listed:
+                told.append(task_sighting(listed[number]))
+                if Subject.ANNOTATION in pending[number]:
+                    told += _read_task(client, number, known[number])
+            elif number in alive and stored_annotations(client, number) is None:
+                told.append(gone(Subject.TASK, number, number))
+        revisions.add(told, READING, _now(), mark)
+        revisions.refute(some, mark, _now())
+    return len(numbers)
 
 
 def read_task(
@@ -127,12 +159,18 @@ def read_task(
     Raises:
         LabelStudioError: A call fails.
     """
-    known = {
-        one.number
-        for one in revisions.newest()
-        if one.subject is Subject.ANNOTATION and one.task == task_id
-    }
-    return revisions.add(_read_task(client, task_id, known), source, _now())
+    mark = revisions.mark()
+    known = _annotations_by_task(revisions.newest([task_id]))[task_id]
+    return revisions.add(_read_task(client, task_id, known), source, _now(), mark)
+
+
+def _annotations_by_task(revisions: Iterable[Revision]) -> dict[int, set[int]]:
+    """Numbers of annotations by their task's."""
+    found: dict[int, set[int]] = defaultdict(set)
+    for one in revisions:
+        if one.subject is Subject.ANNOTATION and one.task is not None:
+            found[one.task].add(one.number)
+    return found
 
 
 def _read_task(client: LabelStudioClient, task_id: int, known: set[int]) -> list[Sighting]:

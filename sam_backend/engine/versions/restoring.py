@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sam_backend.engine.versions.reading import read_task
-from sam_backend.engine.versions.sightings import CONTENT, READING, RESTORE
+from sam_backend.engine.versions.sightings import CONTENT
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.stored_annotations import (
@@ -13,7 +13,7 @@ from sam_backend.labelstudio.stored_annotations import (
     make_annotation,
     stored_annotations,
 )
-from sam_backend.store.revisions import Revision, Revisions, Subject
+from sam_backend.store.revisions import READING, RESTORE, Revision, Revisions, Subject
 from sam_backend.store.versions import Version, Versions
 
 Json = dict[str, Any]

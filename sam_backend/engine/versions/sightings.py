@@ -10,9 +10,6 @@ from sam_backend.store.revisions import DELETED, SAVED, Sighting, Subject
 
 Json = Mapping[str, Any]
 
-WEBHOOK, READING, RESTORE = "webhook", "reading", "restore"
-"""How the log learns of a state."""
-
 CONTENT = ("result", "was_cancelled", "ground_truth", "lead_time")
 """What a person can change of an annotation, and a restored one gets back."""
 _ANNOTATION = (
@@ -22,6 +19,8 @@ _ANNOTATION = (
     "parent_prediction",
     "parent_annotation",
 )
+_MAX_NUMBER = 2**63 - 1
+_LONGEST_S = 1e9  # thirty years
 _PROJECT = ("title", "description", "label_config")
 
 
@@ -31,13 +30,13 @@ def annotation_sighting(annotation: Json, task: int | None = None) -> Sighting:
     state["completed_by"] = _person(annotation.get("completed_by"))
     result = annotation.get("result")
     items = [item for item in result if isinstance(item, dict)] if isinstance(result, list) else []
-    own = annotation.get("task")
+    own = _number(annotation.get("task"))
     return Sighting(
         Subject.ANNOTATION,
         int(annotation["id"]),
         SAVED,
         state,
-        own if isinstance(own, int) else task,
+        task if own is None else own,
         _person(annotation.get("updated_by")) or state["completed_by"],
         moment(annotation.get("updated_at")),
         count_objects(items),
@@ -100,18 +99,24 @@ def webhook_sightings(
 def _gone(subject: Subject, things: Iterable[Json]) -> list[Sighting]:
     found = []
     for thing in things:
-        number, task = int(thing["id"]), thing.get("task")
-        if subject is Subject.TASK:
-            task = number
-        found.append(gone(subject, number, task if isinstance(task, int) else None))
+        number = int(thing["id"])
+        task = number if subject is Subject.TASK else _number(thing.get("task"))
+        found.append(gone(subject, number, task))
     return found
 
 
+def _number(told: object) -> int | None:
+    """Of a task, as a database can hold it; None for anything else."""
+    is_one = isinstance(told, int) and not isinstance(told, bool) and 0 <= told <= _MAX_NUMBER
+    return told if is_one else None  # type: ignore[return-value]
+
+
 def _person(told: object) -> str | None:
-    """A number, or the person's whole record where Label Studio expands it."""
-    found = told.get("id") if isinstance(told, Mapping) else told
+    """A number, or the person's whole record where Label Studio expands it; None for no person."""
+    found = _number(told.get("id") if isinstance(told, Mapping) else told)
     return None if found is None else str(found)
 
 
 def _seconds(told: object) -> float | None:
-    return float(told) if isinstance(told, int | float) and told > 0 else None
+    is_time = isinstance(told, int | float) and 0 < told <= _LONGEST_S
+    return float(told) if is_time else None  # type: ignore[arg-type]

@@ -58,6 +58,14 @@ def reachable(backend: Backend) -> Check[str]:
             "start it with `sam-backend serve`, or give its address as --backend-url",
         )
         return None
+    if health.status_code == 403 and "SAM_BACKEND_ALLOWED_HOSTS" in health.text:
+        yield Finding(
+            name,
+            "fail",
+            f"{backend.url} refuses to be called by this name",
+            f"start it with SAM_BACKEND_ALLOWED_HOSTS={httpx.URL(backend.url).host}",
+        )
+        return None
     if health.status_code != 200 or _object(health).get("model_class") != "sam_backend":
         yield Finding(
             name,

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 from sam_backend.labelstudio.checks.backend import Backend
 from sam_backend.labelstudio.checks.findings import Check, Finding
 from sam_backend.labelstudio.checks.webhook import webhook
@@ -128,6 +130,8 @@ def _state(row: Json, backend: Backend) -> Finding:
     reason = " ".join(str(row.get("error_message") or "").split())
     if "401" in reason:
         fix = "edit the backend under Settings > Model: basic authentication, user and password"
+    elif "403" in reason:
+        fix = f"start the backend with SAM_BACKEND_ALLOWED_HOSTS={httpx.URL(url).host}"
     elif _clean(url) == _clean(backend.url):
         fix = _SEEN_FROM_LABEL_STUDIO
     else:

@@ -1,4 +1,4 @@
-"""Do Label Studio's events arrive, once, and with the password that the backend asks for?"""
+"""Do Label Studio's events arrive, once, and with what opens a backend that asks for a password?"""
 
 import base64
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from typing import Any
 
 from sam_backend.labelstudio.checks.findings import Finding
 from sam_backend.labelstudio.client import LabelStudioClient, refusal
+from sam_backend.labelstudio.event_secret import event_secret, give_secret, has_secret
 
 Json = dict[str, Any]
 
@@ -22,15 +23,15 @@ def webhook(
 ) -> Iterator[Finding]:
     """What keeps events away.
 
-    Label Studio makes the webhook when a backend is connected, and never with a password; but it
-    sends whatever headers a webhook has.
+    A backend with a password puts a secret into the webhook once it is connected
+    (`labelstudio.event_secret`); where it could not, this does.
 
     Args:
         client: Who may change webhooks.
         hooks: The project's webhooks of that address.
         url: The backend's `/webhook`.
         credentials: User and password, if the backend asks for basic auth.
-        connect: Put the password into the webhook if it is not there.
+        connect: Put the secret into the webhook if it is not there.
         switches: How to let Label Studio reach the backend.
     """
     active = [hook for hook in hooks if hook.get("is_active", True)]
@@ -52,42 +53,38 @@ def webhook(
         yield Finding(
             NAME, "warn", f"{url} is switched off", "switch it on under Settings > Webhooks"
         )
-    elif credentials is None or _has_password(active[0], credentials):
+    elif credentials is None or _is_let_in(active[0], credentials):
         yield Finding(NAME, "ok", "events are sent to the backend, once")
     elif connect:
-        yield _give_password(client, active[0], credentials)
+        yield _give_secret(client, active[0], credentials)
     else:
         yield Finding(
             NAME,
             "warn",
-            "events are sent without the password, and refused: new masks are counted now and then "
-            "only",
-            "run this with --connect: it puts the password into the webhook, where those who may "
-            "open Settings > Webhooks can read it",
+            "events are sent without the password or its secret, and refused: new masks are "
+            "counted now and then only",
+            "run this with --connect: it puts a secret into the webhook that opens nothing else",
         )
 
 
-def _has_password(hook: Json, credentials: tuple[str, str]) -> bool:
+def _is_let_in(hook: Json, credentials: tuple[str, str]) -> bool:
     headers = hook.get("headers") or {}
     told = {str(name).lower(): value for name, value in headers.items()}
-    return told.get("authorization") == _authorization(credentials)
+    has_password = told.get("authorization") == _authorization(credentials)
+    return has_password or has_secret(hook, event_secret(*credentials))
 
 
-def _give_password(client: LabelStudioClient, hook: Json, credentials: tuple[str, str]) -> Finding:
-    kept = {k: v for k, v in (hook.get("headers") or {}).items() if k.lower() != "authorization"}
-    headers = kept | {"Authorization": _authorization(credentials)}
-    path = f"/api/webhooks/{hook['id']}/"
-    answer = client.call("PATCH", path, json={"headers": headers})
+def _give_secret(client: LabelStudioClient, hook: Json, credentials: tuple[str, str]) -> Finding:
+    answer = give_secret(client, hook, event_secret(*credentials))
     if not answer.is_success:
         return Finding(
             NAME,
             "warn",
-            f"Label Studio refuses a password for the webhook with {answer.status_code}: "
+            f"Label Studio refuses a secret for the webhook with {answer.status_code}: "
             f"{refusal(answer)}",
             "a webhook needs a user who may change the project",
         )
-    seen = "events are sent with the password from now on"
-    return Finding(NAME, "ok", f"{seen}; it can be read under Settings > Webhooks")
+    return Finding(NAME, "ok", "events are sent with a secret of their own from now on")
 
 
 def _authorization(credentials: tuple[str, str]) -> str:

@@ -7,7 +7,7 @@ from sam_backend.labelstudio.controls.brush import Brush
 from sam_backend.labelstudio.controls.ellipse import Ellipse
 from sam_backend.labelstudio.controls.polygon import Polygon
 from sam_backend.labelstudio.controls.rectangle import Rectangle
-from sam_backend.labelstudio.regions import Answer, Region
+from sam_backend.labelstudio.regions import Answer, Region, image_size
 from sam_backend.masks.types import Mask
 
 CONTROLS: dict[str, Control] = {
@@ -35,15 +35,26 @@ def can_decode(region: Region) -> bool:
     return _kind(region) in SHAPES
 
 
-def decode(region: Region) -> Mask:
+def decode(region: Region, size: tuple[int, int] | None = None) -> Mask:
     """The pixels of a region, drawn by us or by hand, shape (H, W) bool.
 
+    Args:
+        region: Result item.
+        size: (height, width) of its image, where that is known: a region that claims another size
+            is refused before anything of that size is made.
+
     Raises:
-        InvalidInputError: The region is damaged or of a type without pixels.
+        InvalidInputError: The region is damaged, of a type without pixels, or of another size.
     """
     kind = _kind(region)
     if kind not in SHAPES:
         raise InvalidInputError(f"a region of type {region.get('type')!r:.40} has no mask")
+    if size is not None and image_size(region) != size:
+        height, width = image_size(region)
+        raise InvalidInputError(
+            f"the region was drawn on an image of {width}x{height} pixels, its image has "
+            f"{size[1]}x{size[0]}"
+        )
     return SHAPES[kind].decode(region)
 
 

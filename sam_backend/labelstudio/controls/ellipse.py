@@ -11,6 +11,8 @@ from sam_backend.labelstudio.controls.base import Shape
 from sam_backend.labelstudio.regions import numbers, rotation
 from sam_backend.masks.types import Mask
 
+_PIXELS_AT_ONCE = 1 << 20
+
 
 class Ellipse(Shape):
     """Turned clockwise about its centre, in pixels."""
@@ -23,10 +25,14 @@ class Ellipse(Shape):
         angle = rotation(value)
         if not radius_x or not radius_y:  # other tools write negative ones
             raise InvalidInputError(f"an ellipse's radii must not be 0: {radius_x}, {radius_y}")
-        dy = np.arange(height)[:, None] + 0.5 - y * height / 100
         dx = np.arange(width) + 0.5 - x * width / 100
         sine, cosine = math.sin(angle), math.cos(angle)
-        along = (dx * cosine + dy * sine) / (radius_x * width / 100)
-        across = (dy * cosine - dx * sine) / (radius_y * height / 100)
-        inside: Mask = along**2 + across**2 <= 1
+        inside: Mask = np.zeros(size, np.bool_)
+        n_rows = max(_PIXELS_AT_ONCE // width, 1)
+        for top in range(0, height, n_rows):  # not all at once: a pixel takes 32 bytes meanwhile
+            rows = np.arange(top, min(top + n_rows, height))
+            dy = rows[:, None] + 0.5 - y * height / 100
+            along = (dx * cosine + dy * sine) / (radius_x * width / 100)
+            across = (dy * cosine - dx * sine) / (radius_y * height / 100)
+            inside[rows] = along**2 + across**2 <= 1
         return inside

@@ -1,5 +1,6 @@
 """Embeddings in Redis, shared between server processes and machines."""
 
+import hashlib
 import logging
 import threading
 import time
@@ -34,7 +35,11 @@ class RedisEmbeddings:
     """
 
     def __init__(
-        self, url: str, ttl_s: int = 86_400, clock: Callable[[], float] = time.monotonic
+        self,
+        url: str,
+        ttl_s: int = 86_400,
+        clock: Callable[[], float] = time.monotonic,
+        secret: str = "",
     ) -> None:
         """Does not connect yet.
 
@@ -42,6 +47,7 @@ class RedisEmbeddings:
             url: `redis://`, `rediss://` or `unix://`, possibly with a password; never logged.
             ttl_s: Seconds that an embedding is kept after it was put.
             clock: Returns seconds.
+            secret: Of all who share the embeddings: what somebody else has put there is ignored.
 
         Raises:
             InvalidInputError: The URL cannot be read. It is not repeated: it may hold a password.
@@ -54,6 +60,7 @@ class RedisEmbeddings:
         )
         self._ttl_s = ttl_s
         self._clock = clock
+        self._secret = hashlib.sha256(secret.encode()).digest() if secret else b""
         self._lock = threading.Lock()
         self._pause_s = 0.0
         self._next_try = 0.0
@@ -77,7 +84,7 @@ class RedisEmbeddings:
         if data is None:
             return None
         try:
-            return unpack(key, data)
+            return unpack(key, data, self._secret)
         except DamagedEmbeddingError as error:
             logger.warning("ignoring a damaged embedding in Redis at %s: %s", self._place, error)
             return None
@@ -87,7 +94,7 @@ class RedisEmbeddings:
         if not self._may_try():
             return
         try:
-            self._writer.set(_PREFIX + str(key), pack(key, embedding), ex=self._ttl_s)
+            self._writer.set(_PREFIX + str(key), pack(key, embedding, self._secret), ex=self._ttl_s)
         except RedisError as error:
             self._failed(error)
             return

@@ -198,5 +198,5 @@ def test_a_stage_that_is_visited_again_begins_anew(database: Database) -> None:
 
 def test_what_tells_no_time_was_not_made_by_hand(database: Database) -> None:
     sighting = Sighting(Subject.ANNOTATION, 1, SAVED, {"result": []}, 1, "1", NOON, 50, "1", NOON)
-    Revisions(database, HOST, PROJECT).add([sighting], "webhook", NOON)
+    Revisions(database, HOST, PROJECT).add([sighting], "reading", NOON)
     assert evidence_of(database).labelled == []

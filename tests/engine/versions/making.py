@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from sam_backend.engine.versions.sightings import READING, annotation_sighting, task_sighting
+from sam_backend.engine.versions.sightings import annotation_sighting, task_sighting
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.regions import Answer, Region
 from sam_backend.labelstudio.tags import ControlTag, NamedLabel
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
-from sam_backend.store.revisions import Revisions, Sighting
+from sam_backend.store.revisions import READING, Revisions, Sighting
 from sam_backend.store.versions import Circumstances, Version, Versions
 from tests.labelstudio.played_project import PROJECT
 

@@ -6,10 +6,10 @@ from datetime import datetime
 import pytest
 
 from sam_backend.engine.versions.reading import Read, read_project, read_task
-from sam_backend.engine.versions.sightings import WEBHOOK, gone
+from sam_backend.engine.versions.sightings import gone
 from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.store.revisions import DELETED, SAVED, Subject
+from sam_backend.store.revisions import DELETED, SAVED, WEBHOOK, Subject
 from tests.engine.versions.edited_project import EditedProject, edited_project
 from tests.engine.versions.making import NOON, Log, brush, drawn, task
 from tests.labelstudio.played_project import PROJECT
@@ -100,12 +100,16 @@ def test_only_what_changed_is_asked_for(read: Reader) -> None:
     assert read.project.asked_for_annotations() == [1]
 
 
-def test_a_task_goes_with_annotations_that_only_a_webhook_told_of(read: Reader) -> None:
-    """The task itself was never listed: it came and went between two readings."""
+def test_what_only_a_webhook_tells_of_is_kept_and_does_not_count(read: Reader) -> None:
+    """Of a task that was never listed: it came and went between two readings, or is made up."""
     read.log.revisions.add([drawn(900, brush("a"), task=77)], WEBHOOK, NOON)
-    read()
-    assert read.last == [("annotation", 900, SAVED, "7"), ("task", 77, DELETED, None)]
     assert "77/900" not in read.log.known
+    read()
+    assert read.last == [("annotation", 900, SAVED, "7")]
+    assert "77/900" not in read.log.known
+    (told,) = read.log.revisions.history(annotation=900)
+    assert not told.is_confirmed
+    assert read.log.revisions.pending(read.log.revisions.mark()) == {}
 
 
 def test_webhooks_that_come_late_change_nothing(read: Reader) -> None:

@@ -16,7 +16,11 @@ from tests.sam.embeddings.examples import embedding, key, same
 
 sizes = st.tuples(st.integers(1, 10**5), st.integers(1, 10**5))
 features = st.sampled_from([np.float16, np.float32]).flatmap(
-    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6))
+    lambda dtype: hnp.arrays(
+        dtype,
+        hnp.array_shapes(min_dims=3, max_dims=3, max_side=6),
+        elements=st.floats(-1e4, 1e4, width=16 if dtype is np.float16 else 32),
+    )
 )
 
 
@@ -62,6 +66,10 @@ def test_bytes_of_another_key_are_refused() -> None:
         ({"shape": [5, 5, 5]}, "header is broken"),
         ({"image_size": [1]}, "header is broken"),
         ({"key": None}, "belongs to key None"),
+        ({"image_size": [0, 640]}, "no image has 640 x 0 pixels"),
+        ({"image_size": [10**6, 640]}, "no image has"),
+        ({"input_size": [-1, -1]}, "no image has"),
+        ({"shape": [16]}, r"features of shape \(16,\)"),
     ],
 )
 def test_a_whole_entry_that_says_nonsense_is_refused(change: dict, why: str) -> None:
@@ -73,3 +81,17 @@ def test_a_whole_entry_that_says_nonsense_is_refused(change: dict, why: str) -> 
     forged = packed[:5] + hashlib.blake2b(body, digest_size=16).digest() + body
     with pytest.raises(DamagedEmbeddingError, match=why):
         unpack(key(), forged)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 2e4])
+def test_numbers_that_no_encoder_gives_are_refused(value: float) -> None:
+    forged = pack(key(), embedding(value, n_values=16))
+    with pytest.raises(DamagedEmbeddingError, match="numbers beyond 10000"):
+        unpack(key(), forged)
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [(b"a", b""), (b"", b"a"), (b"a", b"b")])
+def test_who_lacks_the_secret_can_put_nothing_there(mine: bytes, theirs: bytes) -> None:
+    assert same(unpack(key(), pack(key(), embedding(), mine), mine), embedding())
+    with pytest.raises(DamagedEmbeddingError, match="no whole embedding"):
+        unpack(key(), pack(key(), embedding(), theirs), mine)
