@@ -96,6 +96,7 @@ OF_NO_PROJECT = """
     jobs show 1
     jobs cancel 1
     worker --until-idle
+    review reopen runs/photos --reason "another plan"
     export runs/photos --to {out}/exported --format sa1b
     prefill evaluate instances.json --out {out}/curve
 """
