@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,7 @@ from sam_backend.training.examples import Example
 from sam_backend.training.plan import Phase
 from sam_backend.training.weights import save_weights
 from tests.training.tiny import squares
-from tools.starter import imagenet
+from tools.starter import imagenet, measuring
 from tools.starter.commands import app
 from tools.starter.network import begin, load_weights
 from tools.starter.sources import Photos, StarterSource, paste, read_photos
@@ -119,6 +120,22 @@ def test_the_command_trains_measures_and_exports(tmp_path: Path) -> None:
     result = runner.invoke(app, ["export", str(out), str(tmp_path / "w.safetensors")])
     assert result.exit_code == 0, result.output
     assert checkpoints.load(tmp_path / "w.safetensors").family == "starter_lite"
+
+
+def test_figures_and_a_picture_come_from_the_code_that_serves(tmp_path: Path) -> None:
+    dataset, sam = squares(tmp_path, n_images=1), begin(0).eval()
+    figures = measuring.figures(sam, [dataset])
+    assert set(figures) == {
+        "squares 1-click mIoU",
+        "squares 1-click mIoU, best of three",
+        "squares 3-click mIoU",
+        "squares box mIoU",
+    }
+    assert all(0 <= value <= 1 for value in figures.values())
+    measuring.draw(sam, dataset, ["0.png"], tmp_path / "masks.png")
+    assert cv2.imread(str(tmp_path / "masks.png")) is not None
+    with pytest.raises(InvalidInputError, match=r"squares has no image '9\.png'"):
+        measuring.draw(sam, dataset, ["9.png"], tmp_path / "none.png")
 
 
 def imagenet_state(rng: np.random.Generator) -> dict[str, torch.Tensor]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.types import Dataset
 from sam_backend.engine.evaluation import samples
+from sam_backend.errors import InvalidInputError
 from sam_backend.masks import rle
 from sam_backend.masks.clicks import deepest_point, tight_box
 from sam_backend.quality.interactive import evaluate
@@ -48,7 +49,13 @@ def draw(sam: Sam, dataset: Dataset, names: Sequence[str], png: Path) -> None:
         dataset: That holds the images.
         names: Of the images to draw.
         png: The picture to write.
+
+    Raises:
+        InvalidInputError: The data set has no image of a name.
     """
+    unknown = set(names) - {image.name for image in dataset}
+    if unknown:
+        raise InvalidInputError(f"{dataset.name} has no image {sorted(unknown)[0]!r}")
     segmenter = Segmenter(sam, "starter_lite")
     images = [image for image in dataset if image.name in names]
     figure = Figure(figsize=(12, 3.2 * len(images)), layout="constrained")
