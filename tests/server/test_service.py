@@ -43,6 +43,7 @@ LEFT, RIGHT = (90, 120, 50), (230, 110, 60)
 IMAGES = {
     "GET /left.png": (200, png(disc_image(SIZE, *LEFT, (200, 30, 30)))),
     "GET /right.png": (200, png(disc_image(SIZE, *RIGHT, (30, 60, 200)))),
+    "GET /drawing.svg": (200, b"<svg xmlns='http://www.w3.org/2000/svg'/>"),
     "GET /broken.png": (200, b"\x89PNG\r\n\x1a\n and no more"),
 }
 
@@ -319,6 +320,7 @@ NAN = float("nan")
         ("/left.png", ["text"], {}, "must be an object"),
         ("/none.png", [point(28, 50)], {}, "answers 404"),
         ("/broken.png", [point(28, 50)], {}, "cannot be read as an image"),
+        ("/drawing.svg", [point(28, 50)], {}, "an SVG drawing, which has no pixels: export it"),
         ("", [point(28, 50)], {}, "reads the field 'image'"),
         ("/left.png", [point(28, 50)], {"data": None}, "data must be an object"),
         ("/left.png", [point(28, 50)], {"project": "9.9"}, "project '9.9' is unknown"),
