@@ -1,12 +1,15 @@
 """Reads a checkpoint into a network: Meta's `.pth` files and our `.safetensors`, strictly."""
 
+import argparse
 import json
+import pathlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 
@@ -24,6 +27,21 @@ from sam_backend.sam.reference import Sam
 _WRAPPERS = ("model", "state_dict", "model_state", "model_state_dict")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "sam.")
 _FOREIGN_CLASS = re.compile(r"GLOBAL ([\w.]+)")
+
+# What training scripts save beside the weights: arguments, paths, scores. To make one runs nothing
+# of the file. NumPy 1 and 2 write the module of the same functions differently.
+_HARMLESS_CLASSES = [
+    argparse.Namespace,
+    pathlib.PosixPath,
+    np.ndarray,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64, np.bool_)),
+    *(
+        (function, f"{module}.{function.__name__}")
+        for function in (np.float64().__reduce__()[0], np.empty(0).__reduce__()[0])
+        for module in ("numpy._core.multiarray", "numpy.core.multiarray")
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,11 +141,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 def load_pickle(path: Path, device: torch.device | str = "cpu") -> Any:
     """What `torch.save` wrote, as far as it is numbers, texts and tensors: nothing in it is run.
 
+    Arguments (`argparse.Namespace`), paths and NumPy's numbers beside them are read, too.
+
     Raises:
         ModelStoreError: The file is missing, damaged, or holds objects of other classes. PyTorch's
             own message is not passed on: it advises to switch this protection off.
     """
     try:
+        torch.serialization.add_safe_globals(_HARMLESS_CLASSES)
         with path.open("rb") as file:  # by its name torch would take some files for safetensors
             return torch.load(file, map_location=device, weights_only=True)
     except Exception as error:  # torch, pickle and zip each raise their own kinds
