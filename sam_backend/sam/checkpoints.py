@@ -28,9 +28,11 @@ _WRAPPERS = ("model", "state_dict", "model_state", "model_state_dict")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "sam.")
 _FOREIGN_CLASS = re.compile(r"GLOBAL ([\w.]+)")
 
+# NumPy 1 and 2 write the module of these functions differently.
+_NUMPY_MAKERS: tuple[Any, ...] = (np.float64().__reduce__()[0], np.empty(0).__reduce__()[0])
 # What training scripts save beside the weights: arguments, paths, scores. To make one runs nothing
-# of the file. NumPy 1 and 2 write the module of the same functions differently.
-_HARMLESS_CLASSES = [
+# of the file.
+_HARMLESS_CLASSES: list[Any] = [
     argparse.Namespace,
     pathlib.PosixPath,
     np.ndarray,
@@ -38,7 +40,7 @@ _HARMLESS_CLASSES = [
     *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64, np.bool_)),
     *(
         (function, f"{module}.{function.__name__}")
-        for function in (np.float64().__reduce__()[0], np.empty(0).__reduce__()[0])
+        for function in _NUMPY_MAKERS
         for module in ("numpy._core.multiarray", "numpy.core.multiarray")
     ),
 ]

@@ -207,6 +207,41 @@ def test_drawn_masks_and_drafts_are_no_news(
         assert not [mask for mask in masks(second) if mask_iou(mask, disc(SIZE, *LEFT)) > 0.5]
 
 
+def boxed(name: str, corners: tuple[int, int, int, int], *labels: str) -> dict[str, Any]:
+    x0, y0, x1, y1 = corners
+    height, width = SIZE
+    percent = {"x": x0 / width, "y": y0 / height, "width": (x1 - x0) / width}
+    percent |= {"height": (y1 - y0) / height}
+    value = {key: 100 * part for key, part in percent.items()} | {"rotation": 0}
+    return {
+        "id": name,
+        "type": "rectanglelabels",
+        "from_name": "box",
+        "to_name": "image",
+        "original_width": width,
+        "original_height": height,
+        "value": value | {"rectanglelabels": list(labels)},
+    }
+
+
+def test_masks_of_drawn_boxes_keep_all_labels_of_their_box(
+    studio: CannedServer, database: Database, tmp_path: Path
+) -> None:
+    """Also of one of two boxes that share their centre; a label that no tag has is left out."""
+    x, y, radius = LEFT
+    around = (x - radius, y - radius, x + radius, y + radius)
+    within = (x - 20, y - 20, x + 20, y + 20)
+    drawn = [boxed("a", around, "Wheel", "Car"), boxed("b", within, "Tree", "Wheel")]
+    sure = {"accept_predicted_iou": 0, "accept_stability": 0, "duplicate_iou": 1, "label": "Car"}
+    asked = {"proposer": "existing", "review_predicted_iou": 0, "review_stability": 0} | sure
+    with service_of(tmp_path, database, prefill=asked) as service:
+        set_up(service, studio.url)
+        annotations = [{"id": 7, "result": drawn}]
+        found, _ = predict(service, "/left.png", "/right.png", annotations=annotations)
+        labels = [region["value"]["brushlabels"] for region in found["result"]]
+        assert sorted(labels) == [["Wheel"], ["Wheel", "Car"]]
+
+
 def test_the_stage_says_whether_tasks_are_prefilled(
     studio: CannedServer, database: Database, tmp_path: Path
 ) -> None:

@@ -55,13 +55,15 @@ class RegionWriter:
         return list(dict.fromkeys(found))
 
     def masks(
-        self, shown: Sequence[Judged], labels: Mapping[int, str] | None = None
+        self, shown: Sequence[Judged], labels: Mapping[int, Sequence[str]] | None = None
     ) -> tuple[list[Region], int]:
         """Regions of masks, without specks.
 
         Args:
             shown: The masks of an image.
-            labels: Labels by index in `shown`, from a classifier.
+            labels: All labels of a mask by its index in `shown`, from a classifier or from the
+                box that it was made of; one that stands with another tag than the first is left
+                out. Masks without get the label that is set.
 
         Returns:
             The regions, and how many masks vanished with their specks.
@@ -71,7 +73,7 @@ class RegionWriter:
         for index, one in enumerate(shown):
             mask = clean(decode(one.record.rle), self._settings.min_area_px)
             named = (labels or {}).get(index)
-            tag, label = self._shown_as(one) if named is None else self._named(named)
+            tag, label = self._shown_as(one) if not named else self._named(*named)
             written = controls.encode(mask, Answer(_cleaned(tag), label, one.confidence))
             n_empty += not written
             regions += written
@@ -112,13 +114,13 @@ class RegionWriter:
             ]
         return [label.stored for holder in holders for label in holder.labels]
 
-    def _named(self, name: str) -> tuple[ControlTag, NamedLabel | None]:
-        """The first tag that has the label, the preferred ones first."""
-        routed = self._config.route(self._image.name, [name], outputs=self._outputs)
+    def _named(self, *names: str) -> tuple[ControlTag, NamedLabel | None]:
+        """The first tag that has the labels, the preferred ones first."""
+        routed = self._config.route(self._image.name, names, outputs=self._outputs)
         if routed.missing:
             tags = ", ".join(repr(tag.name) for tag in self._outputs)
             raise LabelConfigError(
-                f"tag {tags} has no label {name!r} for prefilled masks "
+                f"tag {tags} has no label {routed.missing[0]!r} for prefilled masks "
                 f"(it has: {', '.join(map(repr, self.labels())) or 'none'})"
             )
         return routed.tags[0]

@@ -33,6 +33,7 @@ from sam_backend.labelstudio.regions import Region
 from sam_backend.labelstudio.tags import ImageTag
 from sam_backend.labelstudio.task_regions import region_kind
 from sam_backend.masks.rle import RLE
+from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.device import Priority
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,9 @@ COVERAGE, MASKS, REVIEW, GAP, NOTE = (
 )
 """Fields of a task's data: what a Data Manager tab sorts and filters by (those of `meta` fail)."""
 
+
+_SAME_PX = 0.1
+"""Centres of boxes are equal as far as that: corners are kept to a hundredth of a pixel."""
 
 OVER_LIMIT = "mask over the limit of max_masks"
 
@@ -197,7 +201,7 @@ class TaskPrefiller:
             pixels = decode_image(fetched.data, self._max_pixels)
         height, width = pixels.shape[:2]
         boxes = region_boxes([*job.drawn, *job.predicted], image.name, (height, width))
-        return Subject(fetched.digest, pixels, boxes)
+        return Subject(fetched.digest, pixels, boxes.corners, boxes.labels)
 
     def _judge(
         self,
@@ -223,10 +227,10 @@ class TaskPrefiller:
         makes masks of them.
         """
         if self._prefiller.settings.proposer == "existing":
-            return region_boxes([], image.name, size)
+            return np.zeros((0, 4))
         asking = {tag.name for tag in self._config.controls if tag.only_asks}
         regions = [item for item in job.drawn if str(item.get("from_name")) not in asking]
-        return region_boxes(regions, image.name, size)
+        return region_boxes(regions, image.name, size).corners
 
     def _written(
         self,
@@ -248,19 +252,36 @@ class TaskPrefiller:
 
     def _labels(
         self, model: ServedModel, writer: RegionWriter, subject: Subject, judgement: Judgement
-    ) -> dict[int, str]:
-        """Labels that the classifier is sure of, by index; the others keep the set one."""
-        if self._classifier is None or not judgement.shown:
-            return {}
-        embedding = model.embed(subject.digest, lambda: subject.pixels, Priority.BACKGROUND)
-        masks = [one.record.rle for one in judgement.shown]
+    ) -> dict[int, tuple[str, ...]]:
+        """Labels by index: those of the box that a mask was made of, else what the classifier is
+        sure of. The others keep the set one."""
         known = set(writer.labels())
-        guesses = self._classifier.classify(embedding, masks, model.model_version)
-        return {
-            index: guess.label
-            for index, guess in enumerate(guesses)
-            if guess is not None and guess.label in known
-        }
+        records = [one.record for one in judgement.shown]
+        found: dict[int, tuple[str, ...]] = {}
+        if self._classifier is not None and records:
+            embedding = model.embed(subject.digest, lambda: subject.pixels, Priority.BACKGROUND)
+            masks = [record.rle for record in records]
+            guesses = self._classifier.classify(embedding, masks, model.model_version)
+            found = {
+                index: (guess.label,)
+                for index, guess in enumerate(guesses)
+                if guess is not None and guess.label in known
+            }
+        if self._prefiller.settings.proposer == "existing":
+            for index, record in enumerate(records):
+                labels = tuple(one for one in _labels_of_its_box(record, subject) if one in known)
+                found |= {index: labels} if labels else {}
+        return found
+
+
+def _labels_of_its_box(record: MaskRecord, subject: Subject) -> tuple[str, ...]:
+    """All labels of the box that a mask of the proposer `existing` answers."""
+    boxes = subject.boxes
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    near = np.flatnonzero(np.abs(centres - record.point).max(axis=1) < _SAME_PX)
+    # Boxes in each other may share their centre: the mask is nearest to the edges of its own.
+    off = np.abs(boxes[near] - record.box).sum(axis=1)
+    return subject.box_labels[int(near[off.argmin()])] if len(near) else ()
 
 
 def _nothing(reason: str) -> dict[str, object]:

@@ -90,7 +90,7 @@ def test_masks_go_to_the_tag_that_has_their_label() -> None:
     assert [region["from_name"] for region in shown] == ["brush", "lesion", "brush", "brush"]
     assert shown[1]["value"]["polygonlabels"] == ["Tumor"]
     assert writer.labels() == ["Tumor", "Thing", "Maybe"]
-    named, _ = writer.masks(judgement().shown, {0: "Tumor"})
+    named, _ = writer.masks(judgement().shown, {0: ("Tumor",)})
     assert [region["from_name"] for region in named] == ["lesion", "lesion", "brush", "brush"]
 
 

@@ -24,11 +24,13 @@ class Subject:
         digest: sha256 of the file's bytes, hex.
         pixels: RGB, shape (H, W, 3) uint8.
         boxes: Rectangles that lie on it already, shape (N, 4) float64, x0 y0 x1 y1 in pixels.
+        box_labels: All labels of each of the boxes; empty if nobody needs them.
     """
 
     digest: str
     pixels: npt.NDArray[np.uint8]
     boxes: npt.NDArray[np.float64]
+    box_labels: tuple[tuple[str, ...], ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
