@@ -51,8 +51,8 @@ def train(
 ) -> None:
     """Retrain on human masks; the gate compares the challenger with the champion.
 
-    Exit code 1 if the gate keeps the champion. Stopped by Ctrl-C, the job keeps what it has and
-    waits for a worker (`sam-backend worker`) or the same command.
+    Exit code 1 if the champion stays, as it does with --no-promote. Stopped by Ctrl-C, the job
+    keeps what it has and waits for a worker (`sam-backend worker`) or the same command.
     """
     settings = Settings() if device is None else Settings(device=device)
     tune_allocator(settings)

@@ -59,7 +59,7 @@ class ModelStore(CheckpointFolders):
         raise ModelStoreError(f"no model {name!r} in the store (here: {versions}){hint}")
 
     def best(self) -> ModelEntry:
-        """The best checkpoint by its family: vit_h, else vit_l, vit_b, starter.
+        """The best checkpoint by its family: vit_h, else vit_l, vit_b, starter_lite, starter.
 
         Larger image encoders segment better (the paper's figure 13) but are slower; on a CPU one
         may want to name a smaller one. Within a family the one added last wins, then the higher
