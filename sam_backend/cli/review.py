@@ -101,14 +101,22 @@ def sample(
         "of": lot.n_lot,
         "new": drawn.imported.made,
         "accepted after images": [clean, *further],
+        "left out": drawn.imported.left_out.as_json(),
     }
     echo_result(told, as_json, str(drawn.folder))
     typer.echo(
-        f"{len(lot.images)} of {lot.n_lot} images are in project {project} "
-        f"({drawn.imported.made} new), {len(lot.deciding)} of them at random from the whole lot: "
-        "they decide",
+        f"{len(lot.images) - drawn.imported.unreadable} of {lot.n_lot} images are in project "
+        f"{project} ({drawn.imported.made} new); {len(lot.deciding)} drawn at random from the "
+        "whole lot decide",
         err=True,
     )
+    if drawn.imported.unreadable:
+        typer.echo(
+            f"{drawn.imported.unreadable} of the drawn images could not be read: put the files "
+            "back and repeat the command; the lot is not accepted while they are missing",
+            err=True,
+        )
+    echo_left_out(drawn.imported.left_out)
     typer.echo(
         f"{plan.severity} inspection: {clean} images without a defect prove less than "
         f"{plan.max_defects:.3g} defective ones"

@@ -123,9 +123,23 @@ def test_import_as_annotations_of_another_tag(
         project = projects.create("bulk bitmasks", template("bitmask"))
     options = ["import", str(run.folder), "--project", str(project), "--upload", "--json"]
     options += ["--as", "annotations", "--max-masks", "3"]
-    for n_made in (N_IMAGES, 0):
+    source = run.folder.parent / "source"
+    lost, changed = source / "even" / "0000.png", source / "odd" / "0001.png"
+    bytes_before = changed.read_bytes()
+    lost.rename(moved := tmp_path / "moved.png")
+    changed.write_bytes(moved.read_bytes())
+    told = json.loads(inside(tmp_path, *options, settings=settings_of(studio)))
+    moved.rename(lost)
+    changed.write_bytes(bytes_before)
+    assert (told["tasks made"], told["images without a task"]) == (N_IMAGES - 2, 3)
+    which = told["left out"]["unreadable image"]["which"]
+    assert which[:2] == [
+        f"{lost} is not there any more", f"{changed} has changed since it was listed"
+    ]  # fmt: skip
+    assert "broken.png: " in which[2]
+    for n_made in (2, 0):
         told = json.loads(inside(tmp_path, *options, settings=settings_of(studio)))
-        assert told["tasks made"] == n_made
+        assert (told["tasks made"], told["images without a task"]) == (n_made, 1)
     tasks = Person.administrator(studio).tasks(project)
     assert len(tasks) == N_IMAGES
     images = {image.digest: image for image in run.images()}
@@ -184,11 +198,17 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
 
     options = ["--by", "folder", "--upload", "--seed", "4"]
     lot = str(run.folder)
-    for _ in range(2):  # the second one finds the first one's tasks
-        review(
-            "review", "sample", lot, "--project", str(good), "--size", "30",
-            "--max-defects", "0.2", *options,
-        )  # fmt: skip
+    drawing = [
+        "review", "sample", lot, "--project", str(good), "--size", "30", "--max-defects", "0.2",
+    ]  # fmt: skip
+    odd = run.folder.parent / "source" / "odd"
+    odd.rename(away := tmp_path / "odd")
+    told = json.loads(review(*drawing, *options, "--json").stdout)
+    away.rename(odd)
+    assert 0 < told["new"] < 30
+    assert told["left out"]["unreadable image"]["count"] == 30 - told["new"]
+    again = review(*drawing, *options)  # finds its tasks, and adds those that were lost
+    assert f"30 of {N_IMAGES} images are in project {good} ({30 - told['new']} new)" in again.stderr
     tasks = person.tasks(good)
     assert len(tasks) == 30
     told = json.loads(review("review", "report", lot, "--json", code=3).stdout)

@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sam_backend.datasets.decoding import file_suffix
-from sam_backend.datasets.image_files import path_named
+from sam_backend.datasets.image_files import digest_of, path_named
 from sam_backend.engine.bulk.sources import ImageReader, name_of
-from sam_backend.errors import ImageDecodeError, InvalidInputError
+from sam_backend.errors import ImageFetchError, InvalidInputError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.uploads import upload_files, uploaded_files
 from sam_backend.store.shards import ImageMasks
@@ -22,12 +22,12 @@ class Addresses(ABC):
     """Addresses of images for Label Studio's tasks."""
 
     @abstractmethod
-    def of(self, images: Sequence[ImageMasks]) -> list[str]:
-        """What the tasks' field says, in the images' order.
+    def of(self, images: Sequence[ImageMasks]) -> Sequence[str | ImageFetchError]:
+        """What the tasks' field says, in the images' order; why there is none where a file is lost.
 
         Raises:
-            InvalidInputError: An image cannot be reached in this way.
-            SamBackendError: Image or Label Studio are out of reach.
+            InvalidInputError: Images cannot be reached in this way.
+            SamBackendError: The images' place or Label Studio is out of reach.
         """
 
 
@@ -107,21 +107,23 @@ class UploadedAddresses(Addresses):
         self._reader = reader
         self._known: dict[str, str] | None = None
 
-    def of(self, images: Sequence[ImageMasks]) -> list[str]:
+    def of(self, images: Sequence[ImageMasks]) -> list[str | ImageFetchError]:
         known = self._known or uploaded_files(self._client, self._project_id)
         self._known = None  # an upload whose answer is lost may have been kept
-        files = {}
+        files: dict[str, bytes] = {}
+        lost: dict[str, ImageFetchError] = {}
         for image in images:
             if image.digest not in known:
-                data = self._reader.read(image.uri)
-                files[f"{image.digest}{_suffix(data, image.uri)}"] = data
+                try:
+                    data = self._reader.read(image.uri)
+                except ImageFetchError as error:
+                    lost[image.digest] = error
+                    continue
+                if digest_of(data) == image.digest:
+                    files[f"{image.digest}{file_suffix(data)}"] = data
+                else:  # the masks are of another picture
+                    reason = f"{image.uri} has changed since it was listed"
+                    lost[image.digest] = ImageFetchError(reason)
         known |= upload_files(self._client, self._project_id, files)
         self._known = known
-        return [known[image.digest] for image in images]
-
-
-def _suffix(data: bytes, uri: str) -> str:
-    try:
-        return file_suffix(data)
-    except ImageDecodeError as error:
-        raise InvalidInputError(f"{uri} is no image any more: {error}") from None
+        return [lost.get(image.digest) or known[image.digest] for image in images]

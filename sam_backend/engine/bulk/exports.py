@@ -11,6 +11,7 @@ from sam_backend.engine.bulk.addresses import Addresses
 from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.engine.bulk.sources import name_of
 from sam_backend.engine.bulk.tasks import HIDDEN_MASK, TaskWriter
+from sam_backend.errors import ImageFetchError
 from sam_backend.masks.rle import to_coco
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.store.shards import ImageMasks
@@ -121,6 +122,9 @@ def _task_files(
     n_bytes = 0
     for images in _batches(_readable(run, left_out)):
         for image, address in zip(images, addresses.of(images), strict=True):
+            if isinstance(address, ImageFetchError):
+                left_out.add(reasons.UNREADABLE_IMAGE, str(address))
+                continue
             left_out.add(HIDDEN_MASK, image.uri, writer.n_hidden(image))
             text = json.dumps(writer.task(image, address, {}))
             if part and n_bytes + len(text) > _MOST_BYTES:

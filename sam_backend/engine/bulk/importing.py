@@ -18,7 +18,7 @@ from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.bulk.addresses import Addresses
 from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.engine.bulk.tasks import DIGEST, HIDDEN_MASK, RUN, TaskWriter
-from sam_backend.errors import LabelStudioError
+from sam_backend.errors import ImageFetchError, LabelStudioError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.patience import Patience
 from sam_backend.labelstudio.predictions import import_predictions, show_version
@@ -55,7 +55,8 @@ class ImportSummary:
         known: Images that had their task before.
         completed: Tasks that had none of their masks, and got them.
         removed: Tasks that a lost answer had made twice.
-        left_out: Images without a task, for they could not be read, and masks that no task shows.
+        left_out: Images without a task, for they could not be read by the run or for the upload,
+            and masks that no task shows.
         elapsed_s: Wall time.
     """
 
@@ -224,6 +225,9 @@ class BulkImport:
         batch: dict[str, dict[str, Any]] = {}
         n_bytes = 0
         for image, address in zip(images, addresses, strict=True):
+            if isinstance(address, ImageFetchError):
+                summary.left_out.add(reasons.UNREADABLE_IMAGE, str(address))
+                continue
             task = self._writer.task(image, address, more(image))
             summary.left_out.add(HIDDEN_MASK, image.uri, self._writer.n_hidden(image))
             size = len(json.dumps(task))
