@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from sam_backend.datasets.file_names import free_name
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.masks.rle import box, to_coco
 
@@ -54,7 +55,7 @@ def export_coco(dataset: Dataset, file: Path) -> int:
 def export_sa1b(dataset: Dataset, folder: Path) -> int:
     """One JSON file an image (segment_anything's README, "Dataset"); returns how many files.
 
-    A file is named as its image, with the image's suffix or number too where several would share
+    A file is named as its image, with the image's suffix or a number too where several would share
     the name; `file_name` and `bbox` are as of `export_coco`, so that `bbox` is a pixel wider and
     higher than what segment_anything's generator writes (last pixel less first). Images without
     masks have an empty list. SA-1B has no labels and no annotators, and what only a model knows
@@ -80,8 +81,7 @@ def export_sa1b(dataset: Dataset, folder: Path) -> int:
             "annotations": annotations,
         }
         names = (image.path.stem, image.path.name, f"{image.path.name}-{number}")
-        name = next(name for name in names if name.casefold() not in taken)
-        taken.add(name.casefold())
+        name = free_name(names, taken)
         (folder / f"{name}.json").write_text(json.dumps(content) + "\n")
     return len(dataset)
 

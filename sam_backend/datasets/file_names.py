@@ -1,6 +1,8 @@
 """Names of image files that come from elsewhere, fit to be written to a disk."""
 
 import re
+from collections.abc import Iterable
+from itertools import chain, count
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -34,3 +36,17 @@ def with_image_suffix(name: str, suffix: str) -> str:
     if not name or PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES:
         return name
     return name + suffix
+
+
+def free_name(wanted: Iterable[str], taken: set[str]) -> str:
+    """The first name that is free, which is taken then; the last one with a number if none is.
+
+    Args:
+        wanted: Names, the best first; at least one.
+        taken: What is taken, case-folded: some disks know `A.json` and `a.json` as one file.
+    """
+    names = list(wanted)
+    numbered = (f"{names[-1]}-{number}" for number in count(2))
+    name = next(name for name in chain(names, numbered) if name.casefold() not in taken)
+    taken.add(name.casefold())
+    return name

@@ -190,11 +190,18 @@ def test_boxes_of_coco_and_sa1b_agree(tmp_path: Path) -> None:
 
 
 def test_sa1b_files_of_images_that_share_a_name(tmp_path: Path) -> None:
-    images = [
-        replace(image_of(number), path=tmp_path / name)
-        for number, name in enumerate(("a/cat.png", "b/Cat.jpg", "c/cat.png", "d/cat.png"))
-    ]
-    assert export_sa1b(dataset_of(*images), tmp_path / "out") == 4
-    assert {file.name for file in (tmp_path / "out").iterdir()} == {
-        "cat.json", "Cat.jpg.json", "cat.png.json", "cat.png-4.json",
-    }  # fmt: skip
+    paths = ("a/cat.png", "b/Cat.jpg", "c/cat.png", "d/cat.png", "a/cat.png-6.png", "e/cat.png")
+    images = [replace(image_of(number), path=tmp_path / name) for number, name in enumerate(paths)]
+    assert export_sa1b(dataset_of(*images), tmp_path / "out") == 6
+    names = {
+        file.stem: json.loads(file.read_text())["image"]["file_name"]
+        for file in (tmp_path / "out").iterdir()
+    }
+    assert names == {
+        "cat": "../a/cat.png",
+        "Cat.jpg": "../b/Cat.jpg",
+        "cat.png": "../c/cat.png",
+        "cat.png-4": "../d/cat.png",
+        "cat.png-6": "../a/cat.png-6.png",
+        "cat.png-6-2": "../e/cat.png",
+    }

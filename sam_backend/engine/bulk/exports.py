@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from sam_backend.datasets import reasons
+from sam_backend.datasets.file_names import free_name
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.bulk.addresses import Addresses
 from sam_backend.engine.bulk.run_folder import BulkRun
@@ -24,8 +25,9 @@ _IMAGES_AT_ONCE = 100
 def export_sa1b(run: BulkRun, folder: Path, left_out: LeftOut) -> int:
     """One JSON file an image, as SA-1B has them; returns the number of files.
 
-    Its fields are those of segment_anything's README, "Dataset". A file is named as its image, and
-    with the image's suffix where two images would share it; images lie in folders as in the source.
+    Its fields are those of segment_anything's README, "Dataset". A file is named as its image, with
+    the image's suffix or a number too where several would share the name, and lies in the same
+    folder as in the source.
     `bbox` holds every pixel of its mask, as in our COCO files and by pycocotools' `toBbox`. The
     boxes that segment_anything's own generator writes are a pixel narrower and lower (last less
     first): a mask of one column has no width there.
@@ -38,14 +40,11 @@ def export_sa1b(run: BulkRun, folder: Path, left_out: LeftOut) -> int:
     Raises:
         InvalidInputError: The run is not finished.
     """
-    taken: set[Path] = set()
+    taken: set[str] = set()
     mask_id = 0
     for image in _readable(run, left_out):
         name = _file_name(run, image)
-        path = folder / PurePosixPath(name).with_suffix(".json")
-        if path in taken:
-            path = folder / f"{name}.json"
-        taken.add(path)
+        path = folder / f"{free_name((str(PurePosixPath(name).with_suffix('')), name), taken)}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         annotations = [
             {

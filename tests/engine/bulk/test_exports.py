@@ -86,6 +86,23 @@ def test_sa1b_files_have_its_fields_and_read_back(run: BulkRun, tmp_path: Path) 
             assert counts(told_masks[found.digest]) == counts(kept) != []
 
 
+def test_no_sa1b_file_overwrites_another(tmp_path: Path) -> None:
+    """Also where a name is another one's with a suffix, or differs by its case."""
+    pictures, names = tmp_path / "source", ("x.png.jpg", "x.jpg", "x.png", "X.jpeg", "X.png")
+    make_images(pictures, len(names))
+    made = sorted(pictures.rglob("*.png"))
+    for file, name in zip(made, names, strict=True):
+        file.rename(pictures / name)
+    (tmp_path / "list.txt").write_text("".join(f"source/{name}\n" for name in names))
+    generate(tmp_path / "list.txt", tmp_path / "run")
+    out = tmp_path / "out"
+    assert export_sa1b(read_run(tmp_path / "run"), out, LeftOut()) == len(names)
+    files = [file.relative_to(out) for file in out.rglob("*.json")]
+    assert len({str(file).casefold() for file in files}) == len(names)
+    told = {json.loads((out / file).read_text())["image"]["file_name"] for file in files}
+    assert told == {f"source/{name}" for name in names}
+
+
 def test_coco_reads_the_instances(run: BulkRun, tmp_path: Path) -> None:
     file = tmp_path / "out" / "instances.json"
     n_masks = export_coco(run, file, LeftOut())
