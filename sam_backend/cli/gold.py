@@ -76,10 +76,11 @@ def add(
         echo_json(told)
         return
     disagreement = told.pop("disagreement")
-    del told["skipped"], told["skipped, which"]
+    del told["merged"], told["skipped"], told["skipped, which"]
     echo_figures(told)
     if not told["images"]:
         typer.echo(_why_no_gold(project, data, consensus), err=True)
+    echo_left_out(added.merged, "merged")
     echo_left_out(added.skipped)
     worst = sorted(disagreement.items(), key=lambda one: -one[1])[:5]
     for name, value in worst:

@@ -14,3 +14,6 @@ MISSING_IMAGE: Final = "missing image"
 UNREADABLE_IMAGE: Final = "unreadable image"
 CHANGED_IMAGE: Final = "image changed since"
 MALFORMED_RECORD: Final = "malformed record"
+
+SAME_IMAGE: Final = "picture with the same bytes"
+"""Not left out, but merged with another one, masks and all."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sam_backend.datasets.image_files import readable_name
 from sam_backend.datasets.left_out import LeftOut
+from sam_backend.datasets.reasons import SAME_IMAGE
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks.rle import RLE
 
@@ -99,11 +100,17 @@ class Dataset:
     def __iter__(self) -> Iterator[LabelledImage]:
         return iter(self.images)
 
-    def by_content(self) -> "Dataset":
-        """The same with each image once: tasks of one image become one, with the masks of all."""
+    def by_content(self, merged: LeftOut | None = None) -> "Dataset":
+        """The same with each image once: tasks of one image become one, with the masks of all.
+
+        Args:
+            merged: Gets the images that became part of an earlier one.
+        """
         found: dict[str, LabelledImage] = {}
         for image in self.images:
             known = found.get(image.digest)
+            if known is not None and merged is not None:
+                merged.add(SAME_IMAGE, f"{image.name}: as {known.name}")
             masks = image.masks if known is None else known.masks + image.masks
             found[image.digest] = replace(known or image, masks=masks)
         return replace(self, images=tuple(found.values()))

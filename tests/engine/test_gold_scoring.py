@@ -1,8 +1,10 @@
 """Which answers and masks of models are judged."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+from sam_backend.datasets.exporting import export_coco
 from sam_backend.engine.establishing import gather_judged
 from sam_backend.engine.gold.adding import add_gold
 from sam_backend.engine.gold.scoring import unlearned
@@ -13,6 +15,7 @@ from sam_backend.store.learned_images import LEARNED_NAME, NOTHING_LEARNED
 from sam_backend.store.models import ModelStore
 from sam_backend.store.proposals import ProposalKey, Proposals
 from tests.bullseyes import bullseye_dataset
+from tests.e2e.commands import command_inside
 from tests.engine.semi_automatic.records import record
 from tests.store.checkpoints import put
 
@@ -30,6 +33,27 @@ def test_a_model_is_not_judged_on_what_it_has_learned_from(tmp_path: Path) -> No
     judged, n_left_out = unlearned(ModelStore([tmp_path / "store"]), answers)
     assert n_left_out == 1
     assert judged == answers[1:]
+
+
+def test_pictures_that_become_one_are_named(tmp_path: Path) -> None:
+    data = bullseye_dataset(tmp_path / "images", range(2), whole=True)
+    first, other = data.images
+    copy = tmp_path / "images" / "copy.png"
+    copy.write_bytes(first.path.read_bytes())
+    images = (first, other, replace(first, name="copy.png", path=copy))
+    export_coco(replace(data, images=images), tmp_path / "set.json")
+    arguments = ("gold", "add", "--data", str(tmp_path / "set.json"))
+    ended = command_inside(tmp_path, *arguments)
+    told = f"merged: 1 x picture with the same bytes (images/copy.png: as images/{first.path.name})"
+    assert told in ended.stderr
+    added = json.loads(command_inside(tmp_path, *arguments, "--json").stdout)
+    assert added["images"] == {"unchanged": 2}
+    assert added["masks"] == 2 * len(first.masks) + len(other.masks)
+    assert added["merged"] == {
+        "picture with the same bytes": {
+            "count": 1, "which": [f"images/copy.png: as images/{first.path.name}"]
+        }
+    }  # fmt: skip
 
 
 def test_masks_on_images_that_the_model_has_learned_from_prove_nothing(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class Added:
     Attributes:
         images: By what happened: added, changed, unchanged.
         masks: Trusted ones of all of them.
+        merged: Images that are one with an earlier one of the data set, byte by byte.
         skipped: What is not gold: images, and what the data set's reader left out.
         disagreement: Of each image that people had to agree on, by name; 0: all drew the same.
         dropped: Objects that no majority saw, of all images.
@@ -34,6 +35,7 @@ class Added:
 
     images: Counter[str] = field(default_factory=Counter)
     masks: int = 0
+    merged: LeftOut = field(default_factory=LeftOut)
     skipped: LeftOut = field(default_factory=LeftOut)
     disagreement: dict[str, float] = field(default_factory=dict)
     dropped: int = 0
@@ -43,6 +45,7 @@ class Added:
         return {
             "images": dict(self.images),
             "masks": self.masks,
+            "merged": self.merged.as_json(),
             "skipped": dict(self.skipped),
             "skipped, which": self.skipped.as_json(),
             "objects that no majority saw": self.dropped,
@@ -68,7 +71,8 @@ def add_gold(
 ) -> Added:
     """Trust a data set's images; their files are copied, so that the truth is complete.
 
-    The same call again changes nothing. Excluded images stay excluded.
+    Images with the same bytes are one, with the masks of all. The same call again changes nothing.
+    Excluded images stay excluded.
 
     Args:
         settings: Of this process.
@@ -87,7 +91,7 @@ def add_gold(
     if people is not None and people < 2:
         raise InvalidInputError(f"a consensus takes at least two people, not {people}")
     store, told = Gold(database), Added(skipped=LeftOut(dataset.skipped))
-    for image in dataset.by_content():
+    for image in dataset.by_content(told.merged):
         by_person = _by_person(image.masks)
         if people is None and len(by_person) > 1:
             told.skipped.add(SEVERAL_PEOPLE, image.name)
