@@ -1,8 +1,10 @@
 """`sam-backend serve` as a process: it starts with defaults, and ends as told."""
 
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -18,7 +20,10 @@ from sam_backend.store.database import open_database
 from sam_backend.store.jobs import Jobs
 from sam_backend.training.metrics import METRICS_NAME
 from tests.bullseyes import bullseye_dataset
+from tests.canned_server import canned_server
 from tests.e2e.commands import eventually
+from tests.server.playing import disc_image, png
+from tests.server.test_hanging_host import click
 
 SETUP = {"project": "1.5", "schema": "", "hostname": "http://ls:8080", "access_token": "t"}
 
@@ -75,6 +80,66 @@ def test_its_end_is_the_end_of_its_worker_and_the_job_waits_again(tmp_path: Path
         log = (tmp_path / "backend.log").read_text()
         assert "Traceback" not in log
     database.close()
+
+
+HELD_WRITER = """
+import time
+from pathlib import Path
+from sam_backend.sam.embeddings.disk import DiskEmbeddings
+
+put = DiskEmbeddings.put
+
+def held(self, key, embedding):
+    Path("writing").touch()
+    while not Path("go on").exists():
+        time.sleep(0.01)
+    put(self, key, embedding)
+
+DiskEmbeddings.put = held
+from sam_backend.cli.main import main
+main()
+"""
+
+
+def test_its_end_writes_the_embeddings_that_wait(tmp_path: Path) -> None:
+    """The disk is slow until the server is told to end: one write is under way, one waits."""
+    command = [sys.executable, "-P", "-c", HELD_WRITER, "serve", "--port", str(port := free_port())]
+    origin, log = f"http://127.0.0.1:{port}", tmp_path / "backend.log"
+    pictures = {
+        f"GET /{n}.png": (200, png(disc_image((240, 320), 96, 120, 50, (200, 30 * n, 30))))
+        for n in range(2)
+    }
+    with ExitStack() as stack:
+        images = stack.enter_context(canned_server(pictures))
+        settings = {
+            "LABEL_STUDIO_URL": images.url,
+            "LABEL_STUDIO_API_KEY": "t",
+            "SAM_BACKEND_DATA_DIR": str(tmp_path),
+            "SAM_BACKEND_CACHE_DISK_MB": "100",
+            "SAM_BACKEND_TUNE_ALLOCATOR": "false",  # it would start itself anew, with a quick disk
+        }
+        running = ServerProcess("it", command, f"{origin}/ready", log, settings, cwd=tmp_path)
+        stack.enter_context(running)
+        for number in range(2):
+            body = click(f"{images.url}/{number}.png", number)
+            answer = httpx.post(f"{origin}/predict", json=body, timeout=60).json()
+            assert answer["results"][0]["result"], httpx.get(f"{origin}/status").json()["journal"]
+        eventually((tmp_path / "writing").exists)
+        process = running._process
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: not is_open(port))
+        assert not [*tmp_path.glob("embeddings/*/*")]
+        (tmp_path / "go on").touch()
+        process.wait(60)
+        assert len([*tmp_path.glob("embeddings/*/*.embedding")]) == 2
+    assert "Traceback" not in log.read_text()
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def is_alive(pid: int) -> bool:
