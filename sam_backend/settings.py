@@ -11,6 +11,9 @@ PREFIX = "SAM_BACKEND_"
 ENV_FILE = Path(".env")
 """Read from the folder that a command is started in; the environment goes before it."""
 
+MAX_MEGAPIXELS = 178
+"""The largest image that can be allowed: Pillow's own guard is at 178.9."""
+
 
 class Settings(BaseSettings):
     """How this backend runs. Each field is read from `SAM_BACKEND_<NAME>`.
@@ -101,7 +104,10 @@ class Settings(BaseSettings):
     max_body_mb: int = Field(250, ge=1, description="Label Studio's own limit for one request.")
     max_image_mb: int = Field(100, ge=1)
     max_image_megapixels: int = Field(
-        178, ge=1, le=178, description="Pillow's own guard against decompression bombs is at 178."
+        MAX_MEGAPIXELS,
+        ge=1,
+        le=MAX_MEGAPIXELS,
+        description=f"Pillow's own guard against decompression bombs is at {MAX_MEGAPIXELS}.",
     )
     image_timeout_s: float = Field(20.0, gt=0)
     allow_private_addresses: bool = Field(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from sam_backend.datasets import reasons
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.labelstudio.annotations import AcceptedAnnotation, annotated_tasks
 from sam_backend.labelstudio.client import LabelStudioClient
@@ -58,13 +57,11 @@ def judged_prefills(
                     weight = 1 / float(more.get("shown_share", 1.0))
                     by_image.setdefault(str(more["image"]), []).append((record, weight))
             where = f"task {task.task_id}, annotation {last.annotation_id}"
-            drawn = drawn_masks(last.result, last.annotator, left_out, where)
+            sizes = {name: records[0][0].rle.size for name, records in by_image.items()}
+            drawn = drawn_masks(last.result, last.annotator, left_out, where, sizes.get)
             for name, records in by_image.items():
-                size = records[0][0].rle.size
-                found = [one.mask.rle for one in drawn if one.image_name == name]
-                same = [mask for mask in found if mask.size == size]
-                left_out.add(reasons.OTHER_SIZE, where, len(found) - len(same))
-                yield from _against(records, same, last.updated_at)
+                here = [one.mask.rle for one in drawn if one.image_name == name]
+                yield from _against(records, here, last.updated_at)
         observe(number)
 
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sam_backend.datasets.collecting import MIN_AREA_PX
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
-from sam_backend.engine.project_images import ProjectImages, source_name
+from sam_backend.engine.project_images import KeptImage, ProjectImages, source_name
 from sam_backend.errors import (
     ImageDecodeError,
     ImageFetchError,
@@ -29,7 +30,7 @@ from sam_backend.labelstudio.annotations import (
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.connections import Connections
-from sam_backend.labelstudio.drawn_masks import DrawnMask, drawn_masks
+from sam_backend.labelstudio.drawn_masks import DrawnMask, count_objects, drawn_masks
 from sam_backend.labelstudio.elements import REGION_KINDS
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import image_resolver
@@ -207,54 +208,79 @@ class TaskReader:
 
     def read(self, task: AnnotatedTask) -> list[LabelledImage]:
         """A task's images with at least one mask, and its negatives where they are kept."""
+        had: dict[str, KeptImage | None] = {}
         drawn: list[DrawnMask] = []
-        names = {tag.name for tag in self._config.images}
         for annotation in task.annotations:
             where = f"task {task.task_id}, annotation {annotation.annotation_id}"
-            for one in drawn_masks(annotation.result, annotation.annotator, self.skipped, where):
-                drawn.append(replace(one, mask=replace(one.mask, is_gold=annotation.is_gold)))
-                if one.image_name not in names:
-                    told = f"{where}, on {one.image_name!r}{self._why_unserved(one.image_name)}"
-                    self.skipped.add(reasons.NO_IMAGE_OF_MASK, told)
-        images = (self._image(task, tag, drawn) for tag in self._config.images)
+            size_of = partial(self._size, task, had, where)
+            drawn += [
+                replace(one, mask=replace(one.mask, is_gold=annotation.is_gold))
+                for one in drawn_masks(
+                    annotation.result, annotation.annotator, self.skipped, where, size_of
+                )
+            ]
+        images = (self._image(task, tag, drawn, had) for tag in self._config.images)
         return [image for image in images if image is not None]
+
+    def _size(
+        self, task: AnnotatedTask, had: dict[str, KeptImage | None], where: str, image_name: str
+    ) -> tuple[int, int] | None:
+        """Of the image of a tag, which is fetched for it; None, and told, if there is none."""
+        tag = next((tag for tag in self._config.images if tag.name == image_name), None)
+        if tag is None:
+            told = f"{where}, on {image_name!r}{self._why_unserved(image_name)}"
+            self.skipped.add(reasons.NO_IMAGE_OF_MASK, told)
+            return None
+        kept = self._kept(task, tag, had)
+        return None if kept is None else kept.size
+
+    def _kept(
+        self, task: AnnotatedTask, tag: ImageTag, had: dict[str, KeptImage | None]
+    ) -> KeptImage | None:
+        """The image of a tag, asked for once; None, and told, if it cannot be had."""
+        if tag.name not in had:
+            had[tag.name] = None
+            try:
+                address = tag.address(task.data)
+                told = _original_name(task.data, address, self._names)
+                had[tag.name] = self._images.get(address, self._host, task.task_id, told)
+            except (InvalidInputError, ImageFetchError, ImageDecodeError) as error:
+                name, n_masks = self._name(task, tag), _count_drawn(task, tag)
+                self.skipped.add(_reason(error), f"{name}, with {n_masks} masks: {error}")
+                log.warning("%s is left out with its %d masks: %s", name, n_masks, error)
+        return had[tag.name]
+
+    def _name(self, task: AnnotatedTask, tag: ImageTag) -> str:
+        name = f"task {task.task_id}"
+        return f"{name} {tag.name}" if len(self._config.images) > 1 else name
 
     def _why_unserved(self, image_name: str) -> str:
         tag = next((one for one in self._config.unserved if one.is_named(image_name)), None)
         return "" if tag is None else f": {tag.reason}"
 
     def _image(
-        self, task: AnnotatedTask, tag: ImageTag, drawn: Iterable[DrawnMask]
+        self,
+        task: AnnotatedTask,
+        tag: ImageTag,
+        drawn: Iterable[DrawnMask],
+        had: dict[str, KeptImage | None],
     ) -> LabelledImage | None:
-        masks = [mask.mask for mask in drawn if mask.image_name == tag.name]
-        name = f"task {task.task_id}"
-        if len(self._config.images) > 1:
-            name += f" {tag.name}"
+        name = self._name(task, tag)
         is_negative = not _has_regions(task, tag)
-        if not masks and not (is_negative and self._with_negatives):  # not fetched either
-            reason = reasons.NO_MASKS if is_negative else reasons.NO_USABLE_MASK
-            self.skipped.add(reason, name)
+        if is_negative and not self._with_negatives:  # not fetched either
+            self.skipped.add(reasons.NO_MASKS, name)
             return None
-        try:
-            address = tag.address(task.data)
-            told = _original_name(task.data, address, self._names)
-            kept = self._images.get(address, self._host, task.task_id, told)
-        except (InvalidInputError, ImageFetchError, ImageDecodeError) as error:
-            self.skipped.add(_reason(error), f"{name}, with {len(masks)} masks: {error}")
-            log.warning("%s is left out with its %d masks: %s", name, len(masks), error)
+        kept = self._kept(task, tag, had) if is_negative else had.get(tag.name)
+        if kept is None and tag.name in had:  # told already
             return None
-        usable = tuple(mask for mask in masks if self._is_usable(mask, name, kept.size))
-        if masks and not usable:
+        masks = [mask.mask for mask in drawn if mask.image_name == tag.name]
+        usable = tuple(mask for mask in masks if self._is_usable(mask, name))
+        if kept is None or not (usable or is_negative):
             self.skipped.add(reasons.NO_USABLE_MASK, name)
             return None
         return LabelledImage(name, self._images.folder / kept.name, kept.digest, kept.size, usable)
 
-    def _is_usable(self, mask: LabelledMask, name: str, size: tuple[int, int]) -> bool:
-        if mask.rle.size != size:
-            (drawn_h, drawn_w), (height, width) = mask.rle.size, size
-            told = f"{name}: {drawn_w} x {drawn_h} on {width} x {height} pixels"
-            self.skipped.add(reasons.OTHER_SIZE, told)
-            return False
+    def _is_usable(self, mask: LabelledMask, name: str) -> bool:
         if mask.rle.area_px < MIN_AREA_PX:
             self.skipped.add(reasons.SMALL_MASK, f"{name}: {mask.rle.area_px} px")
             return False
@@ -267,6 +293,14 @@ def _has_regions(task: AnnotatedTask, tag: ImageTag) -> bool:
         item.get("to_name") == tag.name and region_kind(item) in REGION_KINDS
         for annotation in task.annotations
         for item in annotation.result
+    )
+
+
+def _count_drawn(task: AnnotatedTask, tag: ImageTag) -> int:
+    """Objects with pixels that people have drawn on an image."""
+    return sum(
+        count_objects([item for item in annotation.result if item.get("to_name") == tag.name])
+        for annotation in task.annotations
     )
 
 

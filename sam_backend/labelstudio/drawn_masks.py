@@ -1,6 +1,8 @@
 """The masks that a person drew: result items of an annotation, as run lengths, object by object."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +47,7 @@ def drawn_masks(
     annotator: str | None,
     left_out: LeftOut,
     where: str,
-    sizes: Mapping[str, tuple[int, int]] | None = None,
+    size_of: Callable[[str], tuple[int, int] | None] | None = None,
 ) -> list[DrawnMask]:
     """The masks of one annotation, in the order they were drawn.
 
@@ -60,9 +62,10 @@ def drawn_masks(
         annotator: Who drew them.
         left_out: Gets everything on an image that gives no mask, and why.
         where: Names the annotation there, such as "task 14, annotation 3".
-        sizes: (height, width) of the images by the names of their tags, where they are known: what
-            claims another size is left out before anything is decoded, what is on no such image
-            is passed over.
+        size_of: (height, width) of the image of a tag, by the tag's name; asked only for images
+            with something to decode. What claims another size is left out before anything of that
+            size is made; where it returns None, the object is passed over. Where no image is at
+            hand, it is `agreed_sizes`. Without it, each region's claim is believed.
     """
     drawn = []
     for region_id, items in objects_by_id(result).items():
@@ -74,16 +77,18 @@ def drawn_masks(
             for kind in kinds[:1]:
                 left_out.add(f"{kind} is no mask", name)
             continue
-        size = None if sizes is None else sizes.get(str(shape.get("to_name")))
-        if sizes is not None and size is None:
-            continue
         reason = _refusal(shape)
         if reason is not None:
             left_out.add(reason, name)
             continue
         try:
-            if size is not None and image_size(shape) != size:
-                left_out.add(reasons.OTHER_SIZE, name)
+            claimed = image_size(shape)
+            size = claimed if size_of is None else size_of(str(shape.get("to_name")))
+            if size is None:
+                continue
+            if claimed != size:
+                told = f"{name}: {claimed[1]} x {claimed[0]} on {size[1]} x {size[0]} pixels"
+                left_out.add(reasons.OTHER_SIZE, told)
                 continue
             mask = controls.decode(shape)
         except InvalidInputError as error:
@@ -107,6 +112,25 @@ def drawn_masks(
             )
         )
     return drawn
+
+
+def agreed_sizes(*results: Sequence[Region]) -> dict[str, tuple[int, int]]:
+    """(height, width) of images by the names of their tags, as the regions on them say.
+
+    An image has one size: the one that most masks of the first result claim which has any on it.
+    What is trusted more, such as the prediction that an annotation began with, comes first.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for result in results:
+        claims: dict[str, Counter[tuple[int, int]]] = defaultdict(Counter)
+        for items in objects_by_id(result).values():
+            shape = shape_of(items)
+            with suppress(InvalidInputError):
+                if shape is not None:
+                    claims[str(shape.get("to_name"))][image_size(shape)] += 1
+        for name, sizes in claims.items():
+            found.setdefault(name, sizes.most_common(1)[0][0])
+    return found
 
 
 def objects_by_id(result: Iterable[Region]) -> dict[str | int, list[Region]]:

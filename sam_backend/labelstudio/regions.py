@@ -12,12 +12,12 @@ import numpy.typing as npt
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.tags import ControlTag, NamedLabel
 from sam_backend.masks.whole_numbers import whole_number
+from sam_backend.settings import MAX_MEGAPIXELS
 
 Region = dict[str, Any]
 """One result item, as JSON."""
 
 _MAX_SIDE_PX = 1 << 16
-_MAX_PIXELS = 1 << 28
 
 FURTHEST_PERCENT = 1e4
 """Regions may reach over the image's edge, but not so far that arithmetic suffers."""
@@ -81,7 +81,8 @@ def image_size(region: Mapping[str, Any]) -> tuple[int, int]:
     """(height, width) in pixels of the image that the region was drawn on.
 
     Raises:
-        InvalidInputError: The region does not say, or its numbers cannot be an image's.
+        InvalidInputError: The region does not say, or its numbers cannot be those of an image that
+            we would open: a region of such a size is never decoded.
     """
     told = region.get("original_height"), region.get("original_width")
     height, width = map(whole_number, told)
@@ -94,8 +95,10 @@ def image_size(region: Mapping[str, Any]) -> tuple[int, int]:
         raise InvalidInputError(
             f"a region's image cannot have {told[1]!r:.40} x {told[0]!r:.40} pixels"
         )
-    if height * width > _MAX_PIXELS:
-        raise InvalidInputError(f"an image of {width}x{height} pixels is too large")
+    if height * width > MAX_MEGAPIXELS * 1_000_000:
+        raise InvalidInputError(
+            f"an image of {width}x{height} pixels is too large: {MAX_MEGAPIXELS} megapixels at most"
+        )
     return height, width
 
 

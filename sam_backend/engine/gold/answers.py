@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sam_backend.datasets import reasons
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.project_images import ProjectImages, source_name
 from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
@@ -69,19 +68,18 @@ def read_answers(
     n_tasks = count_annotated_tasks(client, project_id)
     for number, task in enumerate(annotated_tasks(client, project_id), start=1):
         digests = _digests(config, images, client, task, unread)
+        sizes = {name: size for name, (_, size) in digests.items()}
         for one in task.annotations:
             if not one.is_gold:
                 where = f"task {task.task_id}, annotation {one.annotation_id}"
-                masks = drawn_masks(one.result, one.annotator, unread, where)
-                _tell_other_sizes(digests, masks, where, unread)
+                masks = drawn_masks(one.result, one.annotator, unread, where, sizes.get)
                 who = one.annotator or "unknown"
                 people += _answers(digests, masks, who, one.lead_time_s, one.updated_at)
         if any(has_models(digest) for digest, _ in digests.values()):
             for prediction in predictions_of(client, task.task_id):
                 who = str(prediction.get("model_version") or "unknown")
                 where = f"task {task.task_id}, prediction {prediction.get('id')}"
-                masks = drawn_masks(prediction["result"], None, unread, where)
-                _tell_other_sizes(digests, masks, where, unread)
+                masks = drawn_masks(prediction["result"], None, unread, where, sizes.get)
                 made_at = _moment(prediction.get("created_at"))
                 for answer in _answers(digests, masks, who, None, made_at):
                     models[answer.image, who] = answer  # the newest comes last
@@ -110,19 +108,6 @@ def _digests(
     return found
 
 
-def _tell_other_sizes(
-    digests: dict[str, tuple[str, tuple[int, int]]],
-    drawn: Sequence[DrawnMask],
-    where: str,
-    unread: LeftOut,
-) -> None:
-    """Count masks that lie on no image of the task as it is now."""
-    for one in drawn:
-        known = digests.get(one.image_name)
-        if known is not None and one.mask.rle.size != known[1]:
-            unread.add(reasons.OTHER_SIZE, where)
-
-
 def _answers(
     digests: dict[str, tuple[str, tuple[int, int]]],
     drawn: Sequence[DrawnMask],
@@ -131,8 +116,8 @@ def _answers(
     at: datetime | None,
 ) -> Iterator[Answer]:
     """One answer for each image; no mask is an answer too."""
-    for name, (digest, size) in digests.items():
-        here = [one for one in drawn if one.image_name == name and one.mask.rle.size == size]
+    for name, (digest, _) in digests.items():
+        here = [one for one in drawn if one.image_name == name]
         scores = [one.score for one in here]
         yield Answer(
             image=digest,

@@ -12,7 +12,7 @@ from sam_backend.engine.measured import EDITS
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.annotations import AcceptedAnnotation, annotated_tasks
 from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.drawn_masks import drawn_masks
+from sam_backend.labelstudio.drawn_masks import agreed_sizes, drawn_masks
 from sam_backend.labelstudio.predictions import prediction
 from sam_backend.labelstudio.regions import Region
 from sam_backend.quality.intervals import Interval, Scale, ratio_interval
@@ -134,8 +134,9 @@ def _compared(
 ) -> Edits:
     """Image by image: masks of different images have nothing in common."""
     where = f"task {task}, annotation {annotation.annotation_id}"
-    before = drawn_masks(begun_with, None, unread, f"prediction of task {task}")
-    after = drawn_masks(annotation.result, annotation.annotator, unread, where)
+    size_of = agreed_sizes(begun_with, annotation.result).get
+    before = drawn_masks(begun_with, None, unread, f"prediction of task {task}", size_of)
+    after = drawn_masks(annotation.result, annotation.annotator, unread, where, size_of)
     edits = Edits()
     for name in {one.image_name for one in (*before, *after)}:
         try:

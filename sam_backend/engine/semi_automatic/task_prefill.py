@@ -173,7 +173,7 @@ class TaskPrefiller:
         sizes = {name: subject.size for name, subject in subjects.items()}
         # Rectangles count by their boxes: see `_drawn_boxes`.
         shapes = [item for item in job.drawn if region_kind(item) != "rectangle"]
-        drawn = drawn_masks(shapes, None, left_out, where, sizes)
+        drawn = drawn_masks(shapes, None, left_out, where, sizes.get)
         for image in self._config.images:
             subject = subjects[image.name]
             here = [one.mask.rle for one in drawn if one.image_name == image.name]

@@ -8,7 +8,7 @@ from typing import Any
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio import controls
 from sam_backend.labelstudio.drawn_masks import labels_of, objects_by_id, shape_of
-from sam_backend.labelstudio.regions import Region
+from sam_backend.labelstudio.regions import Region, image_size
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.masks.types import Mask
 from sam_backend.store.versions import Version, Versions
@@ -162,11 +162,14 @@ def _of_task(
             yield RegionChange(task, *new, was[old], now[new], _iou(was[old], now[new]))
 
 
-def mask_of(items: Iterable[Region]) -> Mask | None:
-    """The pixels of an object, shape (H, W); None without any that can be read."""
+def mask_of(items: Iterable[Region], size: tuple[int, int]) -> Mask | None:
+    """The pixels of an object on an image of size (height, width), shape (H, W).
+
+    None without any that can be read, or of an object that claims another size.
+    """
     shape = shape_of(items)
     try:
-        return None if shape is None else controls.decode(shape)
+        return None if shape is None else controls.decode(shape, size)
     except InvalidInputError:
         return None
 
@@ -174,10 +177,15 @@ def mask_of(items: Iterable[Region]) -> Mask | None:
 def _iou(before: tuple[Region, ...], after: tuple[Region, ...]) -> float | None:
     if _geometry(before) == _geometry(after):
         return 1.0
-    old, new = mask_of(before), mask_of(after)
-    if old is None or new is None or old.shape != new.shape:
+    shape = shape_of(before)
+    try:
+        size = None if shape is None else image_size(shape)
+    except InvalidInputError:
         return None
-    return float(mask_iou(old, new))
+    # Pixels are made of the new one only if it claims the old one's size, and of the old one then.
+    new = None if size is None else mask_of(after, size)
+    old = None if size is None or new is None else mask_of(before, size)
+    return None if old is None or new is None else float(mask_iou(old, new))
 
 
 def _geometry(items: Iterable[Region]) -> list[tuple[object, object]]:

@@ -73,15 +73,15 @@ def _figure(
     host: LabelStudioHost,
     max_pixels: int,
 ) -> str:
-    before, after = mask_of(one.before), mask_of(one.after)
-    outline = after if before is None or not before.any() else before
-    if outline is None or not outline.any():
+    if not any(map(shape_of, (one.before, one.after))):
         raise InvalidInputError("it has no mask")
     pixels = _pixels(one, difference, config, images, host, max_pixels)
-    if pixels.shape[:2] != outline.shape:
-        raise InvalidInputError(f"its mask of {outline.shape} is on an image of {pixels.shape[:2]}")
-    filled = after if after is not None and after.shape == outline.shape else None
-    return picture(View.of(pixels, outline).tile("", filled), text, text)
+    height, width = pixels.shape[:2]
+    before, after = (mask_of(items, (height, width)) for items in (one.before, one.after))
+    outline = after if before is None or not before.any() else before
+    if outline is None or not outline.any():
+        raise InvalidInputError(f"it has no mask that fits its image of {width} x {height} pixels")
+    return picture(View.of(pixels, outline).tile("", after), text, text)
 
 
 def _pixels(

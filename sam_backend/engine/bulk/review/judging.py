@@ -1,6 +1,6 @@
 """What people did to a sample's masks, and the verdict on the lot that follows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import groupby
@@ -15,7 +15,7 @@ from sam_backend.engine.bulk.tasks import DIGEST, RUN
 from sam_backend.errors import InvalidInputError, LabelStudioError
 from sam_backend.labelstudio.annotations import AcceptedAnnotation, annotated_tasks
 from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.drawn_masks import drawn_masks
+from sam_backend.labelstudio.drawn_masks import agreed_sizes, drawn_masks
 from sam_backend.labelstudio.predictions import predictions_of
 from sam_backend.labelstudio.regions import Region
 from sam_backend.masks.rle import RLE
@@ -291,11 +291,12 @@ def judge(
         last = max(task.annotations, key=lambda one: one.updated_at)
         shown = _shown(client, task.task_id, last)
         where = f"task {task.task_id}, annotation {last.annotation_id}"
+        sizes = agreed_sizes(shown, last.result)
         try:
             found = correction(
                 digest,
-                _masks(shown, unread, f"prediction of task {task.task_id}"),
-                _masks(last.result, unread, where),
+                _masks(shown, sizes, unread, f"prediction of task {task.task_id}"),
+                _masks(last.result, sizes, unread, where),
             )
         except InvalidInputError as error:
             unread.add("masks of different sizes", f"{where}: {error}")
@@ -355,5 +356,7 @@ def _shown(
     return list(predictions[0]["result"]) if predictions else []
 
 
-def _masks(result: Sequence[Region], unread: LeftOut, where: str) -> list[RLE]:
-    return [one.mask.rle for one in drawn_masks(result, None, unread, where)]
+def _masks(
+    result: Sequence[Region], sizes: Mapping[str, tuple[int, int]], unread: LeftOut, where: str
+) -> list[RLE]:
+    return [one.mask.rle for one in drawn_masks(result, None, unread, where, sizes.get)]
