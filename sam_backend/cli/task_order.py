@@ -12,7 +12,7 @@ from sam_backend.cli.launching import keep_compiled, settings_with, tune_allocat
 from sam_backend.cli.open_project import OpenProject, Project, open_project
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.progress_bar import counting, progress_bar
-from sam_backend.cli.tables import echo_table
+from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def order(
             stage = "1" if at.policy is None else at.policy.stage
         weights = replace(STAGE_WEIGHTS[stage], **numbers)
         found = ordering.order(weights, inject, counting(show, "seeing images"))
+    echo_left_out(found.survey.unread, "no size known")
     if as_json:
         lines = [asdict(one) for one in found.orders]
         unseen: dict[int, str] = dict(found.unseen)
@@ -82,6 +83,9 @@ def gaps(
         version = None if before is None else at.versions.find(before)
         then, now = ordering.surveys(version, counting(show, "seeing images"))
     table = change_table(() if then is None else then.groups, now.groups)
+    if then is not None:
+        echo_left_out(then.unread, f"no size known in {before}")
+    echo_left_out(now.unread, "no size known")
     if as_json:
         echo_json([dict(row) for row in table])
         return

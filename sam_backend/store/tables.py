@@ -361,6 +361,7 @@ ANNOTATION_CONTENTS = Table(
     Column("digest", String(64), primary_key=True),
     Column("labels", JSON, nullable=False),
     Column("sizes", JSON, nullable=False),
+    Column("unread", JSON),
 )
 
 STAGE_MOVES = Table(

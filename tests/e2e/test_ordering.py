@@ -12,7 +12,7 @@ from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.labelstudio.projects import Projects
 from sam_backend.training.leaves import leaves_scene
 from tests.e2e.browser import LabellingPage
-from tests.e2e.commands import inside, settings_of
+from tests.e2e.commands import command_inside, inside, settings_of
 from tests.e2e.known_skill import CONFIG, draw_picture, region_of
 from tests.e2e.people import Person
 
@@ -84,7 +84,12 @@ def test_rare_pictures_come_first_with_their_reason(
     page.screenshot(artifacts / "queue.png")
     page.close()
 
-    gaps = {(one["what"], one["name"]): one for one in json.loads(_gaps(run))}
+    gaps_asked = ["tasks", "gaps", "--project", str(project), "--before", "orchard"]
+    gaps_asked += ["--kinds", "2", "--json"]
+    gaps = {
+        (one["what"], one["name"]): one
+        for one in json.loads(inside(tmp_path, *gaps_asked, settings=settings))
+    }
     fruit = gaps["label", "Fruit"]
     assert (fruit["count"], fruit["under-represented"]) == (0, True)
     assert not gaps["label", "Leaf"]["under-represented"]
@@ -92,14 +97,15 @@ def test_rare_pictures_come_first_with_their_reason(
         one for (what, _), one in gaps.items() if what == "image kind" and not one["count"]
     )
     assert lacking["under-represented"]
+    broken = region_of(draw_picture(0)[1][1])
+    broken |= {"id": "broken", "original_width": -1}
     for task in rare:
-        anna.submit(task, region_of(draw_picture(0)[1][1]), lead_time=20.0)
-    after = {(one["what"], one["name"]): one for one in json.loads(_gaps(run))}
+        anna.submit(task, region_of(draw_picture(0)[1][1]), broken, lead_time=20.0)
+    ended = command_inside(tmp_path, *gaps_asked, settings=settings)
+    assert "no size known: 2 x malformed mask (" in ended.stderr
+    assert all(f"task {task}, region broken: " in ended.stderr for task in rare)
+    after = {(one["what"], one["name"]): one for one in json.loads(ended.stdout)}
     mended = after["image kind", lacking["name"]]
     assert mended["under-represented before"]
     assert (mended["count before"], mended["count"]) == (0, 2)
     assert mended["share before"] == 0 < 0.2 < mended["share"]
-
-
-def _gaps(run) -> str:
-    return run("tasks", "gaps", "--before", "orchard", "--kinds", "2", "--json")

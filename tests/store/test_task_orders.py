@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 import numpy as np
+from sqlalchemy import null, update
 
 from sam_backend.store.annotation_contents import AnnotationContents, Contents
 from sam_backend.store.database import Database
+from sam_backend.store.tables import ANNOTATION_CONTENTS
 from sam_backend.store.task_features import TaskFeatures, TaskFeaturesStore
 from sam_backend.store.task_orders import TaskOrder, TaskOrders
 
@@ -46,6 +48,17 @@ def test_contents_that_are_known_stay(database: Database) -> None:
     contents = AnnotationContents(database)
     contents.put({"d1": Contents({"Leaf": 2}, {"small": 2}), "d2": Contents({}, {})})
     contents.put({"d1": Contents({}, {}), "d3": Contents({"Fruit": 1}, {})})
+    contents.put({"d4": Contents({"Leaf": 1}, {}, ("region a: broken",))})
+    assert contents.get(["d4"])["d4"].unread == ("region a: broken",)
+    with database.writing() as connection:  # an earlier release has not kept it
+        connection.execute(
+            update(ANNOTATION_CONTENTS)
+            .where(ANNOTATION_CONTENTS.c.digest == "d4")
+            .values(unread=null())
+        )
+    assert contents.get(["d4"]) == {}
+    contents.put({"d4": Contents({"Leaf": 1}, {}, ("region a: broken",))})
+    assert contents.get(["d4"])["d4"].unread == ("region a: broken",)
     assert contents.get(["d1", "d2", "d9"]) == {
         "d1": Contents({"Leaf": 2}, {"small": 2}),
         "d2": Contents({}, {}),

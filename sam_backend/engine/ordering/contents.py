@@ -21,18 +21,19 @@ def contents_of(state: Mapping[str, Any]) -> Contents:
     """What is on an annotation as it is stored; objects without a shape or a label do not count."""
     result = state.get("result")
     items = [item for item in result if isinstance(item, dict)] if isinstance(result, list) else []
-    labels, sizes = Counter[str](), Counter[str]()
-    for some in objects_by_id(items).values():
+    labels, sizes, unread = Counter[str](), Counter[str](), list[str]()
+    for region_id, some in objects_by_id(items).items():
         shape = shape_of(some)
         if shape is None:
             continue
         labels.update(labels_of(some))
         try:
             area = int(controls.decode(shape).sum())
-        except InvalidInputError:
+        except InvalidInputError as error:
+            unread.append(f"region {region_id}: {error}")
             continue
         sizes[size_of(area)] += 1
-    return Contents(dict(labels), dict(sizes))
+    return Contents(dict(labels), dict(sizes), tuple(unread))
 
 
 def size_of(area_px: float) -> str:

@@ -2,13 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 
+from sam_backend.datasets import reasons
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.diversity import Features, whitened
 from sam_backend.engine.ordering.contents import SIZES
 from sam_backend.engine.ordering.groups import KIND, LABEL, SIZE, Group, groups_of, injections
@@ -53,11 +55,13 @@ class Survey:
         tasks: All of them.
         kinds: Kind of each task's image, shape (N,); -1: unknown.
         groups: What is labelled of each label, size and kind.
+        unread: Objects that count by their label only, for their shape cannot be decoded.
     """
 
     tasks: Sequence[KnownTask]
     kinds: npt.NDArray[np.int64]
     groups: tuple[Group, ...]
+    unread: LeftOut = field(default_factory=LeftOut)
 
 
 def kinds_of(
@@ -93,10 +97,13 @@ def survey(
         kinds: Of their images (`kinds_of`), shape (N,).
     """
     drawn, sizes = Counter[str](dict.fromkeys(labels, 0)), Counter[str](dict.fromkeys(SIZES, 0))
+    unread = LeftOut()
     for task in tasks:
         for one in task.contents:
             drawn.update(one.labels)
             sizes.update(one.sizes)
+            for told in one.unread:
+                unread.add(reasons.MALFORMED_MASK, f"task {task.number}, {told}")
     pool, labelled = Counter[str](), Counter[str]()
     for task, kind in zip(tasks, kinds.tolist(), strict=True):
         if kind >= 0:
@@ -108,7 +115,7 @@ def survey(
         *groups_of(SIZE, sizes),
         *groups_of(KIND, ordered, {name: pool[name] for name in ordered}),
     )
-    return Survey(tasks, kinds, groups)
+    return Survey(tasks, kinds, groups, unread)
 
 
 def plan_order(

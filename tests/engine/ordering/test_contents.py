@@ -50,6 +50,15 @@ def test_objects_count_by_label_and_size() -> None:
     assert contents_of({"result": None}) == Contents({}, {})
 
 
+def test_what_has_no_size_is_named() -> None:
+    broken = rectangle("b", 60) | {"original_width": -1}
+    found = contents_of({"result": [rectangle("a", 10), broken]})
+    assert (found.labels, found.sizes) == ({"Leaf": 2}, {"small": 1})
+    (told,) = found.unread
+    assert told.startswith("region b: ")
+    assert "-1" in told
+
+
 def test_a_state_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = open_database(Settings(data_dir=tmp_path))
     objects, known = Objects(database), AnnotationContents(database)
