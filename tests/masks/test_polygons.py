@@ -15,6 +15,7 @@ from sam_backend.masks.polygons import (
     signed_area,
 )
 from sam_backend.masks.types import Mask
+from tests.labelstudio.forged import traced_peak
 from tests.masks.strategies import mask_of, masks
 
 SQUARE = np.array([[1.0, 1], [6, 1], [6, 6], [1, 6]])
@@ -146,3 +147,13 @@ def test_parts_outside_of_the_image_are_cut_off() -> None:
     assert polygons_to_mask([everywhere], (7, 5)).all()
     assert not polygons_to_mask([Polygon(SQUARE + 50)], (7, 5)).any()
     assert not polygons_to_mask([Polygon(SQUARE - 50)], (7, 5)).any()
+
+
+def test_a_large_ring_takes_little_more_than_its_mask() -> None:
+    side = 3000
+    ring = np.array([[0, 0], [side, side], [0, side]], np.float64)
+    with traced_peak() as peak:
+        mask = fill_ring(ring, (side, side))
+    assert peak.bytes < 5 * side**2
+    rows, columns = np.arange(side)[:, None], np.arange(side)
+    assert np.array_equal(mask, columns < rows)  # a centre on the slope is outside
