@@ -58,7 +58,7 @@ class Bitmask(Control):
                         f"the bitmask has {picture.width}x{picture.height} pixels, its image "
                         f"{size[1]}x{size[0]}"
                     )
-                alpha = np.asarray(picture.convert("RGBA"))[:, :, 3]
+                alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
         except _DAMAGES as error:
             raise InvalidInputError(f"the bitmask is no PNG: {error}") from error
         return mask_from_opacity(alpha)
