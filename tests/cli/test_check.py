@@ -75,9 +75,10 @@ def test_a_connected_backend_knows_address_and_token(studio: CannedServer, tmp_p
     """As `serve` keeps them from /setup; another project of that number elsewhere is not meant."""
     kept = Connections(tmp_path / "connections.json")
     kept.remember("3.111", studio.url, TOKEN)
-    result = run("--project", "3", SAM_BACKEND_DATA_DIR=str(tmp_path))
+    served = {"SAM_BACKEND_DATA_DIR": str(tmp_path), "SAM_BACKEND_LABEL_STUDIO_HOSTS": "127.0.0.1"}
+    result = run("--project", "3", **served)
     assert "✗ token  the legacy token is refused with 401" in result.stdout
     kept.remember("3.222", "http://127.0.0.1:9", "f" * 40)
-    run("--url", studio.url, "--project", "3", SAM_BACKEND_DATA_DIR=str(tmp_path))
+    run("--url", studio.url, "--project", "3", **served)
     asked = studio.asked("GET /api/current-user/whoami")
     assert [request.authorization for request in asked] == [f"Token {TOKEN}"] * 2

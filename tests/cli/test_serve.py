@@ -179,7 +179,8 @@ def test_kill_9_forgets_no_label_studio(tmp_path: Path) -> None:
 
 def test_a_broken_database_costs_the_retrainings_alone(tmp_path: Path) -> None:
     (tmp_path / "sam_backend.db").write_bytes(b"this is no database" * 1000)
-    with server(tmp_path) as running:
+    studio = {"LABEL_STUDIO_URL": "http://127.0.0.1:9", "LABEL_STUDIO_API_KEY": "a" * 40}
+    with server(tmp_path, **studio) as running:
         status = httpx.get(f"{running.origin}/status").json()
         pressed = {"action": "START_TRAINING", "project": {"id": 1}}
         answer = httpx.post(f"{running.origin}/webhook", json=pressed)
