@@ -34,10 +34,10 @@ class OpenProject:
     """One project.
 
     Attributes:
-        settings: Of this process.
+        settings: The settings of this process.
         client: Of the project's Label Studio.
         database: What we keep.
-        number: Of the project.
+        number: The project's id in Label Studio.
     """
 
     settings: Settings
@@ -137,8 +137,8 @@ def open_client(
     """Open a client of a project's Label Studio, which has said that it has the project.
 
     Args:
-        number: Of the project.
-        settings: Of this process.
+        number: The project's id in Label Studio.
+        settings: The settings of this process.
         may_be_away: The command works while Label Studio is out of reach: it shows what our
             database keeps, or tries again and again.
 

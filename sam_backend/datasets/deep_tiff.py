@@ -29,8 +29,8 @@ class TiffLayout:
 
     Attributes:
         size: (height, width) in pixels, upright.
-        channels: Of a pixel.
-        bits: Of a channel, the most.
+        channels: Number of channels of a pixel.
+        bits: Most bits that a channel has.
         number: 1: unsigned, 2: signed, 3: floating point (tag SampleFormat).
         is_rgb: Its channels are red, green, blue and perhaps opacity.
         is_planar: Each channel lies by itself.

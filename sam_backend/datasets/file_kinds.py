@@ -84,7 +84,7 @@ def kind_of(data: bytes) -> str:
 
 
 def _of_media(start: bytes) -> str:
-    """Of the formats that begin with an ISO media header, by its brands."""
+    """Name the format of a file with an ISO media header, by its brands."""
     brands = [start[8:12], *(start[at : at + 4] for at in range(16, 64, 4))]
     if brands[0] in (b"avif", b"avis"):
         return "its AVIF data is damaged or cut short"

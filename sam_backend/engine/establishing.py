@@ -40,7 +40,7 @@ def gather_judged(
     """All masks of a model version that people have judged, on images that it has not learned from.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         database: Knows what was proposed and prefilled, and what is gold.
         model_version: Whose masks.
         projects: Whose prefilled tasks people have submitted.

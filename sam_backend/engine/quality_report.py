@@ -125,7 +125,7 @@ def quality_report(
     """Look at everything.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         database: Knows gold, and what is known of models.
         client: Of the project's Label Studio.
         project_id: The project.

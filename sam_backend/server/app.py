@@ -36,7 +36,7 @@ def create_app(
 
     Args:
         service: Behind the wire.
-        settings: Of this process.
+        settings: The settings of this process.
         close: Called at the end, once no request is under way.
     """
 

@@ -38,7 +38,7 @@ class Boards:
     """Boards by project. Safe under threads.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         connections: The known projects.
         database: Called for each look; None while there is none.
         served: Likewise; the model that answers.

@@ -63,7 +63,7 @@ class Service:
     """The backend behind the wire. Safe under threads; close it, or use `with`.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         caches: Closed with the service.
         store: Where checkpoints and the champion's history are.
         champion: Answers; closed with the service.

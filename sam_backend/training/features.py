@@ -97,7 +97,7 @@ def encode_images(
     Args:
         sam: Whose encoder; `folder` must be for this network and these images alone.
         images: In a fixed order.
-        folder: Of the files.
+        folder: Folder that the files go into.
         flips: Make a mirrored view of each image too.
         skipped: Gets the masks and images left out.
         goes_on: Told how many images are done before each one; false ends the work.

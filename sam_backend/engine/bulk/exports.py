@@ -34,7 +34,7 @@ def export_sa1b(run: BulkRun, folder: Path, left_out: LeftOut) -> int:
 
     Args:
         run: Whose masks.
-        folder: Of the files.
+        folder: Folder that the files go into.
         left_out: Gets the images that could not be read.
 
     Raises:
@@ -98,8 +98,8 @@ def export_tasks(
 
     Args:
         run: Whose masks.
-        folder: Of the files.
-        writer: Of the tasks.
+        folder: Folder that the files go into.
+        writer: Writes the tasks.
         addresses: Of the images.
         left_out: Gets the images that could not be read, and masks that no task shows.
 

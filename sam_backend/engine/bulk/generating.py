@@ -117,7 +117,7 @@ def plan_run(settings: Settings, source: str, given: dict[str, Any], shard_image
     """What a run of the chosen model would be.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         source: Where the images are.
         given: Values of `AutomaticSettings` that go before the checkpoint's own.
         shard_images: Images of a shard.
@@ -142,7 +142,7 @@ def generate_run(
     """Find all masks of a source.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         folder: Of the run; made if it is missing.
         plan: What to do.
         executor: Where.

@@ -75,7 +75,7 @@ def add_gold(
     Excluded images stay excluded.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         database: Where gold is kept.
         dataset: Images with masks, of any number of annotators.
         source: For people.

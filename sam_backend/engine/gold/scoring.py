@@ -106,7 +106,7 @@ def score_project(
     A trusted image is recognised by its bytes, in whatever task it is.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         database: Where gold is kept.
         client: Of the project's Label Studio.
         project_id: The project.

@@ -80,7 +80,7 @@ def board_of(
     """All figures of a project without asking Label Studio.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         database: Where they are kept.
         host: Of the project.
         project: Its number.
@@ -110,7 +110,7 @@ def measure(
     """Measure what can be measured of a project now, and keep the figures.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         database: Keeps them.
         client: Of the project's Label Studio.
         project: Its number.

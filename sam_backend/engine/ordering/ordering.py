@@ -51,7 +51,7 @@ class Ordering:
     """Finds the order of one project's tasks.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         client: Of the project's Label Studio.
         project_id: The project.
         database: Of the log, the ledger of prefilled tasks, and the order.

@@ -43,7 +43,7 @@ def preannotate_project(
     """Prefill tasks of a project through Label Studio's API.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         project_id: The project.
         view: Only tasks of this Data Manager tab.
         filter_text: Only tasks of this filter, see `read_filter`.
@@ -95,7 +95,7 @@ def learn_project_labels(
     """Teach the classifier `nearest` with a project's masks, by the model that is served.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         project_id: The project.
         observe: Told images done, of how many.
         left_out: Gets masks without a label, and what of the project is no labelled mask.
@@ -125,7 +125,7 @@ def evaluate_prefilling(
     """Measure what would be prefilled on a data set, by the model that is served.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         dataset: With masks of people.
         params: Prefill settings.
         bars: Predicted IoUs to tell about; the set one and 0.1 less and more without.

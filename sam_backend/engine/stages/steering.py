@@ -16,7 +16,7 @@ def policy_of(
     """Of the stage that a project is in; None: nobody has put it into one.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         database: Knows the moves.
         host: Address of the project's Label Studio.
         project: Its number.

@@ -243,7 +243,7 @@ def report_lot(
     Each look is kept. A lot that was rejected stays rejected, whatever this look says.
 
     Args:
-        settings: Of this process.
+        settings: The settings of this process.
         database: Keeps the verdict and the figures.
         client: Of the review project's Label Studio.
         run: The lot.
