@@ -141,7 +141,9 @@ class Segmenter:
     def is_ours(self, embedding: Embedding) -> bool:
         """Whether an embedding from a cache has the shape that this network gives and takes."""
         prompts = self._sam.prompt_encoder
-        shape = (prompts.embed_dim, *prompts.image_embedding_size)
+        # one with finer features has more channels than its decoder is wide (`high_resolution`)
+        channels = getattr(self._sam.image_encoder, "embedding_channels", prompts.embed_dim)
+        shape = (channels, *prompts.image_embedding_size)
         is_resized = embedding.input_size == self._resize.input_size(embedding.image_size)
         return embedding.features.shape == shape and is_resized
 

@@ -104,22 +104,30 @@ def build_starter() -> Sam:
         global_attn_indexes=GLOBAL_BLOCKS,
     )
     encoder.patch_embed = ConvStem(ENCODER_DIM)
-    prompts = PromptEncoder(
+    sam = Sam(encoder, prompt_encoder(), mask_decoder(MaskDecoder)).eval()
+    _attend_to_positions(sam)
+    return sam
+
+
+def prompt_encoder() -> PromptEncoder:
+    """A fresh prompt encoder of the starters, `PROMPT_DIM` wide."""
+    return PromptEncoder(
         embed_dim=PROMPT_DIM,
         image_embedding_size=(EMBEDDING_SIZE, EMBEDDING_SIZE),
         input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
         mask_in_chans=16,
     )
-    decoder = MaskDecoder(
+
+
+def mask_decoder(kind: type[MaskDecoder]) -> MaskDecoder:
+    """A fresh mask decoder of the starters, `PROMPT_DIM` wide; `kind` is its class."""
+    return kind(
         num_multimask_outputs=3,
         transformer=TwoWayTransformer(depth=2, embedding_dim=PROMPT_DIM, mlp_dim=512, num_heads=4),
         transformer_dim=PROMPT_DIM,
         iou_head_depth=3,
         iou_head_hidden_dim=128,
     )
-    sam = Sam(encoder, prompts, decoder).eval()
-    _attend_to_positions(sam)
-    return sam
 
 
 @torch.no_grad()

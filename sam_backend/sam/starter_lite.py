@@ -19,7 +19,7 @@ from sam_backend.sam.encoder import ServedEncoder
 from sam_backend.sam.encoder_block import EncoderBlock
 from sam_backend.sam.high_resolution import as_images, pack, unpack
 from sam_backend.sam.precision import Precision
-from sam_backend.sam.reference import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from sam_backend.sam.reference import MaskDecoder, Sam
 from sam_backend.sam.reference import image_encoder as reference
 from sam_backend.sam.starter import (
     EMBEDDING_SIZE,
@@ -27,6 +27,8 @@ from sam_backend.sam.starter import (
     PROMPT_DIM,
     ChannelNorm,
     ResidualConv,
+    mask_decoder,
+    prompt_encoder,
 )
 
 STAGES: Final = (
@@ -173,7 +175,10 @@ class LiteEncoder(nn.Module):
         img_size: Side of the square input in pixels, as in `ImageEncoderViT`.
         pos_embed: None: there are no absolute positions, and any multiple of 16 is a size.
         blocks: The attention blocks; those that low-rank adapters change.
+        embedding_channels: Of the embedding, finer features included (`high_resolution`).
     """
+
+    embedding_channels: Final = 4 * PROMPT_DIM
 
     def __init__(self) -> None:
         super().__init__()
@@ -275,19 +280,7 @@ class MaskDecoderWithFineFeatures(MaskDecoder):  # type: ignore[misc]  # untyped
 
 def build_starter_lite() -> Sam:
     """A fresh network in eval mode, with random weights."""
-    prompts = PromptEncoder(
-        embed_dim=PROMPT_DIM,
-        image_embedding_size=(EMBEDDING_SIZE, EMBEDDING_SIZE),
-        input_image_size=(IMAGE_SIZE, IMAGE_SIZE),
-        mask_in_chans=16,
-    )
-    decoder = MaskDecoderWithFineFeatures(
-        num_multimask_outputs=3,
-        transformer=TwoWayTransformer(depth=2, embedding_dim=PROMPT_DIM, mlp_dim=512, num_heads=4),
-        transformer_dim=PROMPT_DIM,
-        iou_head_depth=3,
-        iou_head_hidden_dim=128,
-    )
+    prompts, decoder = prompt_encoder(), mask_decoder(MaskDecoderWithFineFeatures)
     return Sam(LiteEncoder(), prompts, decoder).eval()
 
 

@@ -69,6 +69,7 @@ def test_embeddings_are_stored_and_grids_are_scanned() -> None:
     key = EmbeddingKey("ab" * 32, segmenter.model_version, segmenter.preprocessing)
     read = unpack(key, pack(key, embedding))
     assert np.array_equal(read.features, embedding.features)
+    assert segmenter.is_ours(read), "else no cache is ever of use"
     xy = np.array([[30.0, 40.0], [80.0, 20.0]])
     stored = [mask.rle.counts.tolist() for mask in segmenter.scan(read, xy)]
     assert stored == [mask.rle.counts.tolist() for mask in segmenter.scan(embedding, xy)]
