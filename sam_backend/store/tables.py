@@ -353,6 +353,7 @@ TASK_FEATURES = Table(
     Column("features", LargeBinary),
     Column("reason", Text),
     Column("at", UtcDateTime, nullable=False),
+    Column("sizes", JSON),
 )
 
 ANNOTATION_CONTENTS = Table(
@@ -362,6 +363,7 @@ ANNOTATION_CONTENTS = Table(
     Column("labels", JSON, nullable=False),
     Column("sizes", JSON, nullable=False),
     Column("unread", JSON),
+    Column("images", JSON),
 )
 
 STAGE_MOVES = Table(

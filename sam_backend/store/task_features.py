@@ -1,6 +1,6 @@
 """What the images of a project's tasks look like to an encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,14 +14,16 @@ from sam_backend.store.tables import TASK_FEATURES
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskFeatures:
-    """One task's image.
+    """One task's images.
 
     Attributes:
         task: Number of the task.
         model_version: Whose encoder looked.
-        image: sha256 of the image's address, by which a task that got another image is known.
-        features: Mean of the encoder's output, shape (C,) float32; None: there is no image to see.
-        reason: Why there is none.
+        image: sha256 of the images' addresses, by which a task that got another image is known.
+        features: Mean of the encoder's output of the first image, shape (C,) float32; None: there
+            is no image to see.
+        reason: Why an image could not be seen; None: all were.
+        sizes: (height, width) in pixels of the images that could be read, by their tags' names.
     """
 
     task: int
@@ -29,6 +31,7 @@ class TaskFeatures:
     image: str
     features: npt.NDArray[np.float32] | None = field(repr=False)
     reason: str | None = None
+    sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class TaskFeaturesStore(ProjectStore):
@@ -50,6 +53,7 @@ class TaskFeaturesStore(ProjectStore):
                     image=one.image,
                     features=body,
                     reason=one.reason,
+                    sizes={name: list(size) for name, size in one.sizes.items()},
                     at=at,
                 )
 
@@ -61,7 +65,12 @@ class TaskFeaturesStore(ProjectStore):
         with self._database.reading() as connection:
             return {
                 row.task: TaskFeatures(
-                    row.task, row.model_version, row.image, _read(row.features), row.reason
+                    row.task,
+                    row.model_version,
+                    row.image,
+                    _read(row.features),
+                    row.reason,
+                    {name: (height, width) for name, (height, width) in (row.sizes or {}).items()},
                 )
                 for row in connection.execute(asked)
             }

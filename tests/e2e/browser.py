@@ -39,7 +39,7 @@ IMAGE_PLACE = """() => {
     const frame = document.querySelector('.konvajs-content').getBoundingClientRect();
     return {left: frame.left + image.zoomingPositionX, top: frame.top + image.zoomingPositionY,
             scale: image.stageWidth * image.zoomScale / image.naturalWidth,
-            turn: image.rotation, height: image.naturalHeight};
+            turn: image.rotation, width: image.naturalWidth, height: image.naturalHeight};
 }"""
 
 
@@ -181,10 +181,13 @@ class LabellingPage:
     def on_screen(self, x: float, y: float) -> tuple[float, float]:
         """Where a pixel of the image is on the page."""
         place = self.page.evaluate(IMAGE_PLACE)
-        if place["turn"] == 90:
-            x, y = place["height"] - y, x
-        else:
-            assert place["turn"] == 0
+        width, height = place["width"], place["height"]
+        x, y = {
+            0: (x, y),
+            90: (height - y, x),
+            180: (width - x, height - y),
+            270: (y, width - x),
+        }[place["turn"]]
         return place["left"] + x * place["scale"], place["top"] + y * place["scale"]
 
     def colour_at(self, x: float, y: float) -> tuple[int, ...]:

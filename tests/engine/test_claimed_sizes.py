@@ -1,6 +1,7 @@
 """An annotation may claim any size of its image: readers make nothing of it, and name it."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,10 @@ from sam_backend.engine.bulk.review.samples import Sample
 from sam_backend.engine.bulk.review.sampling import SampledImage
 from sam_backend.engine.gold.answers import read_answers
 from sam_backend.engine.judged_masks import judged_prefills
+from sam_backend.engine.ordering.contents import LARGE, MEDIUM, SMALL
+from sam_backend.engine.ordering.groups import SIZE
+from sam_backend.engine.ordering.ordering import Ordering
+from sam_backend.engine.ordering.scores import STAGE_WEIGHTS
 from sam_backend.engine.project_dataset import pull_project
 from sam_backend.engine.project_images import ProjectImages
 from sam_backend.engine.semi_automatic.edit_report import edit_report
@@ -34,6 +39,7 @@ from sam_backend.store.database import open_database
 from sam_backend.store.mask_records import pack
 from sam_backend.store.prefills import PrefillRow, Prefills
 from tests.engine.semi_automatic.records import record
+from tests.engine.semi_automatic.served import served_starter
 from tests.engine.versions.making import CONFIG, Log, drawn, log_in, task
 from tests.labelstudio.forged import PEAK_BYTES, forged, traced_peak
 from tests.labelstudio.played_project import (
@@ -124,7 +130,26 @@ def review(project: PlayedProject, folder: Path) -> LeftOut:
     return found.unread
 
 
-READERS: list[Callable[[PlayedProject, Path], LeftOut]] = [training, gold, edits, ledger, review]
+def order(project: PlayedProject, folder: Path) -> LeftOut:
+    database = open_database(Settings(data_dir=folder))
+    with LabelStudioClient(project.host) as client, served_starter() as champion:
+        ordering = Ordering(Settings(data_dir=folder), client, PROJECT, database, champion, 2)
+        found = ordering.order(STAGE_WEIGHTS["1"], 0.3)
+    database.close()
+    counts = {one.name: one.count for one in found.survey.groups if one.what == SIZE}
+    assert counts == {SMALL: 1, MEDIUM: 0, LARGE: 0}
+    assert found.unseen == {}
+    return found.survey.unread
+
+
+READERS: list[Callable[[PlayedProject, Path], LeftOut]] = [
+    training,
+    gold,
+    edits,
+    ledger,
+    review,
+    order,
+]
 
 
 @pytest.fixture(scope="module", params=[13_000, 16_000])
@@ -143,7 +168,7 @@ def assert_named(left_out: LeftOut, side: int) -> None:
     assert left_out == {reason: len(FORGED)}
     names = left_out.names(reason)
     assert len(names) == len(FORGED)
-    assert all(name.startswith("task 1, annotation 1, region ") for name in names)
+    assert all(re.match(r"task 1, (annotation 1, )?region ", name) for name in names)
     assert all(told in name for name in names)
 
 

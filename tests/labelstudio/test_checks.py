@@ -18,6 +18,7 @@ from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
 from sam_backend.labelstudio.rle_pack import pack
 from tests.canned_server import CannedServer, Request, canned_server
+from tests.labelstudio.forged import PEAK_BYTES, forged, traced_peak
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
 VERSION = "starter-1"
@@ -659,6 +660,17 @@ CLICK = "POST /api/ml/7/interactive-annotating"
 def test_a_click_without_an_answer(world: World, answer: Any, seen: str) -> None:
     world.studio_answers(CLICK, answer)
     assert seen in world.the("one click", "fail").seen
+
+
+@pytest.mark.parametrize("kind", ["brush", "ellipse", "polygon", "bitmask", "rectangle"])
+def test_an_answer_that_claims_another_size_than_the_image_is_not_decoded(
+    world: World, kind: str
+) -> None:
+    world.studio_answers(CLICK, (200, {"data": {"result": [forged(kind, 13_000)]}}))
+    with traced_peak() as peak:
+        finding = world.the("one click", "fail")
+    assert peak.bytes < PEAK_BYTES
+    assert "an image of 13000x13000 pixels, its image has 64x48" in finding.seen
 
 
 def test_the_backends_own_reason_is_told(world: World) -> None:

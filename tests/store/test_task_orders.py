@@ -31,7 +31,7 @@ def test_features_are_of_one_encoder(database: Database) -> None:
     seen = np.array([0.5, -2.0, 1 / 3], np.float32)
     store.put(
         [
-            TaskFeatures(1, "a", "x", seen),
+            TaskFeatures(1, "a", "x", seen, sizes={"image": (3, 4)}),
             TaskFeatures(2, "a", "y", None, "cannot be fetched"),
         ],
         NOON,
@@ -39,27 +39,25 @@ def test_features_are_of_one_encoder(database: Database) -> None:
     found = store.of("a")
     assert found[1].features is not None
     np.testing.assert_allclose(found[1].features, seen, rtol=1e-3)
+    assert found[1].sizes == {"image": (3, 4)}
     assert (found[2].features, found[2].reason) == (None, "cannot be fetched")
+    assert found[2].sizes == {}
     store.put([TaskFeatures(1, "b", "x", seen)], NOON)
     assert (store.of("a").keys(), store.of("b").keys()) == ({2}, {1})
 
 
-def test_contents_that_are_known_stay(database: Database) -> None:
+def test_contents_are_kept_with_the_sizes_that_they_were_measured_on(database: Database) -> None:
     contents = AnnotationContents(database)
-    contents.put({"d1": Contents({"Leaf": 2}, {"small": 2}), "d2": Contents({}, {})})
-    contents.put({"d1": Contents({}, {}), "d3": Contents({"Fruit": 1}, {})})
-    contents.put({"d4": Contents({"Leaf": 1}, {}, ("region a: broken",))})
-    assert contents.get(["d4"])["d4"].unread == ("region a: broken",)
-    with database.writing() as connection:  # an earlier release has not kept it
-        connection.execute(
-            update(ANNOTATION_CONTENTS)
-            .where(ANNOTATION_CONTENTS.c.digest == "d4")
-            .values(unread=null())
-        )
-    assert contents.get(["d4"]) == {}
-    contents.put({"d4": Contents({"Leaf": 1}, {}, ("region a: broken",))})
-    assert contents.get(["d4"])["d4"].unread == ("region a: broken",)
-    assert contents.get(["d1", "d2", "d9"]) == {
-        "d1": Contents({"Leaf": 2}, {"small": 2}),
-        "d2": Contents({}, {}),
-    }
+    told = (("malformed mask", "region a: broken"),)
+    images = {"image": (4, 5), "other": None}
+    first = Contents({"Leaf": 2}, {"small": 1}, told, images)
+    contents.put({"d1": first, "d2": Contents({}, {})})
+    assert contents.get(["d1", "d2", "d9"]) == {"d1": first, "d2": Contents({}, {})}
+    assert first.fits({"image": (4, 5), "third": (1, 1)})
+    assert not first.fits({"image": (4, 5), "other": (1, 1)})
+    assert not first.fits({})
+    contents.put({"d1": Contents({"Fruit": 1}, {"small": 1})})
+    assert contents.get(["d1"])["d1"].labels == {"Fruit": 1}
+    with database.writing() as connection:  # an earlier release has not kept them
+        connection.execute(update(ANNOTATION_CONTENTS).values(images=null()))
+    assert contents.get(["d1", "d2"]) == {}

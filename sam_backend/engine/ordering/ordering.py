@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_backend.engine.champion import Champion
-from sam_backend.engine.ordering.contents import contents_by_digest
+from sam_backend.engine.ordering.contents import read_contents
 from sam_backend.engine.ordering.planning import KnownTask, Survey, kinds_of, plan_order, survey
 from sam_backend.engine.ordering.scores import Weights
 from sam_backend.engine.ordering.seeing import see_tasks
@@ -152,11 +152,13 @@ class Ordering:
         ]
 
     def _survey(self, look: "_Look", labelled: Sequence[tuple[int, str]]) -> Survey:
-        digests = {digest for _, digest in labelled}
-        read = contents_by_digest(self._contents, self._objects, digests)
+        here = [(number, digest) for number, digest in labelled if number in look.seen]
+        states = [(digest, look.seen[number].sizes) for number, digest in here]
         contents: dict[int, list[Contents]] = {}
-        for number, digest in labelled:
-            contents.setdefault(number, []).append(read[digest])
+        for (number, _), one in zip(
+            here, read_contents(self._contents, self._objects, states), strict=True
+        ):
+            contents.setdefault(number, []).append(one)
         known = []
         for task in look.tasks:
             number, overlap = int(task["id"]), task.get("overlap")

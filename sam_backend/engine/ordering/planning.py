@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.cluster import KMeans
 
-from sam_backend.datasets import reasons
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.diversity import Features, whitened
 from sam_backend.engine.ordering.contents import SIZES
@@ -55,7 +54,7 @@ class Survey:
         tasks: All of them.
         kinds: Kind of each task's image, shape (N,); -1: unknown.
         groups: What is labelled of each label, size and kind.
-        unread: Objects that count by their label only, for their shape cannot be decoded.
+        unread: Objects that count by their label only, for their size is unknown.
     """
 
     tasks: Sequence[KnownTask]
@@ -102,8 +101,8 @@ def survey(
         for one in task.contents:
             drawn.update(one.labels)
             sizes.update(one.sizes)
-            for told in one.unread:
-                unread.add(reasons.MALFORMED_MASK, f"task {task.number}, {told}")
+            for reason, told in one.unread:
+                unread.add(reason, f"task {task.number}, {told}")
     pool, labelled = Counter[str](), Counter[str]()
     for task, kind in zip(tasks, kinds.tolist(), strict=True):
         if kind >= 0:

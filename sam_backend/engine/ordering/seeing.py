@@ -1,11 +1,12 @@
-"""The images of a project's tasks seen by the encoder, each once."""
+"""The images of a project's tasks: the first seen by the encoder, and the sizes of all, once."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sam_backend.datasets.decoding import decode_image
+from sam_backend.datasets.decoding import decode_image, image_size
 from sam_backend.engine.image_features import mean_features
 from sam_backend.engine.served_model import ServedModel
 from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
@@ -27,14 +28,14 @@ def see_tasks(
     max_pixels: int,
     observe: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[int, TaskFeatures]:
-    """What every task's image looks like; those that are not known are fetched and encoded.
+    """What every task's images look like; those that are not known are fetched.
 
-    A task's first image is meant. One that cannot be had has a reason, and is tried again by the
-    next call.
+    A task's first image is encoded, of the others only the size is read. One that cannot be had has
+    a reason, and is tried again by the next call.
 
     Args:
         tasks: With number and data.
-        config: Names the field of the image.
+        config: Names the fields of the images.
         host: Of the project.
         resolver: Fetches images.
         model: Leased for the length of its use.
@@ -43,15 +44,21 @@ def see_tasks(
         observe: Told how many are seen, and of how many.
     """
     known = store.of(model.model_version)
-    addresses = {int(task["id"]): _address(task, config) for task in tasks}
+    addresses = {int(task["id"]): _addresses(task, config) for task in tasks}
     due = [
         number
-        for number, address in addresses.items()
-        if (one := known.get(number)) is None or one.features is None or one.image != _key(address)
+        for number, named in addresses.items()
+        if (one := known.get(number)) is None
+        or one.features is None
+        or one.image != _key(named)
+        or one.sizes.keys() != named.keys()
     ]
     new: list[TaskFeatures] = []
     for done, number in enumerate(due, 1):
-        one = _see(number, addresses[number], host, resolver, model, max_pixels)
+        before = known.get(number)
+        if before is None or before.image != _key(addresses[number]):
+            before = TaskFeatures(number, model.model_version, _key(addresses[number]), None)
+        one = _see(before, addresses[number], host, resolver, model, max_pixels)
         known[number] = one
         new.append(one)
         if len(new) == _AT_ONCE or done == len(due):
@@ -62,32 +69,51 @@ def see_tasks(
 
 
 def _see(
-    number: int,
-    address: str,
+    before: TaskFeatures,
+    addresses: Mapping[str, str],
     host: LabelStudioHost,
     resolver: ImageResolver,
     model: ServedModel,
     max_pixels: int,
 ) -> TaskFeatures:
-    version, key = model.model_version, _key(address)
-    if not address:
-        return TaskFeatures(number, version, key, None, "the task names no image")
-    try:
-        fetched = resolver.fetch(address, host, number)
-        embedding = model.encode(decode_image(fetched.data, max_pixels))
-    except (ImageFetchError, ImageDecodeError) as error:
-        return TaskFeatures(number, version, key, None, str(error))
-    return TaskFeatures(number, version, key, mean_features(embedding))
+    """The same with what was missing, as far as it can be had now."""
+    features, sizes = before.features, dict[str, tuple[int, int]]()
+    reasons = [] if addresses else ["the label config shows no image"]
+    for place, (name, address) in enumerate(addresses.items()):
+        is_encoded = place > 0 or features is not None
+        if is_encoded and name in before.sizes:
+            sizes[name] = before.sizes[name]
+            continue
+        if not address:
+            reasons.append("the task names no image")
+            continue
+        try:
+            data = resolver.fetch(address, host, before.task).data
+            if is_encoded:
+                sizes[name] = image_size(data, max_pixels)
+                continue
+            pixels = decode_image(data, max_pixels)
+        except (ImageFetchError, ImageDecodeError) as error:
+            reasons.append(str(error))
+            continue
+        height, width = pixels.shape[:2]
+        sizes[name] = height, width
+        features = mean_features(model.encode(pixels))
+    return replace(before, features=features, reason="; ".join(reasons) or None, sizes=sizes)
 
 
-def _address(task: Mapping[str, Any], config: LabelConfig) -> str:
+def _addresses(task: Mapping[str, Any], config: LabelConfig) -> dict[str, str]:
+    """Where the task's images are, by their tags' names; empty where it does not say."""
     data = task.get("data")
-    try:
-        return config.images[0].address(data if isinstance(data, dict) else {})
-    except (InvalidInputError, IndexError):
-        return ""
+    found = {}
+    for image in config.images:
+        try:
+            found[image.name] = image.address(data if isinstance(data, dict) else {})
+        except InvalidInputError:
+            found[image.name] = ""
+    return found
 
 
-def _key(address: str) -> str:
-    """The address may hold a secret."""
-    return hashlib.sha256(address.encode()).hexdigest()
+def _key(addresses: Mapping[str, str]) -> str:
+    """The addresses may hold secrets."""
+    return hashlib.sha256("\n".join(addresses.values()).encode()).hexdigest()

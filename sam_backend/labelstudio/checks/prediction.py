@@ -147,7 +147,7 @@ def one_click(
         )
         return None
     try:
-        seen = _describe(regions[0])
+        seen = _describe(regions[0], sample)
     except (InvalidInputError, KeyError, TypeError) as error:
         yield Finding(name, "fail", f"the region that comes back is damaged: {error}", _REPORT)
         return None
@@ -185,13 +185,14 @@ def prompt_regions(prompt: ControlTag, config: LabelConfig, sample: Sample) -> l
     return [{**own, "value": value}, *named]
 
 
-def _describe(region: Json) -> str:
+def _describe(region: Json, sample: Sample) -> str:
+    """The region in words; one that claims another size than the image's is damaged."""
     names = [label for key, label in region["value"].items() if key.endswith("labels")]
     label = f" {names[0][0]!r}" if names and names[0] else " without a label"
     text = f"a {region['type']} region{label}"
     if not can_decode(region):
         return text
-    mask = decode(region)
+    mask = decode(region, (sample.height, sample.width))
     return f"{text}, {100 * float(mask.mean()):.1f} % of the image,"
 
 

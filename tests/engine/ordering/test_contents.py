@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sam_backend.engine.ordering.contents import contents_by_digest, contents_of, size_of
+from sam_backend.datasets import reasons
+from sam_backend.engine.ordering.contents import contents_of, read_contents, size_of
 from sam_backend.settings import Settings
 from sam_backend.store.annotation_contents import AnnotationContents, Contents
 from sam_backend.store.database import open_database
@@ -36,6 +37,9 @@ def test_sizes_are_cocos(area_px: int, name: str) -> None:
     assert size_of(area_px) == name
 
 
+SIZES = {"image": (200, 200)}
+
+
 def test_objects_count_by_label_and_size() -> None:
     result = [
         rectangle("a", 10),
@@ -44,22 +48,33 @@ def test_objects_count_by_label_and_size() -> None:
         rectangle("d", 20, None),
         {"id": "e", "type": "choices", "value": {"choices": ["blurred"]}},
     ]
-    assert contents_of({"result": result}) == Contents(
-        {"Leaf": 2, "Fruit": 1}, {"small": 2, "medium": 1, "large": 1}
+    assert contents_of({"result": result}, SIZES) == Contents(
+        {"Leaf": 2, "Fruit": 1}, {"small": 2, "medium": 1, "large": 1}, (), SIZES
     )
-    assert contents_of({"result": None}) == Contents({}, {})
+    assert contents_of({"result": None}, SIZES) == Contents({}, {})
 
 
-def test_what_has_no_size_is_named() -> None:
+def test_what_has_no_size_counts_by_its_label_and_is_named() -> None:
     broken = rectangle("b", 60) | {"original_width": -1}
-    found = contents_of({"result": [rectangle("a", 10), broken]})
-    assert (found.labels, found.sizes) == ({"Leaf": 2}, {"small": 1})
-    (told,) = found.unread
-    assert told.startswith("region b: ")
-    assert "-1" in told
+    elsewhere = rectangle("c", 60) | {"to_name": "other"}
+    larger = rectangle("d", 60) | {"original_width": 400}
+    found = contents_of({"result": [rectangle("a", 10), broken, elsewhere, larger]}, SIZES)
+    assert (found.labels, found.sizes) == ({"Leaf": 4}, {"small": 1})
+    assert [reason for reason, _ in found.unread] == [
+        reasons.MALFORMED_MASK,
+        reasons.NO_IMAGE_OF_MASK,
+        reasons.OTHER_SIZE,
+    ]
+    told = [text for _, text in found.unread]
+    assert told[0].startswith("region b: ")
+    assert "-1" in told[0]
+    assert told[1:] == [
+        "region c: the size of 'other' is unknown",
+        "region d: 400 x 200 on 200 x 200 pixels",
+    ]
 
 
-def test_a_state_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_is_read_once_for_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = open_database(Settings(data_dir=tmp_path))
     objects, known = Objects(database), AnnotationContents(database)
     bodies = {}
@@ -68,8 +83,14 @@ def test_a_state_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         bodies[digest_of(body)] = body
     with database.writing() as connection:
         objects.put(connection, bodies)
-    first = contents_by_digest(known, objects, bodies.keys())
-    assert first.keys() == bodies.keys()
-    monkeypatch.setattr(objects, "value", None)  # reading again would fail
-    assert contents_by_digest(known, objects, bodies.keys()) == first
+    unknown = read_contents(known, objects, [(digest, {}) for digest in bodies])
+    assert [one.sizes for one in unknown] == [{}, {}, {}]
+    states = [(digest, SIZES) for digest in bodies]
+    first = read_contents(known, objects, states)
+    assert [one.sizes for one in first] == [{"small": 1}, {"medium": 1}, {"medium": 1}]
+    with monkeypatch.context() as patched:
+        patched.setattr(objects, "value", None)  # reading again would fail
+        assert read_contents(known, objects, states) == first
+    larger = read_contents(known, objects, [(states[0][0], {"image": (400, 400)})])
+    assert (larger[0].sizes, len(larger[0].unread)) == ({}, 1)
     database.close()
