@@ -17,9 +17,18 @@ for name in [name for name in os.environ if name.startswith(SETTINGS)]:
 # cores, where spinning takes what others need; a grid of prompts took four times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+LONGEST = ("tests/e2e/", "tests/engine/", "tests/cli/", "tests/training/", "tests/server/")
+"""Where a file takes minutes. It begins first, or one process would still be at it while the others
+have nothing left to do."""
+
 # A busy machine must not fail a property: time limits belong to benchmarks.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files: those of `LONGEST` first. Run with xdist's --no-loadscope-reorder."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONGEST])
 
 
 @pytest.fixture(scope="session")
