@@ -19,7 +19,7 @@ def linear(layer: nn.Linear, precision: Precision, gelu: bool = False) -> nn.Mod
     """
     if precision is Precision.INT8:
         return _then(Int8Linear.of(layer), gelu)
-    if layer.weight.device.type == "cpu" and _can_pack(precision):
+    if can_pack(layer.weight.device, precision):
         return PackedLinear.of(layer, precision.dtype, gelu)
     if precision is Precision.FLOAT32:
         return _then(layer, gelu)
@@ -30,8 +30,9 @@ def linear(layer: nn.Linear, precision: Precision, gelu: bool = False) -> nn.Mod
     return _then(copy.requires_grad_(requires_grad=False), gelu)
 
 
-def _can_pack(precision: Precision) -> bool:
-    if not torch._C._has_mkldnn:
+def can_pack(device: torch.device, precision: Precision) -> bool:
+    """Whether oneDNN is there to lay weights out for this device and precision."""
+    if device.type != "cpu" or not torch._C._has_mkldnn:
         return False
     # torch itself computes in bfloat16 anywhere, if slowly
     return precision is Precision.FLOAT32 or can_bfloat16(torch.device("cpu"))

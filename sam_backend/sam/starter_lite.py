@@ -15,9 +15,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sam_backend.sam.convolution import SameConvReLU6, pack_convolutions
 from sam_backend.sam.encoder import ServedEncoder
 from sam_backend.sam.encoder_block import EncoderBlock
 from sam_backend.sam.high_resolution import as_images, pack, unpack
+from sam_backend.sam.linear import can_pack
 from sam_backend.sam.precision import Precision
 from sam_backend.sam.reference import MaskDecoder, Sam
 from sam_backend.sam.reference import image_encoder as reference
@@ -53,38 +55,21 @@ _FINE: Final = 32
 """Channels of the maps at strides 4 and 8 on their way to the decoder."""
 
 
-class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow's "SAME": where it is uneven, more right and below."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (B, C, H, W) to (B, C', ceil(H / stride), ceil(W / stride))."""
-        (top, bottom), (left, right) = (self._around(side) for side in x.shape[2:])
-        if top == bottom == left == right:
-            return F.conv2d(x, self.weight, self.bias, self.stride, top, 1, self.groups)
-        return super().forward(F.pad(x, (left, right, top, bottom)))
-
-    def _around(self, side: int) -> tuple[int, int]:
-        kernel, stride = self.kernel_size[0], self.stride[0]
-        total = max(0, (-(-side // stride) - 1) * stride + kernel - side)
-        return total // 2, total - total // 2
-
-
 class InvertedResidual(nn.Module):
     """EfficientNet's block: widen, look round each channel by itself, narrow; add where it fits."""
 
     def __init__(self, n_in: int, n_out: int, expansion: int, stride: int, kernel: int) -> None:
         super().__init__()
         wide = n_in * expansion
-        self.expand = nn.Conv2d(n_in, wide, 1) if expansion > 1 else None
-        self.depthwise = SameConv(wide, wide, kernel, stride, groups=wide)
+        self.expand = SameConvReLU6(n_in, wide, 1) if expansion > 1 else None
+        self.depthwise = SameConvReLU6(wide, wide, kernel, stride, groups=wide)
         self.project = nn.Conv2d(wide, n_out, 1)
         self.adds = stride == 1 and n_in == n_out
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (B, C, H, W) to (B, C', H', W')."""
-        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
-        y = F.relu6(self.depthwise(y), inplace=True)
-        narrow: torch.Tensor = self.project(y)
+        y = x if self.expand is None else self.expand(x)
+        narrow: torch.Tensor = self.project(self.depthwise(y))
         return x + narrow if self.adds else narrow
 
 
@@ -93,7 +78,7 @@ class Trunk(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = SameConv(3, _STEM, 3, stride=2)
+        self.stem = SameConvReLU6(3, _STEM, 3, stride=2)
         stages, n_in = [], _STEM
         for expansion, n_out, repeats, stride, kernel in STAGES:
             blocks = []
@@ -107,7 +92,7 @@ class Trunk(nn.Module):
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Map normalised pixels (B, 3, S, S) to maps at strides 2, 4, 8, 16 and 32."""
-        x = F.relu6(self.stem(x), inplace=True)
+        x = self.stem(x)
         maps = []
         for number, stage in enumerate(self.stages):
             x = stage(x)
@@ -232,6 +217,10 @@ class ServedLiteEncoder:
         self.blocks = [EncoderBlock(block, cells, precision) for block in encoder.blocks]
         self._dtype = precision.dtype
         self._encoder = deepcopy(encoder).to(self._dtype).to(memory_format=torch.channels_last)
+        device = encoder.trunk.stem.weight.device
+        if can_pack(device, precision):
+            one = torch.zeros(1, 3, encoder.img_size, encoder.img_size, device=device)
+            pack_convolutions(self._encoder, lambda: self(one))
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """Map pixels (B, 3, S, S) float32 to an embedding (B, 4·C, h, w) float32, contiguous."""

@@ -3,15 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.settings import AutomaticSettings
+from sam_backend.sam.convolution import PackedConv, SameConv, SameConvReLU6
 from sam_backend.sam.embeddings.keys import EmbeddingKey
 from sam_backend.sam.embeddings.packing import pack, unpack
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.starter import EMBEDDING_SIZE, IMAGE_SIZE, PROMPT_DIM
-from sam_backend.sam.starter_lite import SameConv, Trunk, build_starter_lite
+from sam_backend.sam.starter_lite import Trunk, build_starter_lite
 from sam_backend.training.depths import Depth
 from sam_backend.training.learning import close_to_learning, open_to_learning
 from sam_backend.training.resolution import set_input_size
@@ -40,6 +42,28 @@ def test_padding_is_tensorflows(
     wanted = F.conv2d(padded, conv.weight, conv.bias, stride)
     torch.testing.assert_close(conv(x), wanted)
     assert wanted.shape[-1] == -(-side // stride)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "groups"), [(1, 1, 1), (3, 1, 8), (3, 2, 8), (5, 2, 8)]
+)
+@pytest.mark.parametrize("kind", [nn.Conv2d, SameConv, SameConvReLU6])
+@torch.inference_mode()
+def test_a_packed_convolution_is_the_plain_one(
+    dtype: torch.dtype, kernel: int, stride: int, groups: int, kind: type[nn.Conv2d]
+) -> None:
+    conv = kind(8, 16, kernel, stride, groups=groups).to(dtype)
+    x = (9 * torch.randn(2, 8, 13, 16)).to(dtype).contiguous(memory_format=torch.channels_last)
+    plain = conv(x)
+    torch.testing.assert_close(PackedConv(conv, (13, 16))(x), plain)
+    if kind is not SameConvReLU6:
+        fused = PackedConv(conv, (13, 16), gelu=True)(x)
+        wanted = F.gelu(plain.float())
+        if dtype is torch.bfloat16:  # the plain way rounds once more
+            torch.testing.assert_close(fused.float(), wanted, rtol=0.02, atol=0.005)
+        else:
+            torch.testing.assert_close(fused, wanted)
 
 
 @torch.inference_mode()
