@@ -1,5 +1,6 @@
 """A project's labelling configuration: which images it shows and which tags draw on them."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
@@ -61,7 +62,7 @@ class LabelConfig:
             LabelConfigError: The XML is broken or declares a document type, a tag lacks a name, or
                 one of our attributes has a wrong value.
         """
-        elements = list(_walk(read_xml(xml), False))
+        elements = list(_walk(read_xml(xml)))
         images: list[ImageTag] = []
         unserved: list[UnservedTag] = []
         for element, repeats in elements:
@@ -81,9 +82,9 @@ class LabelConfig:
                     controls.append(read_control(element, tag))
                 else:
                     unserved.append(left_out)
-        names = [*(tag.name for tag in images), *(tag.name for tag in controls)]
-        for name in names:
-            if names.count(name) > 1:
+        names = Counter(tag.name for tag in (*images, *controls))
+        for name, count in names.most_common(1):
+            if count > 1:
                 raise LabelConfigError(f"two tags are named {name!r}")
         return cls(tuple(images), tuple(controls), tuple(unserved))
 
@@ -224,13 +225,16 @@ class LabelConfig:
         return [wanted, *values]
 
 
-def _walk(element: Element, repeats: bool) -> Iterator[tuple[Element, bool]]:
-    """Elements in their order, and whether each stands in a `<Repeater>`."""
-    if not isinstance(element.tag, str):
-        return
-    yield element, repeats
-    for child in element:
-        yield from _walk(child, repeats or element.tag.lower() == "repeater")
+def _walk(root: Element) -> Iterator[tuple[Element, bool]]:
+    """Elements in their order, and whether each stands in a `<Repeater>`; however deeply nested."""
+    waiting = [(root, False)]
+    while waiting:
+        element, repeats = waiting.pop()
+        if not isinstance(element.tag, str):
+            continue
+        yield element, repeats
+        is_repeater = element.tag.lower() == "repeater"
+        waiting += [(child, repeats or is_repeater) for child in reversed(element)]
 
 
 def _together(labels: Sequence[NamedLabel]) -> NamedLabel:

@@ -229,4 +229,5 @@ class UnservedTag:
     def is_named(self, name: str) -> bool:
         """True for the name, or for one that a `<Repeater>` makes of it."""
         parts = _PLACEHOLDER.split(self.name)
-        return re.fullmatch(r"\d+".join(map(re.escape, parts)), name) is not None
+        # possessive: else a name of many placeholders takes time without end
+        return re.fullmatch(r"\d++".join(map(re.escape, parts)), name) is not None

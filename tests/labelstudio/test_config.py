@@ -141,6 +141,11 @@ class TestParse:
         with pytest.raises(LabelConfigError, match=f"<PolygonLabels> 'PolygonLabels'.*{reason}"):
             config_of(tag("PolygonLabels", attribute))
 
+    def test_however_deeply_it_is_nested(self) -> None:
+        image = '<Image name="image" value="$img"/>'
+        deep = "<View>" * 5000 + image + "</View>" * 5000
+        assert LabelConfig.parse(deep) == LabelConfig.parse(f"<View>{image}</View>")
+
     def test_a_point_cannot_be_an_output(self) -> None:
         with pytest.raises(LabelConfigError, match="<KeyPoint> 'KeyPoint' cannot show a mask"):
             config_of(tag("KeyPoint", 'sam="output"'))
@@ -195,6 +200,13 @@ class TestUnserved:
             for lookup, name in asked.items():
                 with pytest.raises(LabelConfigError, match=f"{name}' is not served: .*({reason})"):
                     getattr(config, lookup)(name)
+
+    def test_a_name_of_many_placeholders_is_looked_up_at_once(self) -> None:
+        """Who sends /predict writes both: matched step by step, this one took years."""
+        many = "{{a}}" * 30
+        xml = f'<View><Repeater><Image name="{many}" value="$i"/></Repeater></View>'
+        with pytest.raises(LabelConfigError, match="no image tag is named"):
+            LabelConfig.parse(xml).image("1" * 60 + "x")
 
     def test_plain_text_beside_an_image_is_nothing_to_serve(self) -> None:
         assert LabelConfig.parse(FULL).unserved == ()
