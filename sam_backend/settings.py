@@ -79,8 +79,9 @@ class Settings(BaseSettings):
     label_studio_hosts: str = Field(
         "",
         description="Host names or addresses of Label Studios that /setup may name although they "
-        "are not at public addresses, with commas between them; `*` stands for anything. One that "
-        "proves to have the project needs no entry.",
+        "are not at public addresses, and that may take a known project over from one that is "
+        "gone, with commas between them; `*` stands for anything. One that proves to have the "
+        "project needs no entry.",
     )
     allowed_hosts: str = Field(
         "",

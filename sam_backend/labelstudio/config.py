@@ -82,7 +82,7 @@ class LabelConfig:
                     controls.append(read_control(element, tag))
                 else:
                     unserved.append(left_out)
-        names = Counter(tag.name for tag in (*images, *controls))
+        names = Counter([*(tag.name for tag in images), *(tag.name for tag in controls)])
         for name, count in names.most_common(1):
             if count > 1:
                 raise LabelConfigError(f"two tags are named {name!r}")

@@ -4,66 +4,37 @@
 of this backend an open page goes on clicking without a new /setup. So what /setup said is kept in
 a file that only the owner may read (it holds access tokens) and that all server processes share.
 
-Whoever reaches this backend's port can send a /setup. So what it says is a claim:
-
-* A Label Studio at a public address may be named by anybody, and one that the settings allow.
-* One at any other address (this machine, a local network) is fetched from only if whoever sent the
-  claim is no stranger from outside either, and the address proves to be the Label Studio that has
-  the project: its API gives the project, with the same moment of its making, for the claim's token.
-* A project that is known stays with its Label Studio. Another address takes its place if it comes
-  with the same token, which no stranger knows; another token only with that proof, and another
-  server only if the one before does not prove itself any more.
+Whoever reaches this backend's port can send a /setup: what it says is a claim (`claims`).
 """
 
 import contextlib
 import fcntl
-import ipaddress
 import json
 import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, TypeAdapter, field_validator
 
 from sam_backend.errors import LabelStudioError
-from sam_backend.labelstudio.addresses import is_public, resolve
-from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.claims import Claim, ClaimJudge
 from sam_backend.labelstudio.hosts import LabelStudioHost
-from sam_backend.labelstudio.moments import moment
 from sam_backend.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_PROOF_S = 5.0
 _MOST_CLAIMS = 4  # of one project: anybody may send some
-
-
-class _Claim(BaseModel):
-    """What one /setup said.
-
-    Attributes:
-        url: Of the Label Studio.
-        token: For its API.
-        caller: Network address of whoever said so; empty if unknown.
-        state: "new" until it is settled.
-        reason: Why it was refused.
-    """
-
-    url: str
-    token: str
-    caller: str = ""
-    state: Literal["new", "accepted", "refused"] = "new"
-    reason: str = ""
+_N_LOCKS = 16
+_MAX_NUMBER = 2**31 - 1  # Label Studio's own column
 
 
 class _Project(BaseModel):
     """The claims to one project, oldest first; at most one of them is accepted."""
 
-    claims: list[_Claim]
+    claims: list[Claim]
 
     @field_validator("claims", mode="before")
     @classmethod
@@ -74,7 +45,7 @@ class _Project(BaseModel):
         return told
 
 
-_Table = dict[str, list[_Claim]]
+_Table = dict[str, list[Claim]]
 _OBJECT = TypeAdapter(dict[str, Any])
 
 
@@ -99,9 +70,10 @@ class Connections:
         self._file = file
         self._url = url
         self._token = token
-        self._allowed = tuple(pattern.lower() for pattern in allowed)
+        self._judge = ClaimJudge(url, token, allowed)
         self._lock = threading.Lock()
-        self._settling = threading.Lock()
+        # by project: one whose server is slow to answer must not keep the others waiting
+        self._settling = tuple(threading.Lock() for _ in range(_N_LOCKS))
         self._table: _Table = {}
         self._stamp: tuple[int, int] | None = None
 
@@ -130,12 +102,12 @@ class Connections:
             OSError: It cannot be written; it is known until this process ends.
         """
         host = LabelStudioHost(url, token)
-        claim = _Claim(url=host.url, token=token, caller=caller)
+        claim = Claim(url=host.url, token=token, caller=caller)
         with self._lock:
             known = self._read().get(project, [])
             if any(_same(one, claim) and one.state != "refused" for one in known):
                 return
-            if not any(one.state == "accepted" for one in known) and self._is_allowed(host):
+            if not any(one.state == "accepted" for one in known) and self._judge.allows(host):
                 claim.state = "accepted"
             self._add(project, claim)  # first, so that a full disk costs no click
             with self._exclusive():
@@ -149,27 +121,26 @@ class Connections:
         Returns:
             Why claims were refused, one sentence each.
         """
-        with self._settling:
-            with self._lock:
-                claims = list(self._read().get(project, []))
-            current = next((one for one in claims if one.state == "accepted"), None)
-            settled: list[_Claim] = []
+        with self._settling[hash(project) % _N_LOCKS]:
+            claims = self._claims(project)
+            current = _accepted(claims)
+            settled: list[Claim] = []
             for claim in claims:
-                if claim.state != "new":
-                    continue
-                reason = self._refusal(project, claim, current)
-                state: Literal["accepted", "refused"] = "refused" if reason else "accepted"
-                done = claim.model_copy(update={"state": state, "reason": reason})
-                settled.append(done)
-                current = current if reason else done
-            if not settled:
-                return []
-            with self._lock, contextlib.suppress(OSError), self._exclusive():
-                self._read()
-                for done in settled:
-                    self._add(project, done)
-                self._write()
+                if claim.state == "new":
+                    done = self._judge.decide(project, claim, current)
+                    settled.append(done)
+                    current = done if done.state == "accepted" else current
+            if settled:
+                self._keep(project, settled)
             return [done.reason for done in settled if done.reason]
+
+    def heeds(self, project: str, url: str, token: str) -> bool:
+        """Whether what such a /setup says counts: no other claim to the project is accepted."""
+        accepted = _accepted(self._claims(project))
+        return accepted is None or (accepted.url, accepted.token) == (
+            url.strip().rstrip("/"),
+            token,
+        )
 
     def host(self, project: str) -> LabelStudioHost:
         """The Label Studio of a project; asks it for a proof where a new claim needs one.
@@ -186,7 +157,12 @@ class Connections:
                 f"project {project!r} is unknown: open the project's model page in Label Studio "
                 "(it sends /setup) or set LABEL_STUDIO_URL"
             )
-        return LabelStudioHost(claim.url, self._token or claim.token, refusal=claim.reason)
+        return LabelStudioHost(
+            claim.url,
+            self._token or claim.token,
+            refusal=claim.reason,
+            must_be_public=claim.is_public,
+        )
 
     def host_of_number(self, number: int) -> LabelStudioHost:
         """The Label Studio of a project that is known by its number only.
@@ -244,9 +220,9 @@ class Connections:
         return found
 
     def numbers(self) -> list[int]:
-        """Of all projects that have called /setup."""
-        numbers = (uid.partition(".")[0] for uid in self.projects())
-        return sorted({int(number) for number in numbers if number.isdigit()})
+        """Of all projects that have called /setup, as far as their names begin with a number."""
+        numbers = (_number(uid) for uid in self.projects())
+        return sorted({number for number in numbers if number is not None})
 
     def _read(self) -> _Table:
         try:
@@ -271,84 +247,41 @@ class Connections:
         status = self._file.stat()
         return status.st_mtime_ns, status.st_ino
 
-    def _claim(self, project: str) -> _Claim | None:
-        """The claim that counts: the accepted one, else the newest."""
-        for may_settle in (True, False):
-            with self._lock:
-                claims = list(self._read().get(project, []))
-            accepted = [one for one in claims if one.state == "accepted"]
-            if accepted:
-                return accepted[0]
-            if may_settle and any(one.state == "new" for one in claims):
-                self.settle(project)
+    def _claims(self, project: str) -> list[Claim]:
+        with self._lock:
+            return list(self._read().get(project, []))
+
+    def _claim(self, project: str) -> Claim | None:
+        """The claim that counts: the accepted one, else the newest, which is refused."""
+        claims = self._claims(project)
+        if _accepted(claims) is None and any(one.state == "new" for one in claims):
+            self.settle(project)
+            claims = self._claims(project)
+        accepted = _accepted(claims)
+        if accepted is not None:
+            return accepted
         url = None if self._url is None else self._url.rstrip("/")
         named = [one for one in claims if one.url == url] or claims
-        return named[-1] if named else None
+        if not named:
+            return None
+        newest = named[-1]
+        if newest.state == "new":  # it came while the others were settled
+            reason = f"{newest.url} has just been named by /setup, and has to prove itself first"
+            return newest.model_copy(update={"reason": reason})
+        return newest
 
-    def _refusal(self, project: str, claim: _Claim, current: _Claim | None) -> str:
-        """Why a claim is not accepted; empty if it is."""
-        host = LabelStudioHost(self._url or claim.url, claim.token)
-        is_known = current is None or current.url == claim.url or current.token == claim.token
-        if self._url is not None and self._token is not None and is_known:
-            return ""  # the settings say all; the claim's address only tells what people use
-        reason = "" if self._url is not None else self._guard(project, host, claim.caller)
-        if reason:
-            return reason
-        if current is None:
-            if self._url is None:
-                return ""
-            flaw = _proof(host, project)
-            return f"the token that /setup brought is no good: {host.url} {flaw}" if flaw else ""
-        if claim.token and claim.token == current.token:
-            return ""  # a server that moved: no stranger knows its token
-        flaw = _proof(host, project)
-        if flaw:
-            return (
-                f"project {project} is of {self._url or current.url}; another /setup is not "
-                f"heeded: {host.url} {flaw}"
-            )
-        if self._url is not None or claim.url == current.url:
-            return ""
-        if _proof(LabelStudioHost(current.url, current.token), project):
-            return ""  # the server moved
-        return (
-            f"project {project} is of {current.url}, and {claim.url} has one of the same name: run "
-            "one backend for each, with LABEL_STUDIO_URL set"
-        )
+    def _keep(self, project: str, settled: Sequence[Claim]) -> None:
+        """Keep what was decided; where nothing can be written, until this process ends."""
+        with self._lock:
+            for done in settled:
+                self._add(project, done)
+            with contextlib.suppress(OSError), self._exclusive():
+                self._read()
+                for done in settled:
+                    self._add(project, done)
+                self._write()
 
-    def _guard(self, project: str, host: LabelStudioHost, caller: str) -> str:
-        """Why nothing is fetched from an address that /setup has named; empty: it may be."""
-        if self._is_allowed(host):
-            return ""
-        name, port = host.origin.host, host.origin.port
-        try:
-            addresses = resolve(name, port, _PROOF_S)
-        except OSError:
-            addresses = []
-        private = [str(address) for address in addresses if not is_public(address)]
-        if addresses and not private:
-            return ""
-        place = f"is at {private[0]}, no public address," if private else "has no address here"
-        fix = (
-            f"set LABEL_STUDIO_URL (with LABEL_STUDIO_API_KEY), or "
-            f"SAM_BACKEND_LABEL_STUDIO_HOSTS={name} if /setup may name it"
-        )
-        if not private:
-            return f"{host.url} {place}: {fix}"
-        if _is_public_text(caller):
-            return f"{host.url} {place} and was named from outside, by {caller}: {fix}"
-        flaw = _proof(host, project)
-        return f"{host.url} {place} and {flaw}: {fix}" if flaw else ""
-
-    def _is_allowed(self, host: LabelStudioHost) -> bool:
-        name, port = host.origin.host.lower(), host.origin.port
-        return any(
-            fnmatchcase(told, pattern)
-            for pattern in self._allowed
-            for told in (name, f"{name}:{port}")
-        )
-
-    def _add(self, project: str, claim: _Claim) -> None:
+    def _add(self, project: str, claim: Claim) -> None:
         """Put a claim in the place of the same one; an accepted one ends what was before."""
         claims = [one for one in self._table.get(project, []) if not _same(one, claim)]
         if claim.state == "accepted":
@@ -378,37 +311,17 @@ class Connections:
             yield
 
 
-def _same(one: _Claim, other: _Claim) -> bool:
+def _number(project: str) -> int | None:
+    """Number of a project that /setup has named; None for what Label Studio calls none so."""
+    text = project.partition(".")[0]
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(_MAX_NUMBER))):
+        return None
+    return int(text) if 0 < int(text) <= _MAX_NUMBER else None
+
+
+def _accepted(claims: Sequence[Claim]) -> Claim | None:
+    return next((one for one in claims if one.state == "accepted"), None)
+
+
+def _same(one: Claim, other: Claim) -> bool:
     return (one.url, one.token) == (other.url, other.token)
-
-
-def _is_public_text(address: str) -> bool:
-    """Whether a caller comes from outside; one that is not known is a program of this machine."""
-    try:
-        return is_public(ipaddress.ip_address(address.partition("%")[0]))
-    except ValueError:
-        return False
-
-
-def _proof(host: LabelStudioHost, project: str) -> str:
-    """What is wrong with the proof that a Label Studio has a project; empty if nothing is.
-
-    Nothing of what is answered is repeated.
-    """
-    number, _, made = project.partition(".")
-    if not number.isdecimal() or not made.isdecimal():
-        return f"cannot be asked about a project {project!r:.40}, which is no '<id>.<created>'"
-    try:
-        with LabelStudioClient(host, _PROOF_S) as client:
-            response = client.call("GET", f"/api/projects/{number}/")
-        if response.status_code == 401:
-            return "does not accept the token that came with it (legacy tokens are off by default)"
-        told = response.json() if response.status_code == 200 else None
-    except LabelStudioError:
-        return "does not answer as a Label Studio"
-    except ValueError:
-        told = None
-    stamp = moment(told.get("created_at")) if isinstance(told, dict) else None
-    if stamp is None or int(stamp.timestamp()) != int(made):
-        return f"is not the Label Studio that has project {number}"
-    return ""

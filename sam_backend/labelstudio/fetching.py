@@ -92,16 +92,18 @@ class Fetcher:
         home: Origin | None = None,
         authorization: Callable[[], str | None] = lambda: None,
         renew: Callable[[str | None], bool] = lambda rejected: False,
+        is_home_trusted: bool = True,
     ) -> bytes:
         """Body of a GET, following redirects by hand so that every hop is checked anew.
 
         Args:
             url: Absolute http(s) address.
-            home: Label Studio's own origin: the one place that may have a private address, and
-                the only one that `authorization` is sent to, until a redirect leads elsewhere.
+            home: Label Studio's own origin: the only place that `authorization` is sent to, until
+                a redirect leads elsewhere.
             authorization: Value of the Authorization header for `home`.
             renew: Called with the value that `home` answered 401 to; True: `authorization` has
                 changed, ask again.
+            is_home_trusted: `home` may have a private address, as nothing else may.
 
         Raises:
             ImageFetchError: A limit is hit, an address is refused, the server cannot be reached
@@ -116,7 +118,7 @@ class Fetcher:
             is_home_so_far = is_home_so_far and is_home
             header = authorization() if is_home_so_far else None
             with self._bulkhead.turn(origin_of(target)):
-                answer = self._get_once(target, header, deadline, is_home)
+                answer = self._get_once(target, header, deadline, is_home and is_home_trusted)
             if answer.status == 401 and is_home_so_far and not asked_anew and renew(header):
                 asked_anew = True
                 continue
@@ -130,14 +132,14 @@ class Fetcher:
             hop = _next(target, answer)
 
     def _get_once(
-        self, url: httpx.URL, authorization: str | None, deadline: float, is_home: bool
+        self, url: httpx.URL, authorization: str | None, deadline: float, may_be_private: bool
     ) -> Answer:
         headers = {"Host": url.netloc.decode("ascii"), "Accept": "image/*,*/*;q=0.5"}
         headers |= {"Accept-Encoding": "identity", "User-Agent": "sam-backend"}
         if authorization is not None:
             headers["Authorization"] = authorization
         time_left = TimeLeft(self._clock, deadline)
-        backend = GuardedBackend(self._resolver, time_left, self._allow_private or is_home)
+        backend = GuardedBackend(self._resolver, time_left, self._allow_private or may_be_private)
         name = readable(str(url))
         try:
             with (

@@ -45,8 +45,9 @@ class LabelStudioHost:
         token: Legacy or personal access token; empty without.
         public_url: The address that people use and that Label Studio writes into tasks, if `url`
             is another way to the same server (say, a name inside a container network).
-
         refusal: Why nothing is fetched from it, with the remedy; empty: it may be.
+        must_be_public: A stranger has named it: it is fetched from only while its address is a
+            public one.
 
     Raises:
         LabelStudioError: `url` is no http(s) address or holds more than one, or the token cannot
@@ -57,6 +58,7 @@ class LabelStudioHost:
     token: str = field(default="", repr=False)
     public_url: str = ""
     refusal: str = field(default="", compare=False)
+    must_be_public: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", self.url.strip().rstrip("/"))

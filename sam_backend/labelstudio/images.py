@@ -99,7 +99,13 @@ class ImageResolver:
         authorization = self._authorizations.of(host)
         home = None if host.refusal else host.origin
         try:
-            data = self._fetcher.get(url, home, authorization.header, authorization.renew)
+            data = self._fetcher.get(
+                url,
+                home,
+                authorization.header,
+                authorization.renew,
+                is_home_trusted=not host.must_be_public,
+            )
         except LabelStudioError as error:
             raise ImageFetchError(f"{readable(value)} cannot be fetched: {error}") from None
         except ImageFetchError as error:

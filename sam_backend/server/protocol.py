@@ -31,10 +31,10 @@ class _Message(BaseModel):
 class SetupRequest(_Message):
     """POST /setup: who calls, and with which labelling configuration."""
 
-    project: str = Field(min_length=1, description='"<id>.<created>"')
+    project: str = Field(min_length=1, max_length=64, description='"<id>.<created>"')
     label_config: str = Field("", alias="schema")
-    hostname: str = ""
-    access_token: str = Field("", repr=False)
+    hostname: str = Field("", max_length=2048)
+    access_token: str = Field("", max_length=4096, repr=False)
     extra_params: Any = Field(None, repr=False)
 
     @field_validator("hostname", "access_token", "label_config", mode="before")

@@ -45,6 +45,9 @@ from sam_backend.store.revisions import WEBHOOK, Revisions
 
 log = logging.getLogger(__name__)
 
+_SETTLING = 4
+"""Claims of /setup that are settled at once: a server that hangs keeps one of these threads."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -94,7 +97,7 @@ class Service:
         self._choice = ModelChoice(settings, store)
         self._database = database
         self._connections = Connections.of(settings)
-        self._settling = ThreadPoolExecutor(1, thread_name_prefix="setup")
+        self._settling = ThreadPoolExecutor(_SETTLING, thread_name_prefix="setup")
         user, password = settings.basic_auth_user, settings.basic_auth_password
         self._registrar: EventRegistrar | None = None
         if user is not None and password is not None:
@@ -193,17 +196,21 @@ class Service:
             caller: Network address of whoever says so.
             called_as: The request's Host header; empty if unknown.
         """
-        self._prefilling.remember(message.project, message.extra_params)
         try:
             self._connections.remember(
                 message.project, message.hostname, message.access_token, caller
             )
-            self._settling.submit(self._settle, message.project)
-            if self._registrar is not None and called_as:
-                self._registrar.hint(message.project, called_as)
-        except (LabelStudioError, OSError) as error:
+        except LabelStudioError as error:
+            self.journal.error(f"setup of project {message.project}", str(error))
+            return self.model_version
+        except OSError as error:
             # A data folder that is full or read-only costs the next start, not this one's clicks.
             self.journal.error(f"setup of project {message.project}", str(error))
+        if self._is_heeded(message):
+            self._prefilling.remember(message.project, message.extra_params)
+        self._settling.submit(self._settle, message)
+        if self._registrar is not None and called_as:
+            self._registrar.hint(message.project, called_as)
         return self.model_version
 
     def predict(self, request: PredictRequest) -> Reply:
@@ -242,16 +249,17 @@ class Service:
         host, reason = self._host_of(event)
         if host is None and event.action == START_TRAINING:
             raise InvalidInputError(reason)
+        if host is None:  # anybody can make such events up: nothing is kept of them
+            return {"status": "ignored", "reason": reason}
         failure: SamBackendError | None = None
         try:
-            if host is not None:
-                self._note(host, event, message)
+            self._note(host, event, message)
         except SamBackendError as error:
             failure = error  # what only counts masks may go on
         self._on_event(event)
         if failure is not None:
             raise failure
-        return {"status": "ok"} if not reason else {"status": "ignored", "reason": reason}
+        return {"status": "ok"}
 
     def readiness(self) -> dict[str, Any]:
         """Whether masks can be made now."""
@@ -307,10 +315,18 @@ class Service:
         }
         return Reply({"results": [prediction]}, clock), failure or "; ".join(answer.errors)
 
-    def _settle(self, project: str) -> None:
+    def _is_heeded(self, message: SetupRequest) -> bool:
+        """Whether a /setup is of the project's Label Studio, or of one that has none yet."""
+        return self._connections.heeds(message.project, message.hostname, message.access_token)
+
+    def _settle(self, message: SetupRequest) -> None:
+        project = message.project
         try:
+            was_heeded = self._is_heeded(message)
             for reason in self._connections.settle(project):
                 self.journal.warn(f"setup of project {project}", reason)
+            if not was_heeded and self._is_heeded(message):  # it has taken the place of another
+                self._prefilling.remember(project, message.extra_params)
         except Exception:  # the pool would swallow it
             log.exception("setup of project %s", project)
 

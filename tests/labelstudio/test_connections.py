@@ -1,15 +1,21 @@
 """Connections survive restarts and processes, keep tokens private and never guess a server."""
 
+import ipaddress
 import json
 import multiprocessing
+import socket
 import stat
-from contextlib import AbstractContextManager
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from sam_backend.errors import ImageFetchError, LabelStudioError
+from sam_backend.labelstudio import claims
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.connections import Connections
 from sam_backend.labelstudio.images import ImageResolver
@@ -33,6 +39,29 @@ def routes(token: str, made: int = 1795442316) -> Routes:
 def label_studio(token: str, made: int = 1795442316) -> AbstractContextManager[CannedServer]:
     """A server that plays the one call that proves whose project it is."""
     return canned_server(routes(token, made))
+
+
+@contextmanager
+def endless_server() -> Iterator[str]:
+    """A server that sends a byte now and then, and never ends its answer; yields its address."""
+    ended = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+    def drip(connection: socket.socket) -> None:
+        with suppress(OSError), connection:
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
+            while not ended.wait(0.05):
+                connection.sendall(b" ")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        ended.set()
 
 
 @pytest.fixture
@@ -134,6 +163,56 @@ class TestClaims:
         assert public.settle(PROJECT) == []
         assert public.host(PROJECT).refusal == ""
 
+    def test_a_name_that_was_public_leads_nowhere_inside_later(self, file: Path) -> None:
+        """DNS rebinding: its owner answers another address once the claim is accepted."""
+        Connections(file).remember(PROJECT, "http://93.184.215.14:8080", "t1", "8.8.8.8")
+        host = Connections(file).host(PROJECT)
+        inside = ImageResolver(resolver=lambda *_: [ipaddress.ip_address("127.0.0.1")])
+        with pytest.raises(ImageFetchError, match="not a public address"):
+            inside.fetch("/a.png", host)
+
+    def test_a_claim_that_comes_while_others_are_settled_is_not_believed(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settle = Connections.settle
+
+        def settle_late(self: Connections, project: str) -> list[str]:
+            reasons = settle(self, project)
+            self.remember(project, "http://127.0.0.1:1", "t2")
+            return reasons
+
+        monkeypatch.setattr(Connections, "settle", settle_late)
+        with label_studio("another") as studio:
+            connections = Connections(file)
+            connections.remember(PROJECT, studio.url, "t1")
+            host = connections.host(PROJECT)
+            assert host.url == "http://127.0.0.1:1"
+            assert "has to prove itself first" in host.refusal
+
+    def test_a_decision_stands_where_nothing_can_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "data").write_text("a file where the folder should be")
+        with label_studio("another") as studio:
+            connections = Connections(tmp_path / "data" / "connections.json")
+            with pytest.raises(OSError, match=r"exists|directory"):
+                connections.remember(PROJECT, studio.url, "t1")
+            for _ in range(2):
+                assert "legacy tokens are off" in connections.host(PROJECT).refusal
+            assert len(studio.requests) == 1, "nobody is asked at each click"
+
+    def test_who_answers_without_end_is_not_waited_for(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(claims, "_PROOF_S", 0.5)
+        claims._fetcher.cache_clear()
+        with endless_server() as url:
+            connections = Connections(file)
+            connections.remember(PROJECT, url, "t1")
+            began = time.monotonic()
+            (reason,) = connections.settle(PROJECT)
+            assert "does not answer as a Label Studio" in reason
+            assert time.monotonic() - began < 10
+        claims._fetcher.cache_clear()
+
     def test_a_wrong_setup_does_not_take_a_known_project(self, file: Path) -> None:
         with label_studio("t1") as studio, label_studio("t2", made=1) as stranger:
             connections = Connections(file, allowed=["*"])
@@ -166,6 +245,21 @@ class TestClaims:
             connections.remember(PROJECT, elsewhere.url, "t3")
             assert connections.settle(PROJECT) == []
             assert connections.host(PROJECT).url == elsewhere.url
+
+    def test_another_server_needs_permission_while_the_known_one_is_away(self, file: Path) -> None:
+        """Else whoever waits for its restart has the project, and can prove anything."""
+        connections = Connections(file)
+        with label_studio("t1") as studio:
+            connections.remember(PROJECT, studio.url, "t1")
+            assert connections.settle(PROJECT) == []
+        with label_studio("t2") as stranger:
+            connections.remember(PROJECT, stranger.url, "t2")
+            (reason,) = connections.settle(PROJECT)
+            assert "does not answer as a Label Studio" in reason
+            assert "if it moved" in reason
+            assert "SAM_BACKEND_LABEL_STUDIO_HOSTS=127.0.0.1" in reason
+            assert connections.host(PROJECT).url == studio.url
+            assert not connections.heeds(PROJECT, stranger.url, "t2")
 
     def test_two_servers_with_one_project_id_are_never_mixed(self, file: Path) -> None:
         with label_studio("t1") as one, label_studio("t2") as two:
@@ -213,6 +307,14 @@ def test_settings_override_what_label_studio_sends(file: Path) -> None:
 
 class TestByNumber:
     """Outside of a request a project is known by its number only."""
+
+    def test_names_that_are_no_projects_have_no_number(self, file: Path) -> None:
+        """Anybody may send them; a number that no database holds stopped all surveys."""
+        connections = Connections(file, allowed=["*"])
+        for name in (PROJECT, "²", "0", "-1", str(2**31), "9" * 40, "x", "٣"):
+            connections.remember(name, "http://one:1", "t1")
+        assert connections.numbers() == [3]
+        assert list(connections.urls_by_number()) == [3]
 
     def test_its_one_setup_tells(self, file: Path) -> None:
         connections = Connections(file, allowed=["*"])

@@ -178,6 +178,16 @@ def test_the_project_says_how(studio: CannedServer, database: Database, tmp_path
             assert region["value"]["brushlabels"] == ["Wheel"]
 
 
+def test_a_setup_from_elsewhere_does_not_say_how(
+    studio: CannedServer, database: Database, tmp_path: Path
+) -> None:
+    with service_of(tmp_path, database) as service:
+        set_up(service, studio.url)
+        forged = {"project": PROJECT, "hostname": "http://127.0.0.1:1", "access_token": "x"}
+        service.setup(SetupRequest(**forged, extra_params={"prefill": {"label": "Tree"}}))
+        assert all(one["result"] for one in predict(service, "/left.png", "/right.png"))
+
+
 @pytest.mark.parametrize(
     ("prefill", "says"),
     [
