@@ -99,7 +99,11 @@ def unserved_control(
     attributes = _attributes(element)
     name, to_name = attributes.get("name", "").strip(), attributes.get("toname", "").strip()
     if "," in to_name:
-        reason = f'tags of several images (toName="{to_name}") are not supported'
+        # Label Studio's page of 1.23.2 gives such a tag no tool and makes no region of it (seen)
+        reason = (
+            f'tags of several images (toName="{to_name}") draw nothing on Label Studio\'s page '
+            "either: give each image a tag of its own"
+        )
     elif to_name in unserved:
         reason = f"it is for {to_name!r}, which is not served"
     elif repeats:

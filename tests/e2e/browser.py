@@ -202,18 +202,20 @@ class LabellingPage:
         self.page.click(TURN_RIGHT)
         self.page.wait_for_timeout(800)
 
-    def draw(self, tool: str, label: tuple[str, str], *points: tuple[float, float]) -> None:
-        """Draw a region by hand with a tool of the toolbar.
+    def draw(self, tool: str | None, label: tuple[str, str], *points: tuple[float, float]) -> None:
+        """Draw a region by hand.
 
         Args:
-            tool: The button's name; `polygon-tool` clicks the points and closes the ring, any
-                other drags from the first point to the last.
+            tool: The name of a button of the toolbar; `polygon-tool` clicks the points and closes
+                the ring, any other drags from the first point to the last. None: the tool that
+                choosing the label takes; a rectangle that is not smart has no button.
             label: Control tag and label.
             points: Pixels of the image.
         """
         self.page.evaluate("() => Htx.annotationStore.selected.unselectAll()")
         self.choose_label(*label)
-        self.page.click(f'button[aria-label="{tool}"]:not(.lsf-tool_smart)')
+        if tool is not None:
+            self.page.click(f'button[aria-label="{tool}"]:not(.lsf-tool_smart)')
         places = [self.on_screen(*point) for point in points]
         if tool == "polygon-tool":
             for place in (*places, places[0]):

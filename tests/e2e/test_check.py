@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import Browser
 
 from sam_backend.labelstudio.event_secret import HEADER, event_secret
 from sam_backend.labelstudio.local_server import LocalLabelStudio
@@ -21,8 +22,9 @@ from sam_backend.store.revisions import DELETED, Revisions
 from tests.canned_server import CannedServer, canned_server
 from tests.e2e.commands import command_inside, eventually, settings_of
 from tests.e2e.conftest import running_backend
+from tests.e2e.decoding import iou, mask_of
 from tests.e2e.people import Person, brush_region
-from tests.e2e.scene import Scene
+from tests.e2e.scene import HEIGHT, WIDTH, Scene
 
 pytestmark = pytest.mark.e2e
 
@@ -279,24 +281,53 @@ def test_check_puts_the_secret_of_a_backend_with_basic_auth_into_its_webhook(
 
 
 def test_a_backend_with_basic_auth_gets_its_events_and_believes_none_of_them(
-    label_studio: LocalLabelStudio, projects: Projects, scene: Scene, tmp_path: Path
+    label_studio: LocalLabelStudio,
+    projects: Projects,
+    browser: Browser,
+    scene: Scene,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Connected as a person does on the page; then somebody forges an event with the secret."""
-    auth = {"SAM_BACKEND_BASIC_AUTH_USER": "me", "SAM_BACKEND_BASIC_AUTH_PASSWORD": "hush hush"}
+    """Connected as a person does on the page; then somebody forges an event with the secret.
+
+    Label Studio sends the umlauts in latin-1, browsers and curl in UTF-8.
+    """
+    user, password = "jürgen", "größe größer"
+    auth = {
+        "SAM_BACKEND_BASIC_AUTH_USER": user,
+        "SAM_BACKEND_BASIC_AUTH_PASSWORD": password,
+    }
     admin = Person.administrator(label_studio)
     project = projects.create("basic auth end to end", template("brush"))
     (task,) = projects.upload(project, {"scene.png": scene.png})
     with running_backend(tmp_path, **auth) as url:
         row = {"project": project, "url": url, "title": "sam", "is_interactive": True}
-        row |= {"auth_method": "BASIC_AUTH", "basic_auth_user": "me"}
-        admin.call("POST", "/api/ml", row | {"basic_auth_pass": "hush hush"})
+        row |= {"auth_method": "BASIC_AUTH", "basic_auth_user": user}
+        connected = admin.call("POST", "/api/ml", row | {"basic_auth_pass": password})
 
         def headers() -> Json:
             (hook,) = admin.call("GET", f"/api/webhooks/?project={project}")
             return hook["headers"]
 
         eventually(lambda: HEADER in (headers() or {}))
-        assert "hush" not in json.dumps(headers())
+        assert "größ" not in json.dumps(headers(), ensure_ascii=False)
+
+        (shown,) = admin.click(connected["id"], task, 150, 150, (HEIGHT, WIDTH))["result"]
+        assert iou(mask_of(shown), scene.masks["disc"]) > 0.8
+        with browser.new_context(
+            http_credentials={"username": user, "password": password}
+        ) as somebody:
+            page = somebody.new_page()
+            with page.expect_response(lambda answer: "/figures" in answer.url) as figures:
+                assert page.goto(f"{url}/dashboard").status == 200
+            assert figures.value.status == 200
+        in_utf8 = httpx.BasicAuth(user.encode(), password.encode())
+        assert httpx.get(f"{url}/dashboard", auth=in_utf8).status_code == 200
+        assert httpx.get(f"{url}/dashboard", auth=(user, "grosse")).status_code == 401
+        for name, value in auth.items():
+            monkeypatch.setenv(name, value)
+        found = check(label_studio.url, project, url, label_studio.account.token)
+        assert {one["status"] for findings in found.values() for one in findings} == {"ok"}, found
 
         made = admin.submit(task, brush_region("m", scene.masks["disc"]), lead_time=3)
         database = open_database(Settings(data_dir=tmp_path))

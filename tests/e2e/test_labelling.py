@@ -12,6 +12,8 @@ from playwright.sync_api import Browser
 
 from sam_backend.cli.demo_images import demo_images
 from sam_backend.datasets.left_out import LeftOut
+from sam_backend.labelstudio import controls
+from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.drawn_masks import drawn_masks
 from sam_backend.labelstudio.local_server import LocalLabelStudio
 from sam_backend.masks.rle import decode
@@ -260,14 +262,17 @@ TURNABLE = """<View>
   <RectangleLabels name="box" toName="image" smart="true" smartOnly="true">
     <Label value="Object"/>
   </RectangleLabels>
+  <RectangleLabels name="frame" toName="image" smart="false">
+    <Label value="Animal"/>
+  </RectangleLabels>
 </View>"""
 
 
 def test_a_picture_that_the_annotator_turned(
     open_image: Callable[[bytes, str], OpenTask], scene: Scene, artifacts: Path
 ) -> None:
-    """Key point and rectangle, as prompts, and all shapes of masks, drawn by hand, count pixels of
-    the picture as it is stored."""
+    """Key point and rectangle, as prompts, and all shapes, drawn by hand, count pixels of the
+    picture as it is stored."""
     height = 420  # not square, so that a turn shows
     truth = {name: mask[:height] for name, mask in scene.masks.items()}
     png = cv2.imencode(".png", cv2.cvtColor(scene.image[:height], cv2.COLOR_RGB2BGR))[1].tobytes()
@@ -293,15 +298,21 @@ def test_a_picture_that_the_annotator_turned(
     page.draw("polygon-tool", ("polygon", "Object"), *corners)
     page.draw("ellipse-tool", ("ellipse", "Object"), (150, 150), (235, 235))
     page.draw("brush-tool", ("mask", "Object"), (200, 380), (400, 380))
+    frames = {90: (240, 398, 360, 414), 180: (20, 270, 90, 400), 270: (430, 240, 550, 300)}
+    for turn, (x0, y0, x1, y1) in frames.items():
+        if turn > 90:
+            page.turn_right()
+        assert np.allclose(page.colour_at(180, 412), scene.image[412, 180], atol=12), turn
+        page.draw(None, ("frame", "Animal"), (x0, y0), (x1, y1))
     page.screenshot(artifacts / "turned-drawn.png")
     page.submit()
 
     saved = task.saved_result()
-    assert {region["image_rotation"] for region in saved} == {90}
+    assert {region["image_rotation"] for region in saved} == {270}  # of all, as it was last
     assert {(r["original_width"], r["original_height"]) for r in saved} == {(560, height)}
     left_out = LeftOut()
     drawn = drawn_masks(saved, None, left_out, "task 1")
-    assert left_out == {}
+    assert left_out == {"rectangle is no mask": len(frames)}
     click, box, polygon, ellipse, brush = (decode(one.mask.rle) for one in drawn)
     assert (click == mask_of(clicked)).all()
     assert (box == mask_of(boxed)).all()
@@ -309,3 +320,60 @@ def test_a_picture_that_the_annotator_turned(
     assert iou(ellipse, truth["disc"]) > 0.95
     assert brush[380, 200:400].all()
     assert (brush & truth["ellipse"]).sum() > 0.97 * brush.sum()
+    by_hand = [region for region in saved if region["from_name"] == "frame"]
+    for region, (turn, (x0, y0, x1, y1)) in zip(by_hand, frames.items(), strict=True):
+        frame = np.zeros((height, 560), bool)
+        frame[y0:y1, x0:x1] = True
+        assert iou(controls.decode(region, (height, 560)), frame) > 0.97, turn
+
+
+TWO_IMAGES = """<View>
+  <Image name="rgb" value="$image" width="40%"/>
+  <Image name="nir" value="$image" width="40%"/>
+  <KeyPointLabels name="click" toName="rgb" smart="true" smartOnly="true">
+    <Label value="Object"/>
+  </KeyPointLabels>
+  <RectangleLabels name="box" toName="rgb" smart="true" smartOnly="true">
+    <Label value="Object"/>
+  </RectangleLabels>
+  <BrushLabels name="mask" toName="rgb" smart="false"><Label value="Object"/></BrushLabels>
+  <KeyPointLabels name="both" toName="rgb,nir" smart="true"><Label value="Car"/></KeyPointLabels>
+  <RectangleLabels name="frames" toName="rgb,nir"><Label value="Car"/></RectangleLabels>
+  <BrushLabels name="paint" toName="rgb,nir" smart="false"><Label value="Car"/></BrushLabels>
+</View>"""
+
+
+def test_a_tag_of_two_images_draws_nothing_and_costs_the_others_nothing(
+    open_image: Callable[[bytes, str], OpenTask], scene: Scene, artifacts: Path
+) -> None:
+    """Label Studio takes the config, but its page gives such a tag no tool and sends nothing."""
+    assert [tag.name for tag in LabelConfig.parse(TWO_IMAGES).unserved] == [
+        "both",
+        "frames",
+        "paint",
+    ]
+    task = open_image(scene.png, TWO_IMAGES)
+    page = task.page
+    sent: list[str] = []
+    page.page.on("request", lambda request: sent.append(request.url))
+    page.use_clicks()
+    for name in ("both", "frames", "paint"):
+        page.choose_label(name, "Car")
+        page.page.mouse.click(*page.on_screen(*ON_DISC))
+        page.page.mouse.move(*page.on_screen(*AROUND_BOX[:2]))
+        page.page.mouse.down()
+        page.page.mouse.move(*page.on_screen(*AROUND_BOX[2:]), steps=5)
+        page.page.mouse.up()
+    page.page.wait_for_timeout(500)
+    assert not [url for url in sent if "interactive-annotating" in url]
+    assert page.regions() == []
+
+    page.use_clicks()
+    page.choose_label("click", "Object")
+    (clicked,) = page.click(*ON_DISC)
+    page.screenshot(artifacts / "two-images.png")
+    assert iou(mask_of(clicked), scene.masks["disc"]) > 0.8
+    page.accept()
+    page.submit()
+    (saved,) = task.saved_result()
+    assert (saved["from_name"], saved["to_name"]) == ("mask", "rgb")
