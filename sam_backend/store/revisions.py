@@ -182,15 +182,17 @@ class Revisions(ProjectStore):
                 connection.execute(select(func.max(VERIFICATIONS.c.id))).scalar() or 0,
             )
 
-    def pending(self, until: Mark) -> dict[int, set[Subject]]:
+    def pending(self, until: Mark, since: int = 0) -> dict[int, set[Subject]]:
         """Tasks of which events have told something that is not verified, and of what subjects.
 
         Args:
             until: Only what had been told then.
+            since: Number of a revision up to which all is verified, so that it need not be looked
+                through again.
         """
         found: dict[int, set[Subject]] = {}
         with self._database.reading() as connection:
-            for row in connection.execute(self._unverified(until)):
+            for row in connection.execute(self._unverified(until).where(REVISIONS.c.id > since)):
                 found.setdefault(row.task, set()).add(Subject(row.subject))
         return found
 
@@ -231,11 +233,15 @@ class Revisions(ProjectStore):
     ) -> list[Revision]:
         """`newest`, as part of a transaction."""
         last = _last_confirmed()
-        asked = select(REVISIONS, last.label("confirmed")).where(
-            *self._own(), REVISIONS.c.subject.in_([Subject.ANNOTATION, Subject.TASK])
-        )
+        which = [*self._own(), REVISIONS.c.subject.in_([Subject.ANNOTATION, Subject.TASK])]
         if tasks is not None:
-            asked = asked.where(REVISIONS.c.task.in_(sorted(tasks)))
+            # By their numbers: else SQLite goes through the whole log, in the order of the ranking.
+            # What has a task is an annotation or a task.
+            of_tasks = select(REVISIONS.c.id).where(
+                *self._own(), REVISIONS.c.task.in_(sorted(tasks))
+            )
+            which = [REVISIONS.c.id.in_(of_tasks)]
+        asked = select(REVISIONS, last.label("confirmed")).where(*which)
         known = asked.subquery()
         # what was confirmed after it was last found gone
         one = [known.c.subject, known.c.number]
@@ -446,7 +452,6 @@ class Revisions(ProjectStore):
             *self._own(),
             REVISIONS.c.source == WEBHOOK,
             REVISIONS.c.id <= until.revision,
-            REVISIONS.c.subject.in_([Subject.ANNOTATION, Subject.TASK]),
             REVISIONS.c.task.is_not(None),
             ~select(VERIFICATIONS.c.id).where(VERIFICATIONS.c.revision == REVISIONS.c.id).exists(),
         )

@@ -3,13 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from sam_backend.errors import DatabaseError, InvalidInputError
-from sam_backend.store.database import Database
+from sam_backend.settings import Settings
+from sam_backend.store.database import Database, open_database
 from sam_backend.store.revisions import DELETED, SAVED, Revisions, Sighting, Subject
 from sam_backend.store.versions import Circumstances, Versions
 
@@ -65,6 +67,30 @@ def test_the_newest_is_what_label_studio_saved_last_whatever_came_last(database:
     assert revisions.add([gone(Subject.ANNOTATION, 6)], "reading", NOON) == 0
 
 
+def test_a_few_tasks_are_found_by_their_numbers(tmp_path: Path) -> None:
+    """Else each event costs a walk through all that the project ever was: SQLite has no figures."""
+    database = open_database(Settings(data_dir=tmp_path))
+    revisions = log(database)
+    revisions.add([task(1), saved(5), task(2), saved(6, task=2)], "webhook", NOON)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: object, __: object, statement: str, values: Any, *___: object) -> None:
+        asked.append((statement, values))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    revisions.newest([1])
+    revisions.refute([1], revisions.mark(), NOON)
+    plans = []
+    with database.reading() as connection:
+        for statement, values in [one for one in asked if "revisions.task" in one[0]]:
+            told = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+            plans.append("; ".join(row[3] for row in told))
+    assert len(plans) == 2
+    assert all("revisions_by_task (host=? AND project=? AND task=?" in plan for plan in plans)
+    assert not any("revisions_by_subject" in plan for plan in plans)
+    database.close()
+
+
 def test_what_an_event_tells_counts_once_the_api_tells_it_too(database: Database) -> None:
     revisions = log(database)
     told = [task(1, image="a"), saved(5, x=1), saved(6, 3, x="forged")]
@@ -80,6 +106,7 @@ def test_what_an_event_tells_counts_once_the_api_tells_it_too(database: Database
     assert {one.number: one.regions for one in revisions.newest()} == {1: 0, 5: 2}
     assert {one.number for one in revisions.history() if not one.is_confirmed} == {5, 6}
     assert revisions.pending(revisions.mark()) == {1: {Subject.ANNOTATION}}, "told meanwhile"
+    assert revisions.pending(revisions.mark(), since=revisions.last_number()) == {}
     assert revisions.add(later, "reading", NOON) == 0
     assert [one.stamp for one in revisions.newest() if one.number == 5] == [later[0].stamp]
 

@@ -8,6 +8,7 @@ from sam_backend.engine.versions.reading import verify_events
 from sam_backend.errors import SamBackendError
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.connections import Connections
+from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.store.database import Database
 from sam_backend.store.revisions import Revisions
 
@@ -46,6 +47,7 @@ class EventVerifier:
         self._lock = threading.Lock()
         self._hinted: set[int] = set()
         self._failures: dict[int, str] = {}
+        self._verified: dict[tuple[str, int], int] = {}
         self._wake, self._closed = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="event-verifier", daemon=True)
 
@@ -75,10 +77,7 @@ class EventVerifier:
             failure = ""
             try:
                 host = self._connections.host_of_number(project)
-                revisions = Revisions(self._database, host.url, project)
-                if revisions.pending(revisions.mark()):
-                    with LabelStudioClient(host, _TIMEOUT_S) as client:
-                        verify_events(client, project, revisions)
+                self._verify(host, project)
             except SamBackendError as error:
                 failure = str(error)
             except Exception:  # the thread must outlive whatever Label Studio answers
@@ -87,6 +86,17 @@ class EventVerifier:
             if failure and failure != self._failures.get(project):  # not with each event again
                 self._tell(f"project {project}: events wait to be verified", failure)
             self._failures[project] = failure
+
+    def _verify(self, host: LabelStudioHost, project: int) -> None:
+        """Verify what was told since the last time that nothing was left."""
+        revisions = Revisions(self._database, host.url, project)
+        place = host.url, project
+        since = self._verified.get(place, 0)
+        until = revisions.last_number()  # a project's events are written one after the other
+        if revisions.pending(revisions.mark(), since):
+            with LabelStudioClient(host, _TIMEOUT_S) as client:
+                verify_events(client, project, revisions, since)
+        self._verified[place] = until
 
     def _run(self) -> None:
         while not self._closed.is_set():

@@ -122,14 +122,22 @@ def read_project(
     return Read(len(tasks), fetched, added, project)
 
 
-def verify_events(client: LabelStudioClient, project_id: int, revisions: Revisions) -> int:
+def verify_events(
+    client: LabelStudioClient, project_id: int, revisions: Revisions, since: int = 0
+) -> int:
     """Ask Label Studio about the tasks of which events have told something; returns how many.
+
+    Args:
+        client: Of the project's Label Studio.
+        project_id: The project.
+        revisions: Its log.
+        since: Number of a revision up to which all is verified already.
 
     Raises:
         LabelStudioError: A call fails; what was not asked about stays to be verified.
     """
     mark = revisions.mark()
-    pending = revisions.pending(mark)
+    pending = revisions.pending(mark, since)
     numbers = sorted(pending)
     for start in range(0, len(numbers), _TASKS_AT_ONCE):
         some = numbers[start : start + _TASKS_AT_ONCE]
