@@ -187,6 +187,7 @@ def test_a_refused_personal_token(studio: Studio) -> None:
         ("", "legacy"),
         ("a.b.c", "legacy"),
         ("x", "legacy"),
+        (f"a.{base64.urlsafe_b64encode(b'[' * 3000).decode()}.c", "legacy"),
     ],
 )
 def test_token_kind(token: str, kind: str) -> None:

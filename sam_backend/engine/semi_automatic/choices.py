@@ -35,7 +35,7 @@ def prefill_params(extra_params: object) -> dict[str, Any]:
     if isinstance(told, str):
         try:
             told = json.loads(told) if told.strip() else {}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidInputError(f"the backend's extra_params are no JSON: {error}") from None
     if told is None:
         return {}

@@ -84,7 +84,7 @@ def unpack(key: EmbeddingKey, data: bytes, secret: bytes = b"") -> Embedding:
             image_size=_size(header["image_size"]),
             input_size=_size(header["input_size"]),
         )
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedEmbeddingError(f"the embedding's header is broken: {error!r}") from error
 
 

@@ -104,6 +104,7 @@ def test_the_presets_of_prefilling_are_the_published_recipes() -> None:
         ({"prefil": {}}, r"have 'prefil' \(did you mean 'prefill'\?\)"),
         ('{"prefill": {}, "proposer": "grid"}', "have 'proposer'"),
         ("{", "are no JSON"),
+        ("[" * 100_000, "are no JSON"),
         ([1], "not list with list"),
     ],
 )

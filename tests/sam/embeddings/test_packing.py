@@ -83,6 +83,14 @@ def test_a_whole_entry_that_says_nonsense_is_refused(change: dict, why: str) -> 
         unpack(key(), forged)
 
 
+def test_a_header_of_any_depth_is_refused() -> None:
+    header = b"[" * 100_000
+    body = struct.pack("<I", len(header)) + header
+    forged = b"SAME1" + hashlib.blake2b(body, digest_size=16).digest() + body
+    with pytest.raises(DamagedEmbeddingError, match="header is broken"):
+        unpack(key(), forged)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 2e4])
 def test_numbers_that_no_encoder_gives_are_refused(value: float) -> None:
     forged = pack(key(), embedding(value, n_values=16))

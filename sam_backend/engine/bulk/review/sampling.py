@@ -151,11 +151,11 @@ def draw(
         )
     least = quotas(sizes, size) if "kind" in by else np.ones_like(sizes)
     order = np.random.default_rng(seed).permutation(len(images))
-    deciding = set(order[:size].tolist())
+    deciding, known = set(order[:size].tolist()), frozenset(already)
     drawn: list[SampledImage] = []
     for stratum, (name, n_all) in enumerate(zip(names, sizes, strict=True)):
         inside = order[index[order] == stratum]
-        n_known = sum(images[i].digest in already for i in inside)
+        n_known = sum(images[i].digest in known for i in inside)
         n = max(int(least[stratum]), sum(int(i) in deciding for i in inside), n_known)
         drawn += [
             SampledImage(images[i].digest, str(name), float(n / n_all), int(i) in deciding)
