@@ -1,5 +1,6 @@
 """`sam-backend dataset`: versions of a project's annotations."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sam_backend.cli.launching import settings_with
-from sam_backend.cli.open_project import Project, open_project
+from sam_backend.cli.open_project import OpenProject, Project, open_project
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.paths import output_folder
 from sam_backend.cli.progress_bar import counting, progress_bar
@@ -18,6 +19,7 @@ from sam_backend.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from sam_backend.datasets.types import Dataset
+    from sam_backend.store.versions import Version
 
 HELP = "Versions of a project's annotations: commit, compare, take out, put back."
 
@@ -236,18 +238,9 @@ def checkout(
 ) -> None:
     """Write a version as a data set that `train`, `evaluate` and `gold add` read."""
     with open_project(project) as at, progress_bar() as bar:
-        from sam_backend.engine.versions.checkout import MANIFEST, check_out
+        from sam_backend.engine.versions.checkout import MANIFEST
 
-        found = at.versions.find(version)
-        data = check_out(
-            at.versions,
-            found,
-            at.client.host,
-            at.images(out),
-            out,
-            counting(bar, "writing"),
-            at.planted_names,
-        )
+        data = _checked_out(at, at.versions.find(version), out, counting(bar, "writing"))
     file = str(out / MANIFEST)
     echo_result({"file": file} | _facts(data), as_json, file)
     _say_what(data)
@@ -266,22 +259,14 @@ def export(
     """Write a version as COCO's instances, SA-1B's files, or tasks for Label Studio's import."""
     with open_project(project) as at, progress_bar() as bar:
         from sam_backend.datasets.exporting import export_coco, export_sa1b
-        from sam_backend.engine.versions.checkout import check_out, write_tasks
+        from sam_backend.engine.versions.checkout import write_tasks
 
         found = at.versions.find(version)
         if format_ is Format.LABELSTUDIO:
             count = write_tasks(at.versions, found, out)
             echo_result({"tasks": count, "to": str(out)}, as_json, f"{count} tasks")
             return
-        data = check_out(
-            at.versions,
-            found,
-            at.client.host,
-            at.images(out),
-            out,
-            counting(bar, "writing"),
-            at.planted_names,
-        )
+        data = _checked_out(at, found, out, counting(bar, "writing"))
         if format_ is Format.COCO:
             count, what = export_coco(data, out / "instances.json"), "masks"
         else:
@@ -319,6 +304,16 @@ def restore(
         f"{told.changed} changed back, {told.made} made anew, {told.same} as they were, "
         f"{told.later} later ones stay",
     )
+
+
+def _checked_out(
+    at: OpenProject, version: "Version", out: Path, observe: Callable[[int, int], None]
+) -> "Dataset":
+    """Write a version as a data set into a folder, images and all."""
+    from sam_backend.engine.versions.checkout import check_out
+
+    images = at.images(out)
+    return check_out(at.versions, version, at.client.host, images, out, observe, at.planted_names)
 
 
 def _facts(data: "Dataset") -> dict[str, Any]:

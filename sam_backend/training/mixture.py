@@ -1,9 +1,11 @@
 """What the starter learns from: simple scenes, hard ones, dead leaves and labelled photos."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from sam_backend.datasets.types import LabelledImage
 from sam_backend.errors import InvalidInputError
@@ -50,7 +52,47 @@ _SCENES = (_simple_scene, hard_scene, leaves_scene)
 """In the order of `Shares`."""
 
 
-class Mixture:
+class SceneSource(ABC):
+    """A source of examples (`training.sources.Source`): drawn scenes, and photos between them.
+
+    Args:
+        seed: The training's.
+        side: Of the network's square input in pixels, for phases without a size of their own.
+        pixels: Photos that fill backgrounds and objects of scenes; may be empty.
+        weights: How often simple scenes, hard ones, leaves and photos are drawn, shape (4,); at
+            least one is above 0.
+    """
+
+    def __init__(
+        self, seed: int, side: int, pixels: Photos, weights: npt.NDArray[np.float64]
+    ) -> None:
+        self._seed, self._side, self._pixels = seed, side, pixels
+        self._weights = weights / weights.sum()
+
+    def batch(self, step: int, phase: Phase) -> list[Example]:
+        """The examples of a step."""
+        return [
+            self._example(phase, example_chance(self._seed, step, i)) for i in range(phase.n_images)
+        ]
+
+    @abstractmethod
+    def _photo_example(self, phase: Phase, rng: np.random.Generator) -> Example | None:
+        """An example of a photo; None: this one had no target, another draw may have."""
+
+    def _example(self, phase: Phase, rng: np.random.Generator) -> Example:
+        size = phase.size or self._side
+        while True:
+            kind = int(rng.choice(len(self._weights), p=self._weights))
+            if kind == len(_SCENES):
+                example = self._photo_example(phase, rng)
+            else:
+                scene = cut_to_aspect(_SCENES[kind](rng, size, self._pixels), rng)
+                example = prepare(scene, size, phase.n_targets, rng)
+            if example is not None:
+                return example
+
+
+class Mixture(SceneSource):
     """The source of examples for a network that learns from scratch.
 
     Args:
@@ -71,31 +113,14 @@ class Mixture:
         photos: Sequence[LabelledImage] = (),
         shares: Shares = Shares(),
     ) -> None:
-        self._seed, self._side = seed, side
-        self._pixels = HeldPhotos(photos)
-        self._photos = (
-            LabelledImages(photos, side, seed, MIN_CROP, self._pixels.read) if photos else None
-        )
+        held = HeldPhotos(photos)
+        self._photos = LabelledImages(photos, side, seed, MIN_CROP, held.read) if photos else None
         weights = np.array(astuple(shares), float)
         if not photos:
             weights[len(_SCENES)] = 0.0
         if not weights.any():
             raise InvalidInputError("without photos, a share other than theirs must be above zero")
-        self._weights = weights / weights.sum()
+        super().__init__(seed, side, held, weights)
 
-    def batch(self, step: int, phase: Phase) -> list[Example]:
-        """The examples of a step."""
-        return [
-            self._example(phase, example_chance(self._seed, step, i)) for i in range(phase.n_images)
-        ]
-
-    def _example(self, phase: Phase, rng: np.random.Generator) -> Example:
-        size = phase.size or self._side
-        while True:
-            source = int(rng.choice(len(self._weights), p=self._weights))
-            if source == len(_SCENES) and self._photos is not None:
-                return self._photos.example(phase, rng)
-            scene = _SCENES[source](rng, size, self._pixels)
-            example = prepare(cut_to_aspect(scene, rng), size, phase.n_targets, rng)
-            if example is not None:
-                return example
+    def _photo_example(self, phase: Phase, rng: np.random.Generator) -> Example | None:
+        return None if self._photos is None else self._photos.example(phase, rng)

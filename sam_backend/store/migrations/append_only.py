@@ -1,4 +1,8 @@
-"""Triggers by which the database itself keeps the rows of a table from being changed or deleted."""
+"""Triggers by which the database itself keeps the rows of a table from being changed or deleted.
+
+Migrations that are released call these functions: what they execute stays as it is. Other triggers
+are other functions.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -36,11 +40,11 @@ def drop_guard() -> None:
 
 
 def refuse_changes(table: str) -> None:
-    """Refuse UPDATE and DELETE on a table."""
+    """Refuse UPDATE and DELETE on a table; on PostgreSQL by the function of revision 0005."""
     if _is_postgresql():
         op.execute(
             f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
-            "FOR EACH ROW EXECUTE FUNCTION append_only()"  # of revision 0005
+            "FOR EACH ROW EXECUTE FUNCTION append_only()"
         )
         return
     for change in ("UPDATE", "DELETE"):

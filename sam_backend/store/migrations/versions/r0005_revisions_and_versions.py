@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from sam_backend.store.migrations.append_only import refuse_changes
+
 revision = "0005"
 down_revision = "0004"
 
@@ -79,15 +81,5 @@ def _forbid_changes() -> None:
             "CREATE FUNCTION append_only() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$"
         )
-        for table in _APPEND_ONLY:
-            op.execute(
-                f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
-                "FOR EACH ROW EXECUTE FUNCTION append_only()"
-            )
-        return
     for table in _APPEND_ONLY:
-        for change in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
-                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
+        refuse_changes(table)

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from sam_backend.store.migrations.append_only import refuse_changes
+
 revision = "0007"
 down_revision = "0006"
 
@@ -40,24 +42,10 @@ def upgrade() -> None:
     )
     op.create_index("measurements_by_kind", "measurements", ["host", "project", "kind", "id"])
     for table in _TABLES:
-        _forbid_changes(table)
+        refuse_changes(table)
 
 
 def downgrade() -> None:
     """Without them."""
     for table in _TABLES:
         op.drop_table(table)
-
-
-def _forbid_changes(table: str) -> None:
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
-            "FOR EACH ROW EXECUTE FUNCTION append_only()"  # of revision 0005
-        )
-        return
-    for change in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER {table}_no_{change.lower()} BEFORE {change} ON {table} "
-            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        )

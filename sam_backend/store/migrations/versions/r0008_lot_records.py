@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from sam_backend.store.migrations.append_only import refuse_changes
+
 revision = "0008"
 down_revision = "0007"
 
@@ -19,20 +21,12 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("lot_records_by_run", "lot_records", ["run", "id"])
+    refuse_changes("lot_records")
     if op.get_bind().dialect.name == "postgresql":
-        op.execute(
-            "CREATE TRIGGER lot_records_append_only BEFORE UPDATE OR DELETE ON lot_records "
-            "FOR EACH ROW EXECUTE FUNCTION append_only()"  # of revision 0005
-        )
         return
-    for change in ("UPDATE", "DELETE"):
-        op.execute(
-            f"CREATE TRIGGER lot_records_no_{change.lower()} BEFORE {change} ON lot_records "
-            "BEGIN SELECT RAISE(ABORT, 'lot_records is append-only'); END"
-        )
     op.execute(
         "CREATE TRIGGER lot_records_no_replace BEFORE INSERT ON lot_records "
-        # REPLACE deletes, and the trigger above does not see it
+        # REPLACE deletes, and no delete trigger sees it
         "WHEN EXISTS (SELECT 1 FROM lot_records WHERE id = NEW.id) "
         "BEGIN SELECT RAISE(ABORT, 'lot_records is append-only'); END"
     )
