@@ -142,13 +142,17 @@ class Connections:
             token,
         )
 
-    def host(self, project: str) -> LabelStudioHost:
+    def host(self, project: str, may_ask: bool = True) -> LabelStudioHost:
         """The Label Studio of a project; asks it for a proof where a new claim needs one.
+
+        Args:
+            project: As /setup names it.
+            may_ask: False: answer at once; a claim that is not proven yet counts as refused.
 
         Raises:
             LabelStudioError: The project never called /setup.
         """
-        claim = self._claim(project)
+        claim = self._claim(project, may_ask)
         if self._url is not None:
             public_url, token = ("", "") if claim is None else (claim.url, claim.token)
             return LabelStudioHost(self._url, self._token or token, public_url)
@@ -164,8 +168,12 @@ class Connections:
             must_be_public=claim.is_public,
         )
 
-    def host_of_number(self, number: int) -> LabelStudioHost:
+    def host_of_number(self, number: int, may_ask: bool = True) -> LabelStudioHost:
         """The Label Studio of a project that is known by its number only.
+
+        Args:
+            number: Of the project.
+            may_ask: As of `host`.
 
         Raises:
             LabelStudioError: Its token or address is unknown, or two servers have such a project.
@@ -178,14 +186,14 @@ class Connections:
             here = [uid for uid in known if any(one.url == url for one in table[uid])]
             known = here or known
             # The projects of one server; a number's newest /setup comes last.
-            host = self.host(known[-1] if known else str(number))
+            host = self.host(known[-1] if known else str(number), may_ask)
             if not host.token:
                 raise LabelStudioError(
                     f"no token for project {number} of {self._url}: set LABEL_STUDIO_API_KEY, or "
                     "open the project's model page in Label Studio (it sends one)"
                 )
             return host
-        found = [self.host(project) for project in known]
+        found = [self.host(project, may_ask) for project in known]
         found = [host for host in found if not host.refusal] or found
         hosts = {(host.url, host.token): host for host in found}
         if not hosts:
@@ -251,10 +259,11 @@ class Connections:
         with self._lock:
             return list(self._read().get(project, []))
 
-    def _claim(self, project: str) -> Claim | None:
+    def _claim(self, project: str, may_ask: bool) -> Claim | None:
         """The claim that counts: the accepted one, else the newest, which is refused."""
         claims = self._claims(project)
-        if _accepted(claims) is None and any(one.state == "new" for one in claims):
+        is_open = _accepted(claims) is None and any(one.state == "new" for one in claims)
+        if is_open and may_ask:
             self.settle(project)
             claims = self._claims(project)
         accepted = _accepted(claims)
@@ -265,7 +274,7 @@ class Connections:
         if not named:
             return None
         newest = named[-1]
-        if newest.state == "new":  # it came while the others were settled
+        if newest.state == "new":  # also if it came while the others were settled
             reason = f"{newest.url} has just been named by /setup, and has to prove itself first"
             return newest.model_copy(update={"reason": reason})
         return newest

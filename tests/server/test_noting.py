@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from sam_backend.engine.events import WebhookEvent
+from sam_backend.labelstudio.connections import Connections
 from sam_backend.server.app import create_app
 from sam_backend.server.journal import Journal
 from sam_backend.server.service import Service
@@ -135,6 +136,19 @@ def test_a_deletion(noting: Noting) -> None:
 def test_an_event_without_the_projects_making_is_noted_by_its_number(noting: Noting) -> None:
     noting.tell(submitted() | {"project": {"id": 1}})
     assert noting.log() == STATES[1:]
+
+
+def test_an_event_waits_for_no_proof(
+    noting: Noting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few threads answer events, and whoever sends /setup says which server is to be asked."""
+    connections, asked = Connections(tmp_path / "connections.json"), list[str]()
+    monkeypatch.setattr(noting.service, "_connections", connections)
+    monkeypatch.setattr(connections, "settle", asked.append)
+    connections.remember("8.17", "http://127.0.0.1:1", "t")
+    noting.tell(submitted() | {"project": {"id": 8}})
+    noting.tell(submitted() | {"project": {"id": 8, "created_at": "1970-01-01T00:00:17Z"}})
+    assert asked == []
 
 
 @pytest.mark.parametrize("project", [None, {"id": 77}, {"id": 77, "created_at": MADE_AT}])
