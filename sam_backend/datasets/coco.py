@@ -2,7 +2,8 @@
 
 The format: cocodataset.org, "Data format", object detection. Over it we read `annotator`, which
 `bsds500` has: who drew the mask, and `labels`, which our own export writes: all names of a mask
-that has several, the category's first. Masks of a crowd (`iscrowd`) count as any other.
+that has several, the category's first; and `ignore`, run lengths or polygons of a mask's void
+pixels, as the click benchmarks have them. Masks of a crowd (`iscrowd`) count as any other.
 
 Layouts of other tools are known: images beside the file (Roboflow), in the folder of its name, in
 `images/` or folders of their own beside `annotations/` (CVAT, COCO itself).
@@ -86,6 +87,7 @@ def _annotations_by_image(
                 text_of(record.get("annotator")),
                 more_labels=_more_labels(record.get("labels"), label),
                 name=text_of(record.get("id")) or f"number {number}",
+                ignore=record.get("ignore"),
             )
         )
     return found

@@ -11,6 +11,7 @@ from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.segmentations import is_outline, rle_of_segmentation
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.errors import ImageDecodeError, InvalidInputError
+from sam_backend.masks.combining import subtract
 from sam_backend.masks.rle import RLE
 
 MIN_AREA_PX = 16
@@ -28,6 +29,8 @@ class Annotation:
         is_gold: Marked as trusted.
         more_labels: Further labels of the same mask.
         name: Names it within its image, for people.
+        ignore: What should be its void pixels, in the form of a segmentation; anything but run
+            lengths and polygons, such as the flag 0 or 1 that some tools write, says nothing.
     """
 
     segmentation: Any
@@ -36,6 +39,7 @@ class Annotation:
     is_gold: bool = False
     more_labels: tuple[str, ...] = ()
     name: str | None = None
+    ignore: Any = None
 
 
 class Collector:
@@ -107,11 +111,14 @@ class Collector:
     def _mask(
         self, annotation: Annotation, name: str, size: tuple[int, int], claimed: tuple[int, int]
     ) -> LabelledMask | None:
-        if is_outline(annotation.segmentation) and claimed != size:
+        drawn = [annotation.segmentation]
+        if isinstance(annotation.ignore, dict | list) and annotation.ignore:
+            drawn.append(annotation.ignore)
+        if any(map(is_outline, drawn)) and claimed != size:
             self.left_out.add(reasons.OTHER_SIZE, f"{name}: {_sides(claimed)} on {_sides(size)}")
             return None
         try:
-            rle = rle_of_segmentation(annotation.segmentation, size)
+            rle, *void = [rle_of_segmentation(one, size) for one in drawn]
         except InvalidInputError as error:
             self.left_out.add(reasons.MALFORMED_MASK, f"{name}: {error}")
             return None
@@ -119,12 +126,21 @@ class Collector:
         if fault is not None:
             self.left_out.add(fault, _described(name, fault, rle, size))
             return None
+        ignore = void[0] if void and void[0].area_px else None
+        if ignore is not None and ignore.size != size:
+            told = f"{name}, void pixels: {_sides(ignore.size)} on {_sides(size)}"
+            self.left_out.add(reasons.OTHER_SIZE, told)
+            return None
+        if ignore is not None and subtract(rle, ignore).area_px == 0:
+            self.left_out.add(reasons.VOID_MASK, name)
+            return None
         return LabelledMask(
             rle,
             annotation.label,
             annotation.annotator,
             annotation.is_gold,
             annotation.more_labels,
+            ignore,
         )
 
     def _fault(self, rle: RLE, size: tuple[int, int]) -> str | None:

@@ -20,8 +20,9 @@ def export_coco(dataset: Dataset, file: Path) -> int:
     that numbers stay from one export to the next; other labels of masks follow by name, and
     `object` where a mask has none. Images without masks are negatives and stay. COCO knows one
     category an annotation: a mask with several labels has the first one's, and all of them in
-    `labels`. Who drew a mask is its `annotator`. `file_name` is relative to the file's folder where
-    the image lies below that or beside it. `bbox` holds every pixel, as pycocotools' `toBbox`.
+    `labels`. Who drew a mask is its `annotator`; its void pixels, if it has some, are `ignore`.
+    `file_name` is relative to the file's folder where the image lies below that or beside it.
+    `bbox` holds every pixel, as pycocotools' `toBbox`.
     """
     numbers = {label: number for number, label in enumerate(_categories(dataset), 1)}
     annotations: list[dict[str, Any]] = []
@@ -39,6 +40,8 @@ def export_coco(dataset: Dataset, file: Path) -> int:
             }
             if mask.more_labels:
                 told["labels"] = list(mask.labels)
+            if mask.ignore is not None:
+                told["ignore"] = to_coco(mask.ignore)
             annotations.append(told)
     content = {
         "info": {"description": dataset.name},
@@ -58,8 +61,8 @@ def export_sa1b(dataset: Dataset, folder: Path) -> int:
     A file is named as its image, with the image's suffix or a number too where several would share
     the name; `file_name` and `bbox` are as of `export_coco`, so that `bbox` is a pixel wider and
     higher than what segment_anything's generator writes (last pixel less first). Images without
-    masks have an empty list. SA-1B has no labels and no annotators, and what only a model knows
-    (predicted IoU, stability, prompt) is left out.
+    masks have an empty list; void pixels are `ignore`, as of `export_coco`. SA-1B has no labels and
+    no annotators, and what only a model knows (predicted IoU, stability, prompt) is left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     mask_id = 0
@@ -68,14 +71,15 @@ def export_sa1b(dataset: Dataset, folder: Path) -> int:
         annotations = []
         for mask in image.masks:
             mask_id += 1
-            annotations.append(
-                {
-                    "id": mask_id,
-                    "segmentation": to_coco(mask.rle),
-                    "bbox": _bbox(mask),
-                    "area": mask.rle.area_px,
-                }
-            )
+            told: dict[str, Any] = {
+                "id": mask_id,
+                "segmentation": to_coco(mask.rle),
+                "bbox": _bbox(mask),
+                "area": mask.rle.area_px,
+            }
+            if mask.ignore is not None:
+                told["ignore"] = to_coco(mask.ignore)
+            annotations.append(told)
         content = {
             "image": _image(image, number, folder, "image_id"),
             "annotations": annotations,

@@ -9,10 +9,11 @@ and each other line an image, its path relative to the manifest where it lies be
 
     {"name": …, "path": …, "digest": …, "size": [H, W], "masks": [{"segmentation":
      {"size": [H, W], "counts": …}, "label": …, "annotator": …, "gold": true,
-     "more_labels": […]}, …]}
+     "more_labels": […], "ignore": {"size": [H, W], "counts": …}}, …]}
 
-`gold` and `more_labels` are there only for masks that are gold or have several labels. `skipped` is
-`{reason: {"count": …, "which": [names]}}`. An image without masks is a negative.
+`gold`, `more_labels` and `ignore` are there only for masks that are gold, have several labels or
+void pixels. `skipped` is `{reason: {"count": …, "which": [names]}}`. An image without masks is a
+negative.
 """
 
 import json
@@ -89,6 +90,8 @@ def _mask_record(mask: LabelledMask) -> dict[str, Any]:
         record["gold"] = True
     if mask.more_labels:
         record["more_labels"] = list(mask.more_labels)
+    if mask.ignore is not None:
+        record["ignore"] = to_coco(mask.ignore)
     return record
 
 
@@ -185,6 +188,7 @@ def _annotation(record: dict[str, Any]) -> Annotation:
         text_of(record.get("annotator")),
         record.get("gold") is True,
         tuple(one for one in more if isinstance(one, str)) if isinstance(more, list) else (),
+        ignore=record.get("ignore"),
     )
 
 

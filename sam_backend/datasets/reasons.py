@@ -5,6 +5,7 @@ from typing import Final
 EMPTY_MASK: Final = "empty mask"
 SMALL_MASK: Final = "mask too small"
 OTHER_SIZE: Final = "mask of another size than its image"
+VOID_MASK: Final = "mask of void pixels only"
 MALFORMED_MASK: Final = "malformed mask"
 NO_IMAGE_OF_MASK: Final = "mask without image"
 

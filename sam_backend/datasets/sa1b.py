@@ -2,6 +2,7 @@
 
 The format: segment_anything's README, "Dataset": `image` (file_name, width, height, …) and
 `annotations` (segmentation as run lengths, …). There are no labels, and no person drew the masks.
+Over it we read `ignore`, run lengths of a mask's void pixels, which our own export writes.
 """
 
 from pathlib import Path
@@ -86,7 +87,9 @@ def _add(
 ) -> None:
     record = document["image"]
     masks = [
-        Annotation(mask.get("segmentation"), name=text_of(mask.get("id")))
+        Annotation(
+            mask.get("segmentation"), name=text_of(mask.get("id")), ignore=mask.get("ignore")
+        )
         if isinstance(mask, dict)
         else Annotation(None)
         for mask in document["annotations"]

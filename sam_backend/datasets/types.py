@@ -27,6 +27,8 @@ class LabelledMask:
             the same object.
         is_gold: Trusted enough to judge others by.
         more_labels: Further labels of the same mask, in the order they were chosen.
+        ignore: Pixels of which nobody knows whether they belong to it (void pixels): they count
+            neither for nor against an answer. Of the image's size; None: there are none.
     """
 
     rle: RLE
@@ -34,6 +36,15 @@ class LabelledMask:
     annotator: str | None = None
     is_gold: bool = False
     more_labels: tuple[str, ...] = ()
+    ignore: RLE | None = None
+
+    @property
+    def digest(self) -> str:
+        """sha256 of its pixels and void pixels, lower-case hex, whatever its labels."""
+        told = rle_digest(self.rle)
+        if self.ignore is None:
+            return told
+        return hashlib.sha256(f"{told} ignore {rle_digest(self.ignore)}".encode()).hexdigest()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -54,7 +65,7 @@ class LabelledImage:
             nothing.
 
     Raises:
-        InvalidInputError: A mask has another size.
+        InvalidInputError: A mask, or what is void of it, has another size.
     """
 
     name: str
@@ -67,10 +78,11 @@ class LabelledImage:
         # a file's name may be no UTF-8, and this one goes into databases and onto terminals
         object.__setattr__(self, "name", readable_name(self.name))
         for mask in self.masks:
-            if mask.rle.size != self.size:
-                raise InvalidInputError(
-                    f"{self.name}: a mask of {mask.rle.size} lies on an image of {self.size}"
-                )
+            for one in (mask.rle, mask.ignore):
+                if one is not None and one.size != self.size:
+                    raise InvalidInputError(
+                        f"{self.name}: a mask of {one.size} lies on an image of {self.size}"
+                    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +136,7 @@ class Dataset:
     def digest(self) -> str:
         """sha256 over images and masks, whatever their order and wherever the files lie."""
         lines = sorted(
-            f"{image.digest} {_named(mask)} {mask.annotator!r} {rle_digest(mask.rle)}"
+            f"{image.digest} {_named(mask)} {mask.annotator!r} {mask.digest}"
             for image in self.images
             for mask in image.masks
         )

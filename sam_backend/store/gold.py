@@ -215,14 +215,22 @@ def _copies(
 
 def _pack(masks: Sequence[LabelledMask]) -> bytes:
     told = [
-        {"rle": to_coco(one.rle), "label": one.label, "annotator": one.annotator} for one in masks
+        {"rle": to_coco(one.rle), "label": one.label, "annotator": one.annotator}
+        | ({} if one.ignore is None else {"ignore": to_coco(one.ignore)})
+        for one in masks
     ]
     return zlib.compress(json.dumps(told, separators=(",", ":")).encode(), 6)
 
 
 def _image(row: Row[Any]) -> GoldImage:
     masks = tuple(
-        LabelledMask(from_coco(one["rle"]), one["label"], one["annotator"], is_gold=True)
+        LabelledMask(
+            from_coco(one["rle"]),
+            one["label"],
+            one["annotator"],
+            is_gold=True,
+            ignore=from_coco(one["ignore"]) if "ignore" in one else None,
+        )
         for one in json.loads(zlib.decompress(row.masks))
     )
     size = (row.height, row.width)

@@ -53,11 +53,35 @@ def test_what_is_read(tmp_path: Path) -> None:
     assert np.array_equal(decode(image.masks[0].rle), box())
 
 
+@pytest.mark.parametrize(
+    "told", [runs(box(left=4)), [[4, 3, 10, 3, 10, 8, 4, 8]], runs(box(left=4)) | {"counts": 0}]
+)
+def test_void_pixels_are_read(tmp_path: Path, told: Any) -> None:
+    dataset = read_coco(
+        written(tmp_path, document(annotations=[annotation(ignore=told), annotation()]))
+    )
+    found = [mask.ignore for mask in dataset.images[0].masks]
+    if isinstance(told, dict) and told["counts"] == 0:  # damaged: not read as if nothing were void
+        assert (found, dataset.skipped) == ([None], {"malformed mask": 1})
+    else:
+        assert found[1] is None
+        assert found[0] is not None
+        assert np.array_equal(decode(found[0]), box(left=4))
+
+
+@pytest.mark.parametrize("flag", [0, 1, None, False, {}, []])
+def test_a_flag_named_ignore_is_no_void_pixel(tmp_path: Path, flag: Any) -> None:
+    dataset = read_coco(written(tmp_path, document(annotations=[annotation(ignore=flag)])))
+    assert [mask.ignore for mask in dataset.images[0].masks] == [None]
+
+
 BAD_ANNOTATIONS: list[tuple[Any, str]] = [
     (annotation(segmentation=runs(box(width=0))), "empty mask"),
     (annotation(segmentation=runs(box(width=3))), "mask too small"),
     (annotation(segmentation=runs(box(size=(30, 20)))), "mask of another size than its image"),
     (annotation(segmentation={"size": [20, 30], "counts": [5]}), "malformed mask"),
+    (annotation(ignore=runs(box())), "mask of void pixels only"),
+    (annotation(ignore=runs(box(size=(30, 20)))), "mask of another size than its image"),
     (annotation(segmentation=[[1, 2]]), "malformed mask"),
     (annotation(segmentation=None), "malformed mask"),
     ({"image_id": 1}, "malformed mask"),

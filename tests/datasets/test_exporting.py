@@ -10,6 +10,8 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from sam_backend.datasets.exporting import export_coco, export_sa1b
+from sam_backend.datasets.image_files import examine
+from sam_backend.datasets.manifest import write_manifest
 from sam_backend.datasets.reading import read_dataset
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.masks.rle import encode
@@ -205,3 +207,27 @@ def test_sa1b_files_of_images_that_share_a_name(tmp_path: Path) -> None:
         "cat.png-6": "../a/cat.png-6.png",
         "cat.png-6-2": "../e/cat.png",
     }
+
+
+def test_void_pixels_stay_wherever_a_set_is_written(tmp_path: Path) -> None:
+    void = encode(box(left=5))
+    path = picture(tmp_path / "one.png")
+    masks = (LabelledMask(encode(box()), ignore=void), LabelledMask(encode(box(left=12))))
+    dataset = dataset_of(LabelledImage(path.name, path, examine(path).digest, SIZE, masks))
+    export_coco(dataset, tmp_path / "coco.json")
+    export_sa1b(dataset, tmp_path / "sa1b")
+    write_manifest(dataset, tmp_path / "set.jsonl")
+    assert (
+        dataset.digest
+        != replace(
+            dataset,
+            images=(replace(dataset.images[0], masks=(LabelledMask(encode(box())), masks[1])),),
+        ).digest
+    )
+    for written in ("coco.json", "sa1b", "set.jsonl"):
+        images = tmp_path if written == "sa1b" else None
+        (image,) = read_dataset(tmp_path / written, images)
+        assert [None if m.ignore is None else m.ignore.counts.tolist() for m in image.masks] == [
+            void.counts.tolist(),
+            None,
+        ], written
