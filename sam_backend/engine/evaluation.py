@@ -58,7 +58,7 @@ def samples(dataset: Dataset) -> Iterator[Sample]:
         ImageDecodeError: An image's file is gone, damaged, or has another size by now.
     """
     for image in dataset:
-        yield Sample(read_pixels(image), [mask.rle for mask in image.masks], image.name)
+        yield Sample(read_pixels(image), image.masks, image.name)
 
 
 def evaluate_model(

@@ -76,7 +76,7 @@ def held_out_leaves(n: int) -> Iterator[Sample]:
 def held_out_photos(photos: Dataset, n: int) -> Iterator[Sample]:
     """The first `n` photos with their first annotator's segments over `MIN_SEGMENT_SHARE`."""
     for image in select(photos, MIN_SEGMENT_SHARE, annotator="first", limit=n):
-        yield Sample(read_pixels(image), [mask.rle for mask in image.masks], image.name)
+        yield Sample(read_pixels(image), image.masks, image.name)
 
 
 def _sample(scene: Scene) -> Sample:

@@ -1,8 +1,11 @@
 """Where an annotator would click or draw a box: the geometry shared by training and quality.
 
-The rules are the SAM paper's (arXiv 2304.02643): evaluation clicks lie farthest from the boundary
-(section 7.1), training prompts are random points and noisy boxes (appendix A).
+Training prompts are the SAM paper's (arXiv 2304.02643, appendix A): random points and noisy boxes.
+Evaluation clicks are those of the published click benchmarks (RITM, arXiv 2102.06583, and those
+after it): at the pixel of an error that lies farthest from the error's border.
 """
+
+from collections.abc import Collection
 
 import cv2
 import numpy as np
@@ -17,23 +20,59 @@ MAX_BOX_SHIFT_PX = 20.0
 def depth(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     """Distance of each pixel of `mask` to the nearest pixel outside, shape (H, W), in pixels.
 
-    The image's edge counts as outside, so that the deepest point is never on the edge.
+    Exact Euclidean distances between pixel centres. The image's edge counts as outside, so that the
+    deepest point is never on the edge.
     """
-    framed = np.pad(mask, 1).astype(np.uint8)
-    distance = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_5)
-    return np.asarray(distance[1:-1, 1:-1], np.float32)
+    distances = np.zeros(mask.shape, np.float32)
+    where = window(mask)
+    if where is not None:
+        distances[where] = _depth_within(mask[where])
+    return distances
+
+
+def _depth_within(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """`depth` of a mask that has pixels in its first and last rows and columns."""
+    framed = cv2.copyMakeBorder(
+        np.ascontiguousarray(mask).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0
+    )
+    distances = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(distances[1:-1, 1:-1], np.float32)
 
 
 def deepest_point(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """The pixel (x, y) of `mask` farthest from its boundary.
+    """The pixel (x, y) of `mask` farthest from its boundary; of several, the topmost leftmost.
 
     Raises:
         ValueError: The mask is empty.
     """
-    if not mask.any():
+    distance, point = _deepest(mask)
+    if not distance:
         raise ValueError("an empty mask has no deepest point")
-    y, x = np.unravel_index(int(depth(mask).argmax()), mask.shape)
-    return int(x), int(y)
+    return point
+
+
+def _deepest(
+    mask: npt.NDArray[np.bool_], without: Collection[tuple[int, int]] = ()
+) -> tuple[float, tuple[int, int]]:
+    """The largest depth of a mask, and the first pixel (x, y) that has it, row by row.
+
+    Args:
+        mask: Shape (H, W).
+        without: Pixels (x, y) that are not looked at; they still belong to the mask.
+
+    Returns:
+        The depth in pixels; 0 if no pixel is left, and then the pixel means nothing.
+    """
+    where = window(mask)
+    if where is None:
+        return 0.0, (0, 0)
+    rows, columns = where
+    distances = _depth_within(mask[where])
+    for x, y in without:
+        if rows.start <= y < rows.stop and columns.start <= x < columns.stop:
+            distances[y - rows.start, x - columns.start] = 0
+    row, column = divmod(int(distances.argmax()), distances.shape[1])
+    return float(distances[row, column]), (columns.start + column, rows.start + row)
 
 
 def random_point(mask: npt.NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
@@ -51,21 +90,31 @@ def random_point(mask: npt.NDArray[np.bool_], rng: np.random.Generator) -> tuple
 
 
 def correction_click(
-    truth: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_]
+    truth: npt.NDArray[np.bool_],
+    predicted: npt.NDArray[np.bool_],
+    clicked: Collection[tuple[int, int]] = (),
 ) -> tuple[tuple[int, int], bool] | None:
-    """The click that mends most: the centre of the largest error region.
+    """The next click of a benchmark: the centre of the largest error region.
+
+    What was missed and what was claimed wrongly are looked at apart; the click goes to the pixel
+    that lies farthest from the border of its error, a negative one where both have one as far.
+    This is `Clicker` of RITM's code, with one difference: where every wrong pixel was clicked
+    already, RITM clicks on the image's corner, and here there is no click.
+
+    Args:
+        truth: The mask wanted, shape (H, W), without pixels that do not count.
+        predicted: The answer, likewise.
+        clicked: Pixels (x, y) that were clicked already; none is clicked twice.
 
     Returns:
         The pixel (x, y), and whether it is a positive click (the region was missed) or a negative
-        one (it was claimed wrongly). None if the masks agree.
+        one (it was claimed wrongly). None if no pixel is wrong that was not clicked yet.
     """
-    error = truth ^ predicted
-    if not error.any():
+    missed, at_missed = _deepest(truth & ~predicted, clicked)
+    claimed, at_claimed = _deepest(predicted & ~truth, clicked)
+    if not missed and not claimed:
         return None
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(error.astype(np.uint8), connectivity=8)
-    largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    x, y = deepest_point(labels == largest)
-    return (x, y), bool(truth[y, x])
+    return (at_missed, True) if missed > claimed else (at_claimed, False)
 
 
 def tight_box(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

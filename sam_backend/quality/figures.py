@@ -71,6 +71,19 @@ def noc(target_iou: float) -> Figure:
     return Figure(name, False, contributions, digits=2, least=1.0, most=None)
 
 
+def failures(target_iou: float) -> Figure:
+    """Share of masks that never reach an IoU with the clicks allowed (NoF, as a share).
+
+    RITM's code counts in its columns ">=20@85%" and ">=20@90%" those too that reach it with the
+    very last click; here they are no failures.
+    """
+
+    def contributions(results: Sequence[MaskResult], max_clicks: int) -> Contributions:
+        return np.array([[float(not r.reaches(target_iou, max_clicks))] for r in results])
+
+    return Figure(f"not reached@{100 * target_iou:.0f}", False, contributions)
+
+
 def _mean(name: str, of: Callable[[MaskResult], float], is_higher_better: bool = True) -> Figure:
     def contributions(results: Sequence[MaskResult], max_clicks: int) -> Contributions:
         return np.array([[of(result)] for result in results], np.float64)
@@ -110,6 +123,7 @@ def figures(max_clicks: int) -> tuple[Figure, ...]:
         ORACLE_MIOU,
         BOX_MIOU,
         *(noc(target) for target in NOC_TARGETS),
+        *(failures(target) for target in NOC_TARGETS),
         ONE_CLICK_BOUNDARY,
         *((THREE_CLICK_BOUNDARY,) if max_clicks >= 3 else ()),
         BOX_BOUNDARY,

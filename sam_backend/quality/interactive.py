@@ -1,15 +1,18 @@
 """How good the masks are that an annotator gets, from one click to twenty, and for a box."""
 
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
+from sam_backend.datasets.types import LabelledMask
 from sam_backend.errors import InvalidInputError
+from sam_backend.masks.combining import subtract
 from sam_backend.masks.rle import RLE, encode
 from sam_backend.masks.types import Mask
-from sam_backend.quality.clicks import Predictor, annotate
+from sam_backend.quality.clicks import Predictor, Target, annotate
 from sam_backend.quality.figures import (
     BOX_MIOU,
     CALIBRATION_ERROR,
@@ -24,8 +27,8 @@ from sam_backend.quality.results import MaskResult
 
 MAX_CLICKS = 20
 """The usual limit of NoC (RITM, arXiv 2102.06583)."""
-PIXELS_AT_ONCE = 64_000_000
-"""Of full-size candidate masks that are held together; small enough for any machine."""
+MASKS_AT_ONCE = 32
+"""Masks, over as many images, that are clicked side by side. An embedding takes 1 to 8 MB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,12 +37,13 @@ class Sample:
 
     Attributes:
         image: RGB, shape (H, W, 3) uint8.
-        masks: Each bool, shape (H, W), or its run lengths; none of them empty.
+        masks: Each bool, shape (H, W), its run lengths, or that of a data set with its void pixels;
+            none of them empty, or void as a whole.
         name: Names the image within its set; empty: it gets its number.
     """
 
     image: npt.NDArray[np.uint8]
-    masks: Collection[Mask | RLE] | npt.NDArray[np.bool_]
+    masks: Collection[Mask | RLE | LabelledMask] | npt.NDArray[np.bool_]
     name: str = ""
 
 
@@ -79,6 +83,10 @@ class InteractiveReport:
     def noc(self, target_iou: float) -> float:
         """Mean number of clicks to an IoU; failures count as `max_clicks`."""
         return self.value(noc(target_iou))
+
+    def n_failures(self, target_iou: float) -> int:
+        """Masks that never reached an IoU (NoF)."""
+        return sum(not r.reaches(target_iou, self.max_clicks) for r in self.results)
 
     @property
     def oracle_miou(self) -> float:
@@ -140,23 +148,28 @@ def evaluate(
     """
     if max_clicks < 1:
         raise InvalidInputError(f"max_clicks must be at least 1, not {max_clicks}")
+    targets = _targets(predictor, samples)
     results: list[MaskResult] = []
-    for number, sample in enumerate(samples):
-        results += _results(predictor, replace(sample, name=sample.name or str(number)), max_clicks)
+    while together := list(islice(targets, MASKS_AT_ONCE)):
+        results += annotate(predictor, together, max_clicks)
     return InteractiveReport(tuple(results), max_clicks)
 
 
-def _results(predictor: Predictor, sample: Sample, max_clicks: int) -> list[MaskResult]:
-    masks = [mask if isinstance(mask, RLE) else encode(mask) for mask in sample.masks]
-    if any(mask.area_px == 0 for mask in masks):
-        raise InvalidInputError(f"image {sample.name!r}: a mask to be found must not be empty")
-    height, width = sample.image.shape[:2]
-    at_once = max(1, PIXELS_AT_ONCE // (3 * height * width))
-    embedding = predictor.embed(sample.image)
-    return [
-        result
-        for start in range(0, len(masks), at_once)
-        for result in annotate(
-            predictor, embedding, sample.name, masks[start : start + at_once], max_clicks
-        )
-    ]
+def labelled(mask: Mask | RLE | LabelledMask) -> LabelledMask:
+    """One of a sample's masks, whatever its form, as one of a data set."""
+    if isinstance(mask, LabelledMask):
+        return mask
+    return LabelledMask(mask if isinstance(mask, RLE) else encode(mask))
+
+
+def _targets(predictor: Predictor, samples: Iterable[Sample]) -> Iterator[Target]:
+    for number, sample in enumerate(samples):
+        name = sample.name or str(number)
+        masks = [labelled(mask) for mask in sample.masks]
+        for mask in masks:
+            counted = mask.rle if mask.ignore is None else subtract(mask.rle, mask.ignore)
+            if counted.area_px == 0:
+                raise InvalidInputError(f"image {name!r}: a mask to be found must not be empty")
+        if masks:
+            embedding = predictor.embed(sample.image)
+            yield from (Target(name, embedding, mask) for mask in masks)

@@ -33,6 +33,10 @@ class MaskResult:
         """IoU after so many clicks; where fewer were spent, the last one's stays."""
         return self.ious[min(clicks, len(self.ious)) - 1]
 
+    def reaches(self, target_iou: float, max_clicks: int) -> bool:
+        """Whether the IoU reaches `target_iou` within `max_clicks`."""
+        return any(iou >= target_iou for iou in self.ious[:max_clicks])
+
     def n_clicks(self, target_iou: float, max_clicks: int) -> int:
         """Clicks until the IoU reaches `target_iou`; a failure counts as `max_clicks`.
 

@@ -1,6 +1,6 @@
 """Picture sheets: what the figures mean, seen with one's own eyes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -9,17 +9,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sam_backend.datasets.types import rle_digest
+from sam_backend.datasets.types import LabelledMask
 from sam_backend.errors import InvalidInputError
-from sam_backend.masks.clicks import tight_box
-from sam_backend.masks.overlap import mask_iou
-from sam_backend.masks.rle import RLE, decode, encode
+from sam_backend.masks.rle import decode
 from sam_backend.masks.types import Mask
-from sam_backend.quality.clicks import Annotator, Predictor, click_once_more
+from sam_backend.quality.clicks import Annotator, Predictor, Target, click_once_more
 from sam_backend.quality.drawing import Picture, View, sheet
-from sam_backend.quality.interactive import InteractiveReport, Sample
+from sam_backend.quality.interactive import InteractiveReport, Sample, labelled
 from sam_backend.quality.results import MaskResult
-from sam_backend.sam.types import Embedding, Prompt
 
 LEGEND = "yellow line: the person's mask.  magenta: the model's.  green and red dots: clicks"
 TIMES = ("before", "after")
@@ -63,7 +60,7 @@ def evaluation_sheet(
     """
     rows: dict[int, list[Picture]] = {}
     for sample in samples:
-        masks = {rle_digest(rle): rle for rle in map(_rle, sample.masks)}
+        masks = {mask.digest: mask for mask in map(labelled, sample.masks)}
         wanted = [  # a name may be there twice
             index
             for index, (_, result) in enumerate(examples)
@@ -74,10 +71,10 @@ def evaluation_sheet(
         embedding = predictor.embed(sample.image)
         for index in wanted:
             kind, result = examples[index]
-            truth = decode(masks[result.mask])
-            view = View.of(sample.image, truth)
+            target = Target(sample.name, embedding, masks[result.mask])
+            view = View.of(sample.image, decode(target.mask.rle))
             plain = view.tile(f"{kind}: {sample.name[-28:]}")
-            answers = _answers(predictor, embedding, truth)
+            answers = _answers(predictor, target)
             rows[index] = [plain, *(_tile(view, one, f"IoU {one.iou:.2f}") for one in answers)]
     _write(png, LEGEND, ("photo", "1 click", "3 clicks", "box"), [rows[i] for i in sorted(rows)])
 
@@ -102,10 +99,11 @@ def before_after_sheet(
     rows = []
     for sample in chosen:
         embeddings = [model.embed(sample.image) for model in (champion, challenger)]
-        for truth in _middle_sized(sample, N_SHOWN // len(chosen)):
-            view = View.of(sample.image, truth)
-            before = _answers(champion, embeddings[0], truth)
-            after = _answers(challenger, embeddings[1], truth)
+        for mask in _middle_sized(sample, N_SHOWN // len(chosen)):
+            view = View.of(sample.image, decode(mask.rle))
+            targets = [Target(sample.name, embedding, mask) for embedding in embeddings]
+            before = _answers(champion, targets[0])
+            after = _answers(challenger, targets[1])
             row = []
             for old, new in zip(before, after, strict=True):
                 row.append(_tile(view, old, f"IoU {old.iou:.2f}"))
@@ -125,19 +123,19 @@ class _Answer:
     box: npt.NDArray[np.float32] | None = None
 
 
-def _answers(predictor: Predictor, embedding: Embedding, truth: Mask) -> list[_Answer]:
+def _answers(predictor: Predictor, target: Target) -> list[_Answer]:
     """After one click, after three or the last that was needed, and for the box."""
-    annotator = Annotator(truth)
+    annotator = Annotator(target)
     for _ in range(3):
-        click_once_more(predictor, embedding, [annotator])
+        click_once_more(predictor, [annotator])
     spent = [(x, y, ok) for (x, y), ok in zip(annotator.xy, annotator.is_positive, strict=True)]
-    masks, ious = annotator.masks, annotator.ious
-    box = tight_box(truth)
-    ((boxed,),) = predictor.predict_many(embedding, [Prompt(box=box)], limit=1)
+    masks, ious = [decode(mask) for mask in annotator.masks], annotator.ious
+    prompt = annotator.box_prompt
+    ((boxed,),) = predictor.predict_across([target.embedding], [prompt], limit=1)
     return [
         _Answer(masks[0], ious[0], tuple(spent[:1])),
         _Answer(masks[-1], ious[-1], tuple(spent[: len(masks)])),
-        _Answer(boxed.mask, mask_iou(boxed.mask, truth), box=box),
+        _Answer(boxed.mask, annotator.iou(boxed), box=prompt.box),
     ]
 
 
@@ -145,15 +143,11 @@ def _tile(view: View, answer: _Answer, caption: str) -> Picture:
     return view.tile(caption, answer.mask, answer.clicks, answer.box)
 
 
-def _middle_sized(sample: Sample, n: int) -> Iterator[Mask]:
+def _middle_sized(sample: Sample, n: int) -> list[LabelledMask]:
     """`n` masks of an image, neither its background nor its crumbs."""
-    by_size = sorted(map(_rle, sample.masks), key=lambda rle: rle.area_px)
+    by_size = sorted(map(labelled, sample.masks), key=lambda mask: mask.rle.area_px)
     start = max(0, (len(by_size) - n) // 2)
-    return map(decode, by_size[start : start + n])
-
-
-def _rle(mask: Mask | RLE) -> RLE:
-    return mask if isinstance(mask, RLE) else encode(mask)
+    return by_size[start : start + n]
 
 
 def _write(png: Path, title: str, header: Sequence[str], rows: Sequence[Sequence[Picture]]) -> None:

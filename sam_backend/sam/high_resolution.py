@@ -16,6 +16,7 @@ An embedding of a network whose decoder is C channels wide has C channels withou
 This is the order in which both decoders of ours keep what they upscale.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,12 @@ class HighResolution:
 
     half: torch.Tensor
     quarter: torch.Tensor
+
+    def select(self, index: torch.Tensor) -> "HighResolution":
+        """The same for the images at `index` (K,) int64; of a single image it is shared."""
+        if len(self.half) == 1:
+            return self
+        return HighResolution(self.half[index], self.quarter[index])
 
 
 def pack(cells: torch.Tensor, half: torch.Tensor, quarter: torch.Tensor) -> torch.Tensor:
@@ -68,6 +75,15 @@ def unpack(embeddings: torch.Tensor, channels: int) -> tuple[torch.Tensor, HighR
     half, quarter = by_cell[..., :channels].contiguous(), by_cell[..., channels:].contiguous()
     return cells, HighResolution(
         half.view(*half.shape[:2], 4, -1), quarter.view(*quarter.shape[:2], 4, 4, -1)
+    )
+
+
+def stack(images: Sequence[HighResolution]) -> HighResolution:
+    """The finer features of several images as those of one batch; at least one image."""
+    if len(images) == 1:
+        return images[0]
+    return HighResolution(
+        torch.cat([one.half for one in images]), torch.cat([one.quarter for one in images])
     )
 
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import torch
 
 from sam_backend.sam.bounded_memory import BoundedMemory
 from sam_backend.sam.checkpoints import LoadedModel
-from sam_backend.sam.decoder import Decoded, ImageSide, PromptDecoder
+from sam_backend.sam.decoder import Decoded, ImageFeatures, ImageSide, PromptDecoder
 from sam_backend.sam.encoder import ImageEncoder
 from sam_backend.sam.postprocess import Frame, shapes
 from sam_backend.sam.precision import Precision
@@ -78,6 +79,7 @@ class Segmenter:
         self._encoder = ImageEncoder(sam, precision, compiled)
         self._decoder = PromptDecoder(sam, compiled)
         self._clicked = BoundedMemory[int, _Clicked](IMAGE_SIDES_BYTES)
+        self._features = WeakKeyDictionary[Embedding, ImageFeatures]()
         self.mask_side = self._prompts.mask_side
         self.preprocessing = self._resize.key
         self.model_version = model_version(version, weights_sha256, self._resize.side, precision)
@@ -180,23 +182,83 @@ class Segmenter:
         Returns:
             One list of candidates for each prompt, in the prompts' order.
         """
+        if not prompts:
+            return []
+        answers: dict[int, list[Candidate]] = {}
+        image = self._image_side(embedding)
+        for several, part in self._alike(prompts, multimask):
+            asked = [prompts[i] for i in part]
+            decoded = self._decode(image, embedding, asked, several)
+            found = self._candidates(embedding, decoded, limit)
+            answers.update(zip(part, found, strict=True))
+        return [answers[index] for index in range(len(prompts))]
+
+    def predict_across(
+        self,
+        embeddings: Sequence[Embedding],
+        prompts: Sequence[Prompt],
+        multimask: bool | None = None,
+        limit: int | None = None,
+    ) -> list[list[Candidate]]:
+        """`predict` for prompts on any number of images.
+
+        Prompts with masks share decoder runs across images: of one object an image, as in click
+        benchmarks, this is where the time goes. For prompts without masks nothing can be shared but
+        by those on one image. What mask prompts need of an image stays on the device as long as
+        somebody holds its embedding: keep few at a time.
+
+        Args:
+            embeddings: Of each prompt's image, made by this segmenter; one object an image.
+            prompts: As many.
+            multimask: See `predict`.
+            limit: See `predict`.
+
+        Returns:
+            One list of candidates for each prompt, in the prompts' order; masks are those of
+            `predict_many` but for pixels that rounding brings to the other side of the threshold.
+
+        Raises:
+            PromptError: A mask prompt has not this model's side.
+        """
+        answers: dict[int, list[Candidate]] = {}
+        by_image: dict[int, list[int]] = defaultdict(list)
+        with_mask = []
+        for index, (embedding, prompt) in enumerate(zip(embeddings, prompts, strict=True)):
+            if prompt.mask_logits is None:
+                by_image[id(embedding)].append(index)
+            else:
+                with_mask.append(index)
+        for indexes in by_image.values():
+            asked = [prompts[i] for i in indexes]
+            found = self.predict_many(embeddings[indexes[0]], asked, multimask, limit)
+            answers.update(zip(indexes, found, strict=True))
+        for several, places in self._alike([prompts[i] for i in with_mask], multimask):
+            part = sorted((with_mask[i] for i in places), key=lambda i: embeddings[i].image_size)
+            images = [embeddings[i] for i in part]
+            decoded = self._decode_across(images, [prompts[i] for i in part], several)
+            for run in _same_size(images):
+                of_run = Decoded(decoded.ious[run], decoded.kept[run], decoded.logits[run])
+                found = self._candidates(images[run.start], of_run, limit)
+                answers.update(zip(part[run], found, strict=True))
+        return [answers[index] for index in range(len(prompts))]
+
+    def _alike(
+        self, prompts: Sequence[Prompt], multimask: bool | None
+    ) -> Iterator[tuple[bool, list[int]]]:
+        """Groups of prompts that the decoder takes together, with whether they get three masks.
+
+        Raises:
+            PromptError: A mask prompt has not this model's side.
+        """
         groups: dict[tuple[int, bool, bool, bool], list[int]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
             self._prompts.check(prompt)
             several = prompt.is_ambiguous if multimask is None else multimask
             has_box, has_mask = prompt.box is not None, prompt.mask_logits is not None
             groups[len(prompt.xy), has_box, has_mask, several].append(index)
-        answers: dict[int, list[Candidate]] = {}
-        if groups:
-            image = self._image_side(embedding)
         for (*_, several), indexes in groups.items():
             for start in range(0, len(indexes), MAX_PROMPTS_AT_ONCE):
-                part = indexes[start : start + MAX_PROMPTS_AT_ONCE]
-                asked = [prompts[i] for i in part]
-                decoded = self._decode(image, embedding, asked, several)
-                found = self._candidates(embedding, decoded, limit)
-                answers.update(zip(part, found, strict=True))
-        return [answers[index] for index in range(len(prompts))]
+                yield several, indexes[start : start + MAX_PROMPTS_AT_ONCE]
 
     def scan(
         self,
@@ -234,11 +296,21 @@ class Segmenter:
         known = self._clicked.get(id(embedding))
         if known is not None:
             return known.side
-        # a copy: the cached array is read-only and may be shared between threads
-        features = torch.tensor(embedding.features, dtype=torch.float32, device=self.device)
-        side = self._decoder.image_side(features)
+        side = self._decoder.image_side(self._on_device(embedding))
         self._clicked.put(id(embedding), _Clicked(embedding, side))
         return side
+
+    def _on_device(self, embedding: Embedding) -> torch.Tensor:
+        # a copy: the cached array is read-only and may be shared between threads
+        return torch.tensor(embedding.features, dtype=torch.float32, device=self.device)
+
+    @torch.inference_mode()
+    def _image_features(self, embedding: Embedding) -> ImageFeatures:
+        known = self._features.get(embedding)
+        if known is None:
+            known = self._decoder.image_features(self._on_device(embedding))
+            self._features[embedding] = known
+        return known
 
     @torch.inference_mode()
     def _decode(
@@ -252,6 +324,20 @@ class Segmenter:
         """Logits of prompts that all have the same parts and number of points."""
         sparse, dense = self._prompts.encode(prompts, embedding.image_size)
         return self._decoder.decode(image, sparse, dense, multimask, min_predicted_iou)
+
+    @torch.inference_mode()
+    def _decode_across(
+        self, embeddings: list[Embedding], prompts: list[Prompt], multimask: bool
+    ) -> Decoded:
+        """Logits of prompts with masks that are alike, on images that are sorted by size."""
+        parts = [
+            self._prompts.encode(prompts[run], embeddings[run.start].image_size)
+            for run in _same_size(embeddings)
+        ]
+        sparse = torch.cat([tokens for tokens, _ in parts])
+        dense = torch.cat([masks for _, masks in parts if masks is not None])
+        images = [self._image_features(embedding) for embedding in embeddings]
+        return self._decoder.decode_across(images, sparse, dense, multimask)
 
     def _candidates(
         self, embedding: Embedding, decoded: Decoded, limit: int | None
@@ -303,6 +389,13 @@ class Segmenter:
 
     def _frame(self, embedding: Embedding) -> Frame:
         return Frame(self.mask_side, self._resize.side, embedding.input_size, embedding.image_size)
+
+
+def _same_size(embeddings: Sequence[Embedding]) -> list[slice]:
+    """Where images of one size lie beside each other."""
+    sizes = [embedding.image_size for embedding in embeddings]
+    starts = [i for i in range(len(sizes)) if i == 0 or sizes[i] != sizes[i - 1]]
+    return [slice(*ends) for ends in zip(starts, [*starts[1:], len(sizes)], strict=True)]
 
 
 def model_version(

@@ -69,7 +69,7 @@ class Prompt:
         return len(self.xy) == 1 and self.box is None and self.mask_logits is None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Embedding:
     """The image encoder's output for one image.
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.ndimage import distance_transform_edt
 
 from sam_backend.masks.clicks import (
     correction_click,
@@ -93,6 +94,34 @@ def test_a_wrong_region_gets_a_negative_click() -> None:
     (x, y), positive = click
     assert not positive
     assert abs(x - 50) + abs(y - 32) <= 2
+
+
+@given(
+    st.tuples(st.integers(1, 16), st.integers(1, 16)).flatmap(
+        lambda size: st.lists(hnp.arrays(np.bool_, size), min_size=3, max_size=3)
+    )
+)
+def test_clicks_are_those_of_the_published_protocol(masks: list[np.ndarray]) -> None:
+    """As written in RITM's paper: full-size exact distances, a frame of zeros, no pixel twice."""
+    truth, predicted, is_clicked = masks
+    clicked = [(int(x), int(y)) for y, x in zip(*np.nonzero(is_clicked), strict=True)]
+    deepest = []
+    for error in (truth & ~predicted, predicted & ~truth):
+        distances = distance_transform_edt(np.pad(error, 1))[1:-1, 1:-1] * ~is_clicked
+        y, x = np.unravel_index(distances.argmax(), distances.shape)
+        deepest.append((distances[y, x], (x, y)))
+    (missed, at_missed), (claimed, at_claimed) = deepest
+    expected = (at_missed, True) if missed > claimed else (at_claimed, False)
+    any_left = missed or claimed
+    assert correction_click(truth, predicted, clicked) == (expected if any_left else None)
+
+
+def test_the_wider_of_two_errors_is_clicked_not_the_larger() -> None:
+    truth = np.zeros((64, 64), np.bool_)
+    truth[2:5] = True
+    predicted = disc(64, 40, 40, 6)
+    assert truth.sum() > predicted.sum()
+    assert correction_click(truth, predicted) == ((40, 40), False)
 
 
 def test_a_right_mask_gets_no_click() -> None:

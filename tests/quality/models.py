@@ -18,8 +18,12 @@ class Known:
     def embed(self, image: np.ndarray) -> Embedding:
         return Embedding(np.zeros((1, 1, 1), np.float32), image.shape[:2], image.shape[:2])
 
-    def predict_many(
-        self, embedding: Embedding, prompts: Sequence[Prompt], *, limit: int | None = None
+    def predict_across(
+        self,
+        embeddings: Sequence[Embedding],
+        prompts: Sequence[Prompt],
+        *,
+        limit: int | None = None,
     ) -> list[list[Candidate]]:
         return [self._candidates(prompt)[:limit] for prompt in prompts]
 

@@ -1,19 +1,23 @@
 """The measurement itself, with models whose answers are known."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 
+from sam_backend.datasets.types import LabelledMask
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks.rle import encode
 from sam_backend.quality import interactive
-from sam_backend.quality.figures import figures
+from sam_backend.quality.figures import failures, figures
 from sam_backend.quality.interactive import InteractiveReport, Sample, evaluate
+from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.starter import build_starter
 from tests.quality.models import Known, oracle
+from tests.sam.networks import random_starter, random_starter_lite
 
 SIZE = 40
 SQUARE = np.zeros((SIZE, SIZE), np.bool_)
@@ -108,15 +112,48 @@ def test_a_failure_costs_all_clicks_that_are_allowed(max_clicks: int, spent: int
     report = measure(model, max_clicks)
     assert len(report.results[0].ious) == spent
     assert report.noc(0.85) == max_clicks
+    assert report.n_failures(0.85) == report.value(failures(0.85)) == 1
     assert len(model.prompts) == spent + 1
 
 
 def test_nine_clicks_are_spent_on_a_mask_that_is_good_but_not_exact() -> None:
     nearly = SQUARE.copy()
-    nearly[10, 10] = False
+    nearly[10, 10:22] = False
     report = measure(Known(lambda prompt: [nearly]))
     assert len(report.results[0].ious) == 9
     assert report.noc(0.90) == 1
+
+
+def test_no_pixel_is_clicked_twice_and_the_last_iou_stays() -> None:
+    nearly = SQUARE.copy()
+    nearly[10, 10:13] = False
+    model = Known(lambda prompt: [nearly])
+    report = measure(model)
+    assert len(report.results[0].ious) == 4
+    last = model.prompts[3]
+    assert len({tuple(xy) for xy in last.xy.tolist()}) == 4
+    assert report.miou_at(9) == pytest.approx(397 / 400)
+
+
+def test_void_pixels_are_neither_clicked_nor_counted() -> None:
+    void = np.zeros_like(SQUARE)
+    void[:, 20:35] = True
+    answer = SQUARE | (np.arange(SIZE) >= 22)
+    model = Known(lambda prompt: [answer & ~HALF if len(prompt.xy) == 1 else answer])
+    target = LabelledMask(encode(SQUARE), ignore=encode(void))
+    report = evaluate(model, [Sample(IMAGE, [target])], max_clicks=3)
+    (result,) = report.results
+    # what counts of the truth is HALF, 200 px; of the answer's surplus the columns from 35 on
+    assert result.ious[0] == 0
+    assert result.ious[1] == pytest.approx(200 / (200 + 5 * SIZE))
+    assert model.prompts[0].xy.tolist() == [[14.5, 14.5]]
+    assert model.prompts[1].is_positive.tolist() == [True, True]
+    (x, _), is_positive = model.prompts[2].xy[2], model.prompts[2].is_positive[2]
+    assert not is_positive
+    assert x > 35
+    assert model.prompts[3].box.tolist() == [10, 10, 20, 30]
+    without = evaluate(model, [Sample(IMAGE, [encode(SQUARE)])], max_clicks=3)
+    assert without.results[0].mask != result.mask
 
 
 def test_a_success_after_the_ninth_click_ends_it() -> None:
@@ -124,6 +161,9 @@ def test_a_success_after_the_ninth_click_ends_it() -> None:
     nearly[10, 10] = False
     report = measure(Known(lambda prompt: [nearly if len(prompt.xy) >= 12 else HALF]))
     assert report.noc(0.85) == len(report.results[0].ious) == 12
+    assert report.n_failures(0.85) == 0
+    last = measure(Known(lambda prompt: [SQUARE if len(prompt.xy) >= 12 else HALF]), max_clicks=12)
+    assert (last.noc(0.85), last.n_failures(0.85)) == (12, 0)  # reached, if with the last click
 
 
 def test_calibration_compares_prediction_and_truth_bin_by_bin() -> None:
@@ -131,18 +171,41 @@ def test_calibration_compares_prediction_and_truth_bin_by_bin() -> None:
     assert report.calibration_error == pytest.approx(0.5)  # 1.0 is predicted, 0.5 is true
 
 
-def test_masks_of_one_image_are_annotated_alike_alone_and_together(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("network", [random_starter, random_starter_lite])
+def test_masks_are_annotated_alike_alone_and_together(
+    network: Callable[[], Sam], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch.manual_seed(1)
-    segmenter = Segmenter(build_starter(), "random")
-    together = evaluate(segmenter, [scene()], max_clicks=3)
-    monkeypatch.setattr(interactive, "PIXELS_AT_ONCE", 1)
-    alone = evaluate(segmenter, [scene()], max_clicks=3)
-    for one, other in zip(alone.results, together.results, strict=True):
-        assert one.mask == other.mask
-        assert one.ious == pytest.approx(other.ious, abs=1e-3)
-        assert one.predicted_iou == pytest.approx(other.predicted_iou, abs=1e-5)
+    """Over images of two sizes. Logits differ by rounding, so a pixel at the threshold may turn.
+
+    Then an IoU differs by one pixel's share of it; with these networks clicks stay the same.
+    """
+    segmenter = Segmenter(network(), "random")
+    first, other = scene(), scene()
+    samples = [first, Sample(other.image.transpose(1, 0, 2).copy(), other.masks.transpose(0, 2, 1))]
+    clicked: dict[str, list[list[float]]] = {}
+
+    def measured(name: str) -> InteractiveReport:
+        seen = clicked[name] = []
+        predict = segmenter.predict_across
+
+        def watched(embeddings, prompts, **options):
+            seen.extend(prompt.xy.ravel().tolist() for prompt in prompts)
+            return predict(embeddings, prompts, **options)
+
+        monkeypatch.setattr(segmenter, "predict_across", watched)
+        report = evaluate(segmenter, samples, max_clicks=4)
+        monkeypatch.setattr(segmenter, "predict_across", predict)
+        return report
+
+    together = measured("together")
+    monkeypatch.setattr(interactive, "MASKS_AT_ONCE", 1)
+    alone = measured("alone")
+    assert sorted(clicked["together"]) == sorted(clicked["alone"])
+    for one, both in zip(alone.results, together.results, strict=True):
+        assert (one.image, one.mask) == (both.image, both.mask)
+        assert one.ious == pytest.approx(both.ious, abs=1e-3)
+        assert one.box_iou == pytest.approx(both.box_iou, abs=1e-3)
+        assert one.predicted_iou == pytest.approx(both.predicted_iou, abs=1e-5)
 
 
 def test_run_lengths_are_masks_too_and_images_without_a_name_get_numbers() -> None:

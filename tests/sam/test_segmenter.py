@@ -167,6 +167,32 @@ def test_many_prompts_answer_in_their_order_as_each_would_alone() -> None:
     assert segmenter.predict_many(embedding, []) == []
 
 
+def test_prompts_on_many_images_answer_in_their_order_as_each_would_alone(sam: Sam) -> None:
+    segmenter = Segmenter(sam, "random")
+    sizes = [(60, 90), (90, 60), (60, 90)]
+    images = [segmenter.embed(picture(*size, seed)) for seed, size in enumerate(sizes)]
+    asked = [
+        (embedding, prompt)
+        for turn in (1, -1)
+        for embedding, size in list(zip(images, sizes, strict=True))[::turn]
+        for prompt in prompts(*size, segmenter.mask_side).values()
+    ]
+    embeddings, mixed = zip(*asked, strict=True)
+    answers = segmenter.predict_across(embeddings, mixed, limit=2)
+    for embedding, prompt, together in zip(embeddings, mixed, answers, strict=True):
+        alone = segmenter.predict(embedding, prompt, limit=2)
+        assert len(alone) == len(together)
+        for one, other in zip(alone, together, strict=True):
+            np.testing.assert_allclose(one.logits, other.logits, rtol=1e-4, atol=1e-3)
+            assert one.predicted_iou == pytest.approx(other.predicted_iou, abs=1e-5)
+            assert one.rle.size == other.rle.size == embedding.image_size
+            assert np.mean(one.mask != other.mask) < 1e-3
+    assert segmenter.predict_across([], []) == []
+    wrong = Prompt(mask_logits=np.zeros((3, 3), np.float32))
+    with pytest.raises(PromptError, match="mask_logits must have shape"):
+        segmenter.predict_across([images[0]], [wrong])
+
+
 def test_the_version_names_checkpoint_and_settings() -> None:
     sam = small_sam()
     version = Segmenter(sam, "starter-1", "ab" * 32).model_version

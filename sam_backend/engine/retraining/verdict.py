@@ -91,7 +91,7 @@ class _Remembering:
     def __init__(self, segmenter: Segmenter, kept: dict[str, Embedding]) -> None:
         self._segmenter = segmenter
         self._kept = kept
-        self.predict_many = segmenter.predict_many
+        self.predict_across = segmenter.predict_across
 
     def embed(self, image: npt.NDArray[np.uint8], /) -> Embedding:
         digest = hashlib.sha256(image.tobytes()).hexdigest()

@@ -6,7 +6,7 @@ one is the same for every prompt (`image_side.py`) and whose small ones are as w
 attention probabilities. `weights.py` folds the network's weights for this, once.
 """
 
-from sam_backend.sam.decoder.image_side import ImageSide
+from sam_backend.sam.decoder.image_side import ImageFeatures, ImageSide
 from sam_backend.sam.decoder.prompt_decoder import Decoded, PromptDecoder
 
-__all__ = ["Decoded", "ImageSide", "PromptDecoder"]
+__all__ = ["Decoded", "ImageFeatures", "ImageSide", "PromptDecoder"]

@@ -1,12 +1,13 @@
 """What the decoder needs of an image whatever the prompt, and the same for a prompt's own image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
 from sam_backend.sam.decoder.weights import DecoderWeights, Projection
-from sam_backend.sam.high_resolution import HighResolution, unpack
+from sam_backend.sam.high_resolution import HighResolution, stack, unpack
 
 
 class ImageFactor(Protocol):
@@ -18,7 +19,7 @@ class ImageFactor(Protocol):
 
     @property
     def finer(self) -> HighResolution | None:
-        """The features of the one image finer than its cells; None if the network has none."""
+        """Features finer than the cells, of 1 or B images; None if the network has none."""
         ...
 
     def dot(self, projection: Projection, x: torch.Tensor) -> torch.Tensor:
@@ -40,6 +41,25 @@ class ImageFactor(Protocol):
     def select(self, index: torch.Tensor) -> "ImageFactor":
         """The same for the prompts at `index` (K,) int64."""
         ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageFeatures:
+    """The image encoder's output for one image, taken apart, on the network's device.
+
+    Attributes:
+        cells: The cells' own features, shape (C, h, w) float32.
+        finer: Those finer than the cells; None if the network has none.
+    """
+
+    cells: torch.Tensor
+    finer: HighResolution | None = None
+
+    @classmethod
+    def of(cls, features: torch.Tensor, channels: int) -> "ImageFeatures":
+        """Take an encoder's output (C, h, w) or (4·C, h, w) apart; `channels` is C."""
+        cells, finer = unpack(features[None], channels)
+        return cls(cells[0], finer)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +151,8 @@ class PromptImages:
     def select(self, index: torch.Tensor) -> "PromptImages":
         """See `ImageFactor`."""
         squares = tuple(squares[index] for squares in self.squares)
-        return PromptImages(self.pixels[index], squares, self.deconvolution, self.finer)
+        finer = None if self.finer is None else self.finer.select(index)
+        return PromptImages(self.pixels[index], squares, self.deconvolution, finer)
 
 
 def share(
@@ -149,41 +170,53 @@ def share(
         weights: Of the decoder.
         deconvolution: The first deconvolution's folded weights, shape (C, C).
     """
-    cells, finer = unpack(features[None], len(dense))
-    features = cells[0]
-    pixels = features.flatten(1) + dense[:, None]
+    image = ImageFeatures.of(features, len(dense))
+    pixels = image.cells.flatten(1) + dense[:, None]
     rows = torch.cat([projection.features.flatten(0, 1) for projection in weights.projections])
     sizes = [projection.features.shape[:2].numel() for projection in weights.projections]
     projected = torch.split(rows @ pixels, sizes)
     return ImageSide(
-        features=features,
+        features=image.cells,
         projected=tuple(part.view(weights.n_heads, -1, pixels.shape[1]) for part in projected),
         squares=_centred_squares(pixels[None], weights.gains),
         deconvolved=(pixels.T @ deconvolution)[None],
-        finer=finer,
+        finer=image.finer,
     )
 
 
+def own_pixels(
+    images: Sequence[ImageFeatures], dense: torch.Tensor
+) -> tuple[torch.Tensor, HighResolution | None]:
+    """The pixels of prompts with masks, shape (B, C, N), and what is finer than they are.
+
+    Args:
+        images: What each prompt is on, B of them; or one for all.
+        dense: Of each prompt, shape (B, C, h, w) float32.
+    """
+    cells = images[0].cells if len(images) == 1 else torch.stack([one.cells for one in images])
+    finer = [one.finer for one in images if one.finer is not None]
+    return (cells + dense).flatten(2), stack(finer) if finer else None
+
+
 def own(
-    image: ImageSide,
-    dense: torch.Tensor,
+    pixels: torch.Tensor,
+    finer: HighResolution | None,
     weights: DecoderWeights,
     deconvolution: torch.Tensor,
 ) -> PromptImages:
-    """The images of prompts with masks.
+    """The images of prompts with masks as factors.
 
     Args:
-        image: What the prompts are on.
-        dense: Of each prompt, shape (B, C, h, w) float32.
+        pixels: Of `own_pixels`.
+        finer: Likewise.
         weights: Of the decoder.
         deconvolution: The first deconvolution's folded weights, shape (C, C).
     """
-    pixels = (image.features + dense).flatten(2)
     return PromptImages(
         pixels=pixels,
         squares=_centred_squares(pixels, weights.gains),
         deconvolution=deconvolution,
-        finer=image.finer,
+        finer=finer,
     )
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from sam_backend.sam.decoder.image_side import ImageFactor, by_heads, dot_shared
 from sam_backend.sam.decoder.weights import ImageToTokens, Projection, TokensToImage
+from sam_backend.sam.high_resolution import HighResolution
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +47,11 @@ class Keys:
     image: ImageFactor
     scale: torch.Tensor | None = None
     added: tuple[Added, ...] = ()
+
+    @property
+    def finer(self) -> HighResolution | None:
+        """Features finer than the cells, of 1 or B images; None if the network has none."""
+        return self.image.finer
 
     def scores(
         self, projection: Projection, position: torch.Tensor, x: torch.Tensor

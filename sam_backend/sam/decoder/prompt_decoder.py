@@ -1,16 +1,24 @@
 """Many prompts on one image: tokens first, masks only for those that are worth it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
 from sam_backend.sam.compiler import check_compiler
-from sam_backend.sam.decoder.image_side import ImageFactor, ImageSide, own, share
+from sam_backend.sam.decoder.image_side import (
+    ImageFactor,
+    ImageFeatures,
+    ImageSide,
+    own,
+    own_pixels,
+    share,
+)
 from sam_backend.sam.decoder.keys import Keys
 from sam_backend.sam.decoder.upscaling import Upscaling
 from sam_backend.sam.decoder.weights import fold_weights
+from sam_backend.sam.decoder.whole_keys import WholeKeys, is_cheaper
 from sam_backend.sam.reference import Sam
 
 
@@ -57,6 +65,7 @@ class PromptDecoder:
             position = sam.prompt_encoder.get_dense_pe()
             self._decoder = sam.mask_decoder
             self._cells = (position.shape[2], position.shape[3])
+            self._position = position[0].flatten(1).T.contiguous()
             self._weights = fold_weights(self._decoder, position)
             self._upscaling = Upscaling(self._decoder, self._weights, self._cells)
             self._no_mask = sam.prompt_encoder.no_mask_embed.weight[0].clone()
@@ -82,6 +91,15 @@ class PromptDecoder:
         return share(features, self._no_mask, self._weights, self._upscaling.deconvolution)
 
     @torch.inference_mode()
+    def image_features(self, features: torch.Tensor) -> ImageFeatures:
+        """What prompts with masks need of an image, for `decode_across`.
+
+        Args:
+            features: As of `image_side`.
+        """
+        return ImageFeatures.of(features, len(self._no_mask))
+
+    @torch.inference_mode()
     def decode(
         self,
         image: ImageSide,
@@ -100,16 +118,54 @@ class PromptDecoder:
             min_predicted_iou: Leave out the logits of prompts whose masks all have a predicted
                 IoU of at most this.
         """
+
+        def factor(rows: torch.Tensor) -> ImageFactor | WholeKeys:
+            return image if dense is None else self._own([one], dense[rows], sparse.shape[1])
+
+        one = ImageFeatures(image.features, image.finer)
+        sizes = self._sizes.attending if dense is None else self._sizes.upscaling
+        return self._decode(factor, sparse, sizes, multimask, min_predicted_iou)
+
+    @torch.inference_mode()
+    def decode_across(
+        self,
+        images: Sequence[ImageFeatures],
+        sparse: torch.Tensor,
+        dense: torch.Tensor,
+        multimask: bool = True,
+    ) -> Decoded:
+        """`decode` of prompts with masks, each on an image of its own.
+
+        Args:
+            images: Of each prompt, B of them.
+            sparse: Tokens of points and boxes, shape (B, T, C) float32.
+            dense: Mask prompts, shape (B, C, h, w) float32.
+            multimask: Three masks a prompt (whole, part, subpart), else one.
+        """
+
+        def factor(rows: torch.Tensor) -> ImageFactor | WholeKeys:
+            at = [images[row] for row in rows.tolist()]
+            return self._own(at, dense[rows], sparse.shape[1])
+
+        return self._decode(factor, sparse, self._sizes.upscaling, multimask, None)
+
+    def _decode(
+        self,
+        factor: Callable[[torch.Tensor], ImageFactor | WholeKeys],
+        sparse: torch.Tensor,
+        sizes: tuple[int, ...],
+        multimask: bool,
+        min_predicted_iou: float | None,
+    ) -> Decoded:
+        """Masks of prompts; `factor` gives the images of those at some rows (K,) int64."""
         asked = slice(1, None) if multimask else slice(0, 1)
         n_masks = len(range(*asked.indices(self._decoder.num_mask_tokens)))
         side_h, side_w = (4 * cells for cells in self._cells)
-        sizes = self._sizes.attending if dense is None else self._sizes.upscaling
         ious, kept = [sparse.new_empty(0, n_masks)], [sparse.new_empty(0, dtype=torch.int64)]
         logits = [sparse.new_empty(0, n_masks, side_h, side_w)]
         for rows in _batches(torch.arange(len(sparse), device=sparse.device), sizes):
             padded = _pad(rows, sizes)
-            factor = image if dense is None else self._own(image, dense[padded])
-            tokens, all_ious, keys = self._attend(factor, sparse[padded])
+            tokens, all_ious, keys = self._attend(factor(padded), sparse[padded])
             ious.append(all_ious[: len(rows), asked])
             passing = torch.arange(len(rows), device=rows.device)
             if min_predicted_iou is not None:
@@ -120,19 +176,25 @@ class PromptDecoder:
         return Decoded(torch.cat(ious), torch.cat(kept), torch.cat(logits))
 
     def _logits(
-        self, keys: Keys, mask_tokens: torch.Tensor, first: int, passing: torch.Tensor
+        self, keys: Keys | WholeKeys, mask_tokens: torch.Tensor, first: int, passing: torch.Tensor
     ) -> Iterator[torch.Tensor]:
         """The logits of the prompts at `passing` (K,), in parts of shape (?, M, L, L)."""
         for rows in _batches(passing, self._sizes.upscaling):
             padded = _pad(rows, self._sizes.upscaling)
             yield self._upscale(keys.select(padded), mask_tokens[padded], first)[: len(rows)]
 
-    def _own(self, image: ImageSide, dense: torch.Tensor) -> ImageFactor:
-        return own(image, dense, self._weights, self._upscaling.deconvolution)
+    def _own(
+        self, images: Sequence[ImageFeatures], dense: torch.Tensor, n_tokens: int
+    ) -> ImageFactor | WholeKeys:
+        """The images of prompts with masks and so many tokens, in the form that is cheaper."""
+        pixels, finer = own_pixels(images, dense)
+        if is_cheaper(self._weights.final.module, len(self._own_tokens) + n_tokens):
+            return WholeKeys(pixels.transpose(1, 2).contiguous(), self._position, finer)
+        return own(pixels, finer, self._weights, self._upscaling.deconvolution)
 
     def _run_transformer(
-        self, image: ImageFactor, sparse: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, Keys]:
+        self, image: ImageFactor | WholeKeys, sparse: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, Keys | WholeKeys]:
         """Tokens attend to each other and the image; then the IoU head.
 
         Returns:
@@ -141,7 +203,7 @@ class PromptDecoder:
         """
         own_tokens = self._own_tokens.expand(len(sparse), -1, -1)
         position = torch.cat([own_tokens, sparse], dim=1)
-        tokens, keys = position, Keys(image)
+        tokens, keys = position, image if isinstance(image, WholeKeys) else Keys(image)
         for number, layer in enumerate(self._weights.layers):
             module = layer.module
             if module.skip_first_layer_pe:

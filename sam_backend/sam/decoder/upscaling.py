@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from sam_backend.sam.decoder.keys import Keys
 from sam_backend.sam.decoder.weights import DecoderWeights
+from sam_backend.sam.decoder.whole_keys import WholeKeys
 from sam_backend.sam.reference import MaskDecoder
 
 
@@ -28,8 +29,8 @@ class Upscaling:
         self._hypernetworks = decoder.output_hypernetworks_mlps
         # (C, C'/4, 2, 2) to (C, 2*2*C/4): sub-pixels before channels
         self._first = first.weight.detach().permute(0, 2, 3, 1).flatten(1).float()
-        bias = first.bias.detach().float().repeat(4)
-        self._bias = bias + weights.shift @ self._first
+        self._first_bias = first.bias.detach().float().repeat(4)
+        self._bias = self._first_bias + weights.shift @ self._first
         self.deconvolution = weights.fold @ self._first
         self._norm_shape = (len(norm.weight),)
         self._norm = (norm.weight.detach(), norm.bias.detach(), norm.eps)
@@ -38,7 +39,9 @@ class Upscaling:
             second.bias.detach().repeat(4),
         )
 
-    def __call__(self, keys: Keys, mask_tokens: torch.Tensor, first: int) -> torch.Tensor:
+    def __call__(
+        self, keys: Keys | WholeKeys, mask_tokens: torch.Tensor, first: int
+    ) -> torch.Tensor:
         """Logits of B prompts.
 
         Args:
@@ -56,7 +59,7 @@ class Upscaling:
             ],
             dim=1,
         )
-        finer = keys.image.finer
+        finer = keys.finer
         x = self._deconvolve(keys)
         x = x.view(*x.shape[:2], -1, *self._norm_shape)
         if finer is not None:
@@ -69,8 +72,10 @@ class Upscaling:
         x = F.gelu(x)
         return self._in_order(torch.bmm(hyper, x.view(len(x), -1, hyper.shape[2]).transpose(1, 2)))
 
-    def _deconvolve(self, keys: Keys) -> torch.Tensor:
+    def _deconvolve(self, keys: Keys | WholeKeys) -> torch.Tensor:
         """The first deconvolution, shape (B, N, 4 * C/4)."""
+        if isinstance(keys, WholeKeys):
+            return torch.matmul(keys.pixels, self._first).add_(self._first_bias)
         x = keys.image.upscaled()
         if keys.scale is not None:
             x = torch.addcmul(self._bias, x, keys.scale[:, :, None])

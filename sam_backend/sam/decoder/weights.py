@@ -40,6 +40,7 @@ class TokensToImage:
     """Attention of the prompt's tokens to the image; the module's k bias cancels in its softmax.
 
     Attributes:
+        module: That was folded.
         query: (weight, bias) of the tokens' queries, with 1/sqrt(d) in it.
         key: Of the image.
         position: The projected positional encoding, shape (H, d, N).
@@ -48,6 +49,7 @@ class TokensToImage:
         out: The module's output projection.
     """
 
+    module: Attention
     query: tuple[torch.Tensor, torch.Tensor]
     key: Projection
     position: torch.Tensor
@@ -61,6 +63,8 @@ class ImageToTokens:
     """Attention of the image to the prompt's tokens, and the norm behind it.
 
     Attributes:
+        module: That was folded.
+        norm: Behind it, likewise.
         key: (weight, bias) of the tokens' keys, with 1/sqrt(d) in it.
         value: The module's projection of the tokens' values.
         query: Of the image.
@@ -73,6 +77,8 @@ class ImageToTokens:
             image tokens that each layer up to this one has added: the norm's variance needs them.
     """
 
+    module: Attention
+    norm: nn.LayerNorm
     key: tuple[torch.Tensor, torch.Tensor]
     value: nn.Linear
     query: Projection
@@ -170,6 +176,8 @@ class _Folding:
             for rows in self._added
         )
         to_tokens = ImageToTokens(
+            module=attention,
+            norm=norm,
             key=self._scaled(attention.k_proj, attention),
             value=attention.v_proj,
             query=self._projection(self._split(query)),
@@ -189,6 +197,7 @@ class _Folding:
         key, value = _exact(attention.k_proj.weight), _exact(attention.v_proj.weight)
         value_bias = (value @ self._shift + _exact(attention.v_proj.bias)).view(self._heads, -1)
         return TokensToImage(
+            module=attention,
             query=self._scaled(attention.q_proj, attention),
             key=self._projection(self._split(key)),
             position=self._stored(self._split(key @ self._position)),

@@ -45,9 +45,9 @@ def shapes(logits: torch.Tensor, frame: Frame, threshold: float, offset: float) 
         return list(threads.map(shape, planes, peaks))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _axes(frame: Frame) -> tuple[Axis, Axis]:
-    """The rows' and the columns' sums; an image is clicked many times."""
+    """The rows' and the columns' sums; images are clicked many times, some in turn."""
     side, square = frame.mask_side, frame.input_side
     (input_height, input_width), (height, width) = frame.input_size, frame.image_size
     return axis(side, square, input_height, height), axis(side, square, input_width, width)
