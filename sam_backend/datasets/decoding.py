@@ -86,6 +86,30 @@ def image_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         return (width, height) if turn in _SWAPS_SIDES else (height, width)
 
 
+def decode_levels(data: bytes, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.int32]:
+    """Decode a file that stores labels as a picture: its own numbers, not what a browser shows.
+
+    Args:
+        data: The file; PNG, BMP, TIFF or another one of `FORMATS`.
+        max_pixels: Largest width times height.
+
+    Returns:
+        Grey levels or the indexes of a palette, shape (H, W); of a coloured file, shape (H, W, 3).
+
+    Raises:
+        ImageDecodeError: As of `decode_image`.
+    """
+    with _opened(data, max_pixels) as image:
+        image.load()
+        if image.mode in {"LA", "PA"}:
+            image = image.convert(image.mode[0])
+        elif image.mode not in {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}:
+            image = image.convert("RGB")
+        levels = np.asarray(image).astype(np.int32)
+    is_grey = levels.ndim == 3 and bool((levels == levels[..., :1]).all())
+    return levels[..., 0] if is_grey else levels
+
+
 def is_first_of_several(data: bytes) -> bool:
     """Whether `decode_image` gives the first of several pages or frames, the others being lost.
 
