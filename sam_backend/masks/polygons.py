@@ -5,19 +5,26 @@ is (0.5, 0.5). A pixel belongs to a polygon if its centre does. Rings around the
 the centres as OpenCV draws them, keep one-pixel lines and give the same mask back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sam_backend.errors import InvalidInputError
 from sam_backend.masks.types import Mask, window
 
 Ring = npt.NDArray[np.float64]
 """Corners of a closed line in pixels, shape (N, 2), x before y; the last joins the first."""
 
 _PIXELS_AT_ONCE = 1 << 20
+_CROSSINGS_AT_ONCE = 1 << 18  # each takes a hundred bytes
+_MOST_CROSSINGS = 1 << 22
+"""Of a ring's edges with rows of pixels: as many as an outline of four million pixels has. A few
+thousand corners, each at the other end of the image, would keep a processor busy for minutes."""
+
+_Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +103,9 @@ def polygons_to_mask(polygons: Sequence[Polygon], size: tuple[int, int]) -> Mask
     Args:
         polygons: In pixels; parts outside of the image are cut off.
         size: (height, width) in pixels.
+
+    Raises:
+        InvalidInputError: The edges of a ring pass too many rows of pixels.
     """
     mask = np.zeros(size, np.bool_)
     for polygon in polygons:
@@ -116,6 +126,9 @@ def fill_ring(ring: Ring, size: tuple[int, int]) -> Mask:
     Args:
         ring: Shape (N, 2) in pixels.
         size: (height, width) in pixels.
+
+    Raises:
+        InvalidInputError: Its edges pass too many rows of pixels.
     """
     mask = np.zeros(size, np.bool_)
     window, inside = _fill(ring, size)
@@ -130,30 +143,46 @@ def _fill(ring: Ring, size: tuple[int, int]) -> tuple[tuple[slice, slice], Mask]
     (left, top), (right, bottom) = centres.min(axis=0), centres.max(axis=0)
     height, width = bottom - top, right - left
     start, end = ring - (left, top), np.roll(ring, -1, axis=0) - (left, top)
-    # One crossing for each edge and each row whose centre it passes.
     y = centres[:, 1] - top
     first, last = np.minimum(y, np.roll(y, -1)), np.maximum(y, np.roll(y, -1))
-    n_rows = last - first
-    edge = np.repeat(np.arange(len(ring)), n_rows)
-    row = np.arange(len(edge)) - np.repeat(np.cumsum(n_rows) - n_rows, n_rows) + first[edge]
+    if (n_crossings := int((last - first).sum())) > _MOST_CROSSINGS:
+        raise InvalidInputError(
+            f"a polygon's {len(ring)} edges pass {n_crossings} rows of pixels, and may pass "
+            f"{_MOST_CROSSINGS} in all: make its outline simpler"
+        )
     # From the upper end to the lower, whichever way the ring runs: the two sides of a cut to a hole
     # must round alike, or a pixel whose centre lies on the cut is lost.
     goes_down = start[:, 1] < end[:, 1]
     upper, lower = np.where(goes_down[:, None], (start, end), (end, start))
-    (x0, y0), (x1, y1) = upper[edge].T, lower[edge].T
-    x = x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0)
-    column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
-    order = np.argsort(row, kind="stable")
-    row, column, turn = row[order], column[order], np.where(goes_down[edge[order]], 1.0, -1.0)
+    turn = np.where(goes_down, 1.0, -1.0)
     inside: Mask = np.empty((height, width), np.bool_)
     rows_at_once = max(_PIXELS_AT_ONCE // (width + 1), 1)
     for begin in range(0, height, rows_at_once):  # a pixel takes 17 bytes meanwhile
         stop = min(begin + rows_at_once, height)
-        some = slice(*np.searchsorted(row, (begin, stop)))
-        turns = np.bincount(
-            (row[some] - begin) * (width + 1) + column[some],
-            weights=turn[some],
-            minlength=(stop - begin) * (width + 1),
-        ).reshape(stop - begin, width + 1)
-        inside[begin:stop] = np.cumsum(turns[:, :width], axis=1) != 0
+        turns = np.zeros((stop - begin) * (width + 1))
+        for row, edge in _crossings(np.clip(first, begin, stop), np.clip(last, begin, stop)):
+            (x0, y0), (x1, y1) = upper[edge].T, lower[edge].T
+            x = x0 + (row + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+            column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
+            place = (row - begin) * (width + 1) + column
+            turns += np.bincount(place, weights=turn[edge], minlength=len(turns))
+        by_row = turns.reshape(stop - begin, width + 1)[:, :width]
+        inside[begin:stop] = np.cumsum(by_row, axis=1) != 0
     return (slice(top, bottom), slice(left, right)), inside
+
+
+def _crossings(first: _Numbers, last: _Numbers) -> Iterator[tuple[_Numbers, _Numbers]]:
+    """Each row whose centre an edge passes, with the edge's place, some at a time.
+
+    Args:
+        first: Of each edge, the first row that it passes, shape (N,).
+        last: The first one below it, likewise.
+    """
+    n_rows = last - first
+    edges = np.flatnonzero(n_rows)
+    group = np.cumsum(n_rows[edges]) // _CROSSINGS_AT_ONCE
+    for some in np.split(edges, np.flatnonzero(np.diff(group)) + 1):
+        n = n_rows[some]
+        edge = np.repeat(some, n)
+        row = np.arange(len(edge)) - np.repeat(np.cumsum(n) - n, n) + first[edge]
+        yield row, edge

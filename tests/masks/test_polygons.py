@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from sam_backend.errors import InvalidInputError
 from sam_backend.masks.keyhole import join_holes
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.masks.polygons import (
@@ -157,3 +158,23 @@ def test_a_large_ring_takes_little_more_than_its_mask() -> None:
     assert peak.bytes < 5 * side**2
     rows, columns = np.arange(side)[:, None], np.arange(side)
     assert np.array_equal(mask, columns < rows)  # a centre on the slope is outside
+
+
+def zigzag(corners: int, size: tuple[int, int]) -> np.ndarray:
+    """A ring whose edges lead from the top of an image to its bottom and back."""
+    x = np.linspace(0, size[1], corners)
+    return np.stack([x, np.where(np.arange(corners) % 2, 0.0, size[0])], axis=1)
+
+
+def test_many_long_edges_take_little_memory() -> None:
+    size = (2000, 200)
+    with traced_peak() as peak:
+        mask = fill_ring(zigzag(1000, size), size)
+    assert 0.3 < mask.mean() < 0.6
+    assert peak.bytes < 100e6, "two million crossings of edges with rows"
+
+
+def test_a_ring_that_would_take_minutes_is_refused() -> None:
+    size = (3000, 4000)
+    with pytest.raises(InvalidInputError, match="20000 edges pass 60000000 rows"):
+        fill_ring(zigzag(20_000, size), size)
