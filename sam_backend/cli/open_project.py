@@ -101,7 +101,7 @@ class OpenProject:
 
     @property
     def planted_names(self) -> dict[str, str]:
-        """What planted gold images are called, by the token that their address holds."""
+        """What planted gold images are called, by the token that they were uploaded as."""
         from sam_backend.store.gold import Gold
 
         gold = Gold(self.database)

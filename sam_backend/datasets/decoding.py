@@ -40,6 +40,8 @@ _PNG_NOTES: Final = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 
 MAX_PIXELS: Final = 200_000_000
 _ROWS_AT_ONCE: Final = 256
+_PIXEL_BYTES: Final = 4
+"""Of a pixel of a usual picture, RGB with opacity; a deep one takes up to eight times that."""
 
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:
@@ -52,8 +54,9 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.ui
 
     Args:
         data: The file.
-        max_pixels: Largest width times height. Pillow's own guard against decompression bombs
-            (twice `PIL.Image.MAX_IMAGE_PIXELS`, 179 million pixels unless changed) holds too.
+        max_pixels: Largest width times height; deep pixels of more than four bytes count for more.
+            Pillow's own guard against decompression bombs (twice `PIL.Image.MAX_IMAGE_PIXELS`, 179
+            million pixels unless changed) holds too.
 
     Raises:
         ImageDecodeError: No image, a format not in `FORMATS`, damaged, cut short, or too large. The
@@ -177,6 +180,13 @@ def _checked_layout(data: bytes, max_pixels: int) -> TiffLayout | None:
             raise _unreadable(layout.fault, data)
         height, width = layout.size
         _check_size((width, height), max_pixels)
+        n_bytes = height * width * layout.channels * layout.bits // 8
+        if layout.is_deep and n_bytes > _PIXEL_BYTES * max_pixels:
+            raise ImageDecodeError(
+                f"the image has {width} x {height} pixels, and with {layout.channels} channels of "
+                f"{layout.bits} bits it takes {n_bytes} bytes, over the limit of "
+                f"{_PIXEL_BYTES * max_pixels}: save it with fewer bits"
+            )
     return layout
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sam_backend.datasets import reasons
@@ -32,6 +32,7 @@ from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.connections import Connections
 from sam_backend.labelstudio.drawn_masks import DrawnMask, count_objects, drawn_masks
 from sam_backend.labelstudio.elements import REGION_KINDS
+from sam_backend.labelstudio.file_names import original_name
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import image_resolver
 from sam_backend.labelstudio.tags import ImageTag
@@ -185,7 +186,7 @@ class TaskReader:
         with_negatives: Keep images on which people have submitted that there is nothing; without,
             they are left out, and not fetched.
         names: Original names of files whose address does not tell them: of planted gold, by the
-            token that the address holds.
+            token that it was uploaded as.
 
     Attributes:
         skipped: What was left out, by reason.
@@ -306,8 +307,7 @@ def _count_drawn(task: AnnotatedTask, tag: ImageTag) -> int:
 
 def _original_name(data: Mapping[str, Any], address: str, names: Mapping[str, str]) -> str | None:
     """What an image was called, where its address does not tell it."""
-    planted = (name for token, name in names.items() if token in address)
-    return source_name(data) or next(planted, None)
+    return source_name(data) or names.get(PurePosixPath(original_name(address)).stem)
 
 
 def _reason(error: InvalidInputError | ImageFetchError | ImageDecodeError) -> str:

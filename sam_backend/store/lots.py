@@ -121,6 +121,7 @@ class Lots:
         if not reason.strip():
             raise InvalidInputError("a lot is reopened for a reason, and none was given")
         with self._database.writing() as connection:
+            self._database.lock(connection, f"lot {run}")
             connection.execute(LOTS.update().where(LOTS.c.run == run).values(verdict=UNDECIDED))
             document = {"reason": reason}
             connection.execute(

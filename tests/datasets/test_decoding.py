@@ -311,6 +311,11 @@ def test_too_many_pixels_of_deep_tiff_are_refused_by_the_header() -> None:
     for read in (decode_image, image_size):
         with pytest.raises(ImageDecodeError, match="30 x 20 pixels, over the limit of 100"):
             read(data, max_pixels=100)
+    deepest = tiff(np.zeros((20, 30, 4), np.float64), extrasamples=["unassalpha"])
+    for read in (decode_image, image_size):
+        with pytest.raises(ImageDecodeError, match="4 channels of 64 bits it takes 19200 bytes"):
+            read(deepest, max_pixels=1000)
+        read(data, max_pixels=1000)
 
 
 def test_phones_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
