@@ -317,7 +317,7 @@ def _checked_out(
 
 
 def _facts(data: "Dataset") -> dict[str, Any]:
-    """What was written and what was not, for scripts."""
+    """Return what was written and what was not, for `--json`."""
     return {
         "masks": data.n_masks,
         "images": len(data),
@@ -327,7 +327,7 @@ def _facts(data: "Dataset") -> dict[str, Any]:
 
 
 def _say_what(data: "Dataset") -> None:
-    """The same for people, to stderr."""
+    """Say on stderr what was written and what was not."""
     n_bare = sum(not image.masks for image in data)
     bare = f" ({n_bare} of them without masks)" if n_bare else ""
     typer.echo(f"{data.n_masks} masks on {len(data)} images{bare}", err=True)

@@ -69,9 +69,14 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def leave_with_parent(leave: Callable[[], None], poll_s: float = 1.0) -> None:
-    """Call `leave` once the process that started this one has ended, however that came."""
-    parent = os.getppid()
+def leave_with_parent(parent: int, leave: Callable[[], None], poll_s: float = 1.0) -> None:
+    """Call `leave` once the process that started this one has ended, however that came.
+
+    Args:
+        parent: Its process id, by its own word: it may have ended before this one could ask.
+        leave: Called once, on another thread.
+        poll_s: Seconds between two looks.
+    """
 
     def watch() -> None:
         while os.getppid() == parent:

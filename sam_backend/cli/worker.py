@@ -22,9 +22,9 @@ def worker(
         str | None, typer.Option(help="What is served, as of `sam-backend serve`.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
-    child: Annotated[
-        bool, typer.Option("--child", help="End with the process that started this one.")
-    ] = False,
+    child_of: Annotated[
+        int | None, typer.Option(help="End with this process, which has started this one.")
+    ] = None,
 ) -> None:
     """Run queued jobs, one at a time; any number of workers may share a database.
 
@@ -45,11 +45,11 @@ def worker(
     database = open_database(settings)
     at_work = Worker(Jobs(database), handlers(settings), worker_name())
     try:
-        if child:
-            leave_with_parent(at_work.leave)
-        with leaving_at_signals(at_work.leave, child):
+        if child_of is not None:
+            leave_with_parent(child_of, at_work.leave)
+        with leaving_at_signals(at_work.leave, is_child=child_of is not None):
             at_work.work(until_idle=until_idle)
-        if until_idle and not child:
+        if until_idle and child_of is None:
             typer.echo("no job waits", err=True)
     finally:
         database.close()

@@ -1,6 +1,7 @@
 """The server's own worker: a process that comes when a job waits and goes when none does."""
 
 import logging
+import os
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -98,7 +99,8 @@ class OwnWorker:
         return True
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        arguments = ["worker", "--until-idle", "--nice", str(NICENESS), "--child", *self._options]
+        arguments = ["worker", "--until-idle", "--nice", str(NICENESS)]
+        arguments += ["--child-of", str(os.getpid()), *self._options]
         process = subprocess.Popen(  # noqa: S603  our own program
             [*PROGRAM, *arguments], stdin=subprocess.DEVNULL
         )

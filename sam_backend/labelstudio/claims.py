@@ -36,11 +36,11 @@ class Claim(BaseModel):
     """What one /setup said.
 
     Attributes:
-        url: Of the Label Studio.
-        token: For its API.
+        url: Address of the Label Studio, without a slash at its end.
+        token: Access token for its API; empty without.
         caller: Network address of whoever said so; empty if unknown.
-        state: "new" until it is settled.
-        reason: Why it was refused.
+        state: "new" until it is decided about (`ClaimJudge.decide`).
+        reason: Why it was refused, with the remedy; empty if it was not.
         is_public: It was accepted because the address is a public one, and so has to stay one.
     """
 

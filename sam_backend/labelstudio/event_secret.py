@@ -37,6 +37,11 @@ def has_secret(hook: Json, secret: str) -> bool:
 def give_secret(client: LabelStudioClient, hook: Json, secret: str) -> httpx.Response:
     """Have a webhook send the secret, and no password; returns Label Studio's answer.
 
+    Args:
+        client: Whose token may change the project's webhooks.
+        hook: The webhook, as Label Studio's API gives it.
+        secret: Of this backend (`event_secret`).
+
     Raises:
         LabelStudioError: Label Studio is out of reach.
     """

@@ -47,10 +47,10 @@ _STEM: Final = 32
 _TAPPED: Final = {0: 16, 1: 24, 2: 40, 4: 112, 6: 320}
 """Stages whose last map is used, and its channels: strides 2, 4, 8, 16 and 32."""
 WIDTH: Final = 160
-"""Of the fused map, and of the attention blocks."""
+"""Channels of the fused map, and of the attention blocks."""
 HEADS: Final = 5
 WINDOWS: Final = (8, 0)
-"""Of the attention blocks in turn, in cells; 0: the whole map."""
+"""Side of each attention block's windows in cells, block by block; 0: the whole map."""
 _FINE: Final = 32
 """Channels of the maps at strides 4 and 8 on their way to the decoder."""
 
@@ -160,7 +160,8 @@ class LiteEncoder(nn.Module):
         img_size: Side of the square input in pixels, as in `ImageEncoderViT`.
         pos_embed: None: there are no absolute positions, and any multiple of 16 is a size.
         blocks: The attention blocks; those that low-rank adapters change.
-        embedding_channels: Of the embedding, finer features included (`high_resolution`).
+        embedding_channels: Channels of the embedding, finer features included
+            (`high_resolution`).
     """
 
     embedding_channels: Final = 4 * PROMPT_DIM

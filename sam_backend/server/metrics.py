@@ -27,7 +27,8 @@ _PREFIX = "sam_backend"
 _BUDGET_S = 5.0
 """For boards, of a scrape: Prometheus gives up after some ten seconds."""
 _KEPT = 1000
-"""Of failures that the log has."""
+"""Failures that are remembered, so that the log tells none of them at every scrape."""
+
 T = TypeVar("T")
 
 Json = Mapping[str, Any]

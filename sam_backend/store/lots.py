@@ -82,7 +82,7 @@ class Lots:
         return None
 
     def sampled(self, run: str, document: dict[str, Any]) -> None:
-        """Keep how a sample was drawn; the same one again adds nothing."""
+        """Keep how a sample of a run was drawn; the same `document` again adds nothing."""
         if self.sample(run) != document:
             self._add(run, SAMPLED, document)
 

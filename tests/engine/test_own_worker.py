@@ -1,10 +1,13 @@
 """The server's own worker process: one that fails is not started again and again."""
 
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
+from sam_backend.cli.launching import leave_with_parent
 from sam_backend.engine.own_worker import OwnWorker
 
 
@@ -29,3 +32,12 @@ def test_after_a_worker_that_failed_it_rests(monkeypatch: pytest.MonkeyPatch) ->
     own.close()
     assert len(looks) == 1
     assert told == ["retraining: the worker process ended with 2, see the log"]
+
+
+def test_a_worker_leaves_whose_server_ended_while_it_was_starting() -> None:
+    """It takes seconds to load torch, and by then belongs to another parent."""
+    server = subprocess.Popen([sys.executable, "-c", ""])
+    server.wait()
+    left = threading.Event()
+    leave_with_parent(server.pid, left.set)
+    assert left.wait(30)

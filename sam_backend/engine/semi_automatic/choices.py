@@ -21,6 +21,8 @@ from sam_backend.store.cards import ModelCard
 from sam_backend.store.database import Database
 from sam_backend.store.proposals import Proposals
 
+_LONGEST = 16_000  # what anybody says by /setup is kept, and settings are a few hundred letters
+
 
 def prefill_params(extra_params: object) -> dict[str, Any]:
     """The part of a backend row's `extra_params` that is about prefilling: its key `prefill`.
@@ -29,7 +31,7 @@ def prefill_params(extra_params: object) -> dict[str, Any]:
         extra_params: As Label Studio sends it: an object, its JSON text, or nothing.
 
     Raises:
-        InvalidInputError: It is no object, or its `prefill` is none.
+        InvalidInputError: It is no object, its `prefill` is none, or it is far too long.
     """
     told = extra_params
     if isinstance(told, str):
@@ -44,6 +46,11 @@ def prefill_params(extra_params: object) -> dict[str, Any]:
         raise InvalidInputError(
             'the backend\'s extra_params must be {"prefill": {…}}, not '
             f"{type(told).__name__} with {type(found).__name__}"
+        )
+    if (n_letters := len(json.dumps(found))) > _LONGEST:
+        raise InvalidInputError(
+            f"the backend's extra_params have {n_letters} letters about prefilling; at most "
+            f"{_LONGEST} are kept"
         )
     names = set(told) if isinstance(told, dict) else set()
     if unknown := sorted(map(str, names - {"prefill"})):

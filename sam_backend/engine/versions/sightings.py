@@ -106,7 +106,7 @@ def _gone(subject: Subject, things: Iterable[Json]) -> list[Sighting]:
 
 
 def _number(told: object) -> int | None:
-    """Of a task, as a database can hold it; None for anything else."""
+    """A number as a database can hold it; None for anything else."""
     is_one = isinstance(told, int) and not isinstance(told, bool) and 0 <= told <= _MAX_NUMBER
     return told if is_one else None  # type: ignore[return-value]
 

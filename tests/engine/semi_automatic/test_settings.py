@@ -105,6 +105,7 @@ def test_the_presets_of_prefilling_are_the_published_recipes() -> None:
         ('{"prefill": {}, "proposer": "grid"}', "have 'proposer'"),
         ("{", "are no JSON"),
         ("[" * 100_000, "are no JSON"),
+        ({"prefill": {"label": "x" * 20_000}}, "have 20013 letters about prefilling"),
         ([1], "not list with list"),
     ],
 )

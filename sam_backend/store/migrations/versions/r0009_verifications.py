@@ -22,7 +22,7 @@ _KEYS = {
     "stage_moves": [["id"], ["host", "project", "place"]],
     "measurements": [["id"]],
 }
-"""Of the append-only tables that are there already."""
+"""Primary key and unique indexes of the append-only tables that are there already."""
 
 
 def upgrade() -> None:
