@@ -25,6 +25,7 @@ from sam_backend.sam.families import FAMILIES, Family, family_named
 from sam_backend.sam.reference import Sam
 
 _WRAPPERS = ("model", "state_dict", "model_state", "model_state_dict")
+_MOST_WRAPPERS = 8
 _PREFIXES = ("module.", "_orig_mod.", "model.", "sam.")
 _FOREIGN_CLASS = re.compile(r"GLOBAL ([\w.]+)")
 
@@ -180,7 +181,9 @@ def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 def _unwrapped(document: Any) -> Any:
     """The state dict within what a training script has saved; all else as it is."""
-    while isinstance(document, dict):
+    for _ in range(_MOST_WRAPPERS):  # a file may hold a dictionary that is within itself
+        if not isinstance(document, dict):
+            break
         inner = next((document[key] for key in _WRAPPERS if isinstance(document.get(key), dict)), 0)
         if not inner:
             break

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.sam.checkpoint_files import sha256_of
+from sam_backend.sam import checkpoints
 from sam_backend.sam.checkpoints import build_with_weights, choose_device, detect_family, load
 from sam_backend.sam.families import FAMILIES, Family, family_named
 from sam_backend.sam.segmenter import Segmenter
@@ -87,6 +88,14 @@ def test_each_family_is_told_from_its_shapes(name: str) -> None:
     """With tensors that take no memory: ViT-H has 2.5 GB of weights."""
     weights = FAMILIES[name].build_without_weights().state_dict()
     assert detect_family(weights, Path("x.pth")).name == name
+
+
+def test_a_wrapper_within_itself_has_an_end(tmp_path: Path) -> None:
+    endless: dict[str, object] = {}
+    endless["model"] = endless
+    torch.save(endless, tmp_path / "endless.pth")
+    with pytest.raises(ModelStoreError, match="'model' is a dict"):
+        checkpoints.read_weights(tmp_path / "endless.pth")
 
 
 @pytest.mark.parametrize("wrapper", ["model", "state_dict", "model_state", "model_state_dict"])
