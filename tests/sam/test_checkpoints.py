@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from sam_backend.errors import InvalidInputError, ModelStoreError
-from sam_backend.sam.checkpoint_files import sha256_of
 from sam_backend.sam import checkpoints
+from sam_backend.sam.checkpoint_files import sha256_of
 from sam_backend.sam.checkpoints import build_with_weights, choose_device, detect_family, load
 from sam_backend.sam.families import FAMILIES, Family, family_named
 from sam_backend.sam.segmenter import Segmenter
