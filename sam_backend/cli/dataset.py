@@ -141,10 +141,10 @@ def log(
     if as_json:
         echo_json(lines)
     else:
+        of = f"project {project}" if task is None else f"task {task} in project {project}"
         echo_table(
             [heads, *rows],
-            f"nothing is kept of project {project} yet: "
-            f'`sam-backend dataset commit --project {project} -m "…"`',
+            f'nothing is kept of {of} yet: `sam-backend dataset commit --project {project} -m "…"`',
         )
 
 

@@ -360,3 +360,11 @@ def test_the_version_is_told(tmp_path: Path) -> None:
 
     ended = command_inside(tmp_path, "--version")
     assert (ended.returncode, ended.stdout) == (0, f"sam-backend {version('sam-backend')}\n")
+
+
+def test_a_task_without_edits_is_not_called_a_project_without_any(tmp_path: Path) -> None:
+    away = {"LABEL_STUDIO_URL": "http://127.0.0.1:9", "LABEL_STUDIO_API_KEY": "0" * 40}
+    words = ["dataset", "log", "--project", "3", "--edits", "--task", "14"]
+    ended = command_inside(tmp_path, *words, settings=away)
+    assert ended.returncode == 0
+    assert ended.stderr.startswith("nothing is kept of task 14 in project 3 yet: `sam-backend data")

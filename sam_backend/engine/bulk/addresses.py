@@ -41,8 +41,8 @@ class OwnAddresses(Addresses):
         scheme, sign, rest = uri.partition("://")
         if not sign or scheme not in ("http", "https", "s3", "gs", *_SCHEMES):
             raise InvalidInputError(
-                f"{uri} is no address that Label Studio opens; say --upload, --url-prefix "
-                "or --document-root"
+                f"{uri} is no address that Label Studio opens; say --url-prefix or "
+                "--document-root, or bring the files there by `sam-backend import … --upload`"
             )
         return f"{_SCHEMES.get(scheme, scheme)}://{rest}"
 

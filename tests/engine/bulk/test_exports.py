@@ -178,7 +178,11 @@ def test_addresses_of_buckets(uri: str, address: str) -> None:
 
 
 def test_addresses_of_files() -> None:
-    with pytest.raises(InvalidInputError, match=r"/x/1\.png is no address that Label Studio opens"):
+    remedies = "--url-prefix or --document-root, or bring .* `sam-backend import … --upload`"
+    with pytest.raises(
+        InvalidInputError,
+        match=rf"/x/1\.png is no address that Label Studio opens; say {remedies}",
+    ):
         OwnAddresses().of(at("/x/1.png"))
     local = LocalFileAddresses(Path("/files"))
     assert local.of(at("/files/a/b c.png")) == ["/data/local-files/?d=a/b%20c.png"]
