@@ -130,3 +130,9 @@ def figures(max_clicks: int) -> tuple[Figure, ...]:
         CALIBRATION_ERROR,
         PREDICTION_ERROR,
     )
+
+
+def in_papers(max_clicks: int) -> tuple[Figure, ...]:
+    """Those that papers on click segmentation print in a row, and SAM's box."""
+    clicks = (miou(n) for n in (1, 3, 5) if n <= max_clicks)
+    return (*(noc(target) for target in NOC_TARGETS), *clicks, BOX_MIOU)

@@ -1,9 +1,11 @@
 """`sam-backend evaluate`: figures on stdout, the rest on stderr and in a folder."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -63,7 +65,10 @@ def test_a_table_of_figures_with_intervals(data: Path, weights: Path) -> None:
     done = run(data, "--model", weights, "--clicks", 3)
     assert done.exit_code == 0, done.output
     assert "5 masks on 2 images" in done.stderr
-    header, *rows = done.stdout.splitlines()
+    paper, _, figures = done.stdout.partition("\n\n")
+    assert paper.split()[:6] == ["DATA", "SET", "MASKS", "NoC@85", "NoC@90", "1-click"]
+    assert paper.splitlines()[1].split()[:3] == ["two", "pictures", "5"]
+    header, *rows = figures.splitlines()
     assert header.split()[:2] == ["FIGURE", next(w for w in header.split() if "random+" in w)]
     names = [row.split("  ")[0] for row in rows]
     assert names[:3] == ["1-click mIoU", "3-click mIoU", "1-click mIoU, best of three"]
@@ -129,7 +134,85 @@ def test_the_packaged_starter_needs_no_name(
 ) -> None:
     monkeypatch.setenv("SAM_BACKEND_DATA_DIR", str(tmp_path))
     done = run(data, "--clicks", 1, "--limit", 1)
-    assert "starter-" in done.stdout.splitlines()[0]
+    assert "starter-" in done.stdout
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Path:
+    """Two data sets, a damaged one, one whose image is gone, and what is none."""
+    folder = tmp_path / "suite"
+    for number, (name, pair) in enumerate({"Zebra": "img gt", "apple": "images masks"}.items()):
+        images, masks = (folder / name / one for one in pair.split())
+        for n in range(2):
+            picture(images / f"{n}.jpg", SIZE, seed=10 * number + n)
+            masks.mkdir(exist_ok=True)
+            cv2.imwrite(str(masks / f"{n}.png"), box(10, 10, 60, 50, size=SIZE) * np.uint8(255))
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "set.json").write_text("{")
+    shutil.copytree(folder / "apple", folder / "cut short")
+    whole = (folder / "apple" / "images" / "0.jpg").read_bytes()
+    (folder / "cut short" / "images" / "0.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes").mkdir()
+    (folder / ".hidden").mkdir()
+    (folder / "readme.txt").write_text("no folder")
+    return folder
+
+
+def test_a_suite_is_a_table_as_in_papers_and_no_data_set_costs_the_others(
+    suite: Path, weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = run("--suite", suite, "--model", weights, "--clicks", 3, "--out", out)
+    assert done.exit_code == 1  # two could not be measured
+    lines = done.stdout.splitlines()
+    heads = ["NoC@85", "NoC@90", "1-click mIoU", "3-click mIoU", "box mIoU"]
+    assert lines[0].split() == " ".join(["DATA SET MASKS", *heads]).split()
+    assert [line.split()[:2] for line in lines[1::2]] == [["Zebra", "2"], ["apple", "2"]]
+    assert all("-" in cell for line in lines[2::2] for cell in line.split())
+    assert max(map(len, lines)) <= 100
+    assert "skipped: notes is no data set" in done.stderr
+    assert "hidden" not in done.stderr
+    assert "failed: damaged: " in done.stderr
+    assert "failed: cut short: image 0.jpg" in done.stderr
+    assert json.loads((out / "Zebra" / evaluate.RESULTS_NAME).read_text())["interactive"]
+    assert cv2.imread(str(out / "apple" / evaluate.SHEET_NAME)) is not None
+
+
+def test_a_suite_as_json(suite: Path, weights: Path) -> None:
+    for name in ("damaged", "cut short"):
+        shutil.rmtree(suite / name)
+    done = run("--suite", suite, "--model", weights, "--clicks", 1, "--limit", 1, "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert list(told["data_sets"]) == ["Zebra", "apple"]
+    assert told["data_sets"]["apple"]["interactive"]["masks"] == 1
+    assert (told["skipped"], told["failed"]) == (["notes"], {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "either a data set or --suite"),
+        (["set.json", "--suite", "."], "either a data set or --suite"),
+        (["--suite", "nowhere"], "there is no folder nowhere"),
+        (["--suite", "empty"], "has no sub-folder"),
+        (["--suite", "bare"], "holds no data set in its folders: notes"),
+        (["--suite", "bare", "--images", "."], "--images is of one data set"),
+    ],
+)
+def test_a_suite_that_is_none_says_why(
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    told: str,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bare" / "notes").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    done = run(*arguments, "--model", weights)
+    assert isinstance(done.exception, InvalidInputError)
+    assert told in str(done.exception)
 
 
 def test_images_that_the_model_has_learned_from_are_told(
