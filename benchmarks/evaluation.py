@@ -20,7 +20,6 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from segment_anything import SamPredictor
 
-from sam_backend.cli.launching import tune_allocator
 from sam_backend.datasets.reading import read_dataset
 from sam_backend.engine.evaluation import samples
 from sam_backend.masks.rle import decode
@@ -108,10 +107,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=2 * IMAGES_IN_TURN)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
-    settings = Settings()
-    tune_allocator(settings)
     torch.set_num_threads(given.threads)
-    model = load(open_store(settings).get(given.model).folder, torch.device("cpu"))
+    model = load(open_store(Settings()).get(given.model).folder, torch.device("cpu"))
     segmenter = Segmenter.of(model)
     dataset = read_dataset(given.data)
     chosen = list(samples(replace(dataset, images=dataset.images[: given.images])))

@@ -33,7 +33,7 @@ def add(
         int | None, typer.Option(help="Project whose annotations marked as ground truth count.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Data set instead: COCO, SA-1B or a manifest.")
+        Path | None, typer.Option(help="Data set instead: COCO, SA-1B, a manifest, mask files.")
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the data set's images.")] = None,
     consensus: Annotated[

@@ -59,7 +59,7 @@ def report(project: Project, as_json: AsJson = False) -> None:
 
 @app.command()
 def evaluate(
-    data: Annotated[Path, typer.Argument(help="Data set: COCO, SA-1B or a manifest.")],
+    data: Annotated[Path, typer.Argument(help="Data set: COCO, SA-1B, a manifest, mask files.")],
     out: Annotated[
         Path,
         typer.Option(

@@ -24,7 +24,7 @@ def train(
         int | None, typer.Option(help="Label Studio project: learn from its annotations.", min=1)
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(help="Data set instead: COCO, SA-1B or a manifest.")
+        Path | None, typer.Option(help="Data set instead: COCO, SA-1B, a manifest, mask files.")
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the data set's images.")] = None,
     gold: Annotated[

@@ -4,7 +4,8 @@ AR@1000 is COCO's (Lin et al., arXiv 1405.0312; Hosang et al., arXiv 1502.05082;
 the share of human masks found by the 1000 proposals of best score, averaged over IoU thresholds
 0.50, 0.55, …, 0.95, with COCO's matching (`matching.found_by_score`), so that it is the number that
 pycocotools gives. A proposal answers for one mask only, but for one of each annotator: several
-people's masks of an object are all found by one good proposal.
+people's masks of an object are all found by one good proposal. A mask's void pixels count neither
+for nor against a proposal.
 """
 
 from collections import defaultdict
@@ -12,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from sam_backend.datasets.types import LabelledMask
 from sam_backend.errors import InvalidInputError
+from sam_backend.masks.combining import subtract
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import RLE
 from sam_backend.quality.matching import found_by_score
@@ -117,11 +120,21 @@ def image_recall(
         limit: Proposals that count, by score.
     """
     best = sorted(proposals, key=lambda proposal: -proposal.score)[:limit]
-    by_annotator: dict[str | None, list[RLE]] = defaultdict(list)
+    by_annotator: dict[str | None, list[LabelledMask]] = defaultdict(list)
     for truth in truths:
-        by_annotator[truth.annotator].append(truth.rle)
+        by_annotator[truth.annotator].append(truth)
     masks = [proposal.rle for proposal in best]
     found = np.zeros(len(THRESHOLDS), np.int64)
     for wanted in by_annotator.values():
-        found += found_by_score(iou_matrix(masks, wanted), THRESHOLDS).sum(axis=1)
+        found += found_by_score(_ious(masks, wanted), THRESHOLDS).sum(axis=1)
     return ImageRecall(image, len(proposals), len(truths), tuple(found.tolist()))
+
+
+def _ious(proposals: Sequence[RLE], wanted: Sequence[LabelledMask]) -> npt.NDArray[np.float64]:
+    """IoU of each proposal with each mask over the pixels that are not void of that mask."""
+    ious = iou_matrix(proposals, [mask.rle for mask in wanted])
+    for column, mask in enumerate(wanted):
+        if mask.ignore is not None:
+            counted = [subtract(one, mask.ignore) for one in proposals]
+            ious[:, column] = iou_matrix(counted, [subtract(mask.rle, mask.ignore)])[:, 0]
+    return ious

@@ -142,3 +142,10 @@ def test_average_recall_is_the_mean_over_ten_thresholds() -> None:
 def test_no_human_mask_is_an_error() -> None:
     with pytest.raises(InvalidInputError, match="at least one human mask"):
         AutomaticReport((ImageRecall("i", 7, 0, (0,) * 10),))
+
+
+def test_void_pixels_count_neither_for_nor_against_a_proposal() -> None:
+    void = [LabelledMask(stripe(0, 40), ignore=stripe(30, 90))]
+    # of columns 0 to 30 the proposal finds 28 and claims 90 to 92 wrongly
+    assert recalls(proposed((2, 92)), void) == [1.0] * 8 + [0.0] * 2
+    assert recalls(proposed((2, 92)), [LabelledMask(stripe(0, 40))]) == [0.0] * 10
