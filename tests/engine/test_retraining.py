@@ -334,8 +334,22 @@ def test_ground_truth_is_never_learned_from_however_little_there_is(tmp_path: Pa
     assert len(parts.gate) >= MIN_IMAGES
     assert digests(parts.train, parts.steering) == digests(data) - digests(parts.gate)
     stored = GroundTruth(reserved={image.digest for image in data.images[:4]})
-    parts = divide(data, stored)  # gold that is excluded at the moment
-    assert not digests(parts.train, parts.steering, parts.gate) & set(stored.reserved)
+    for one in (data, few):  # gold that is excluded at the moment
+        parts = divide(one, stored)
+        assert not digests(parts.train, parts.steering, parts.gate) & set(stored.reserved)
+    elsewhere = bullseye_dataset(tmp_path / "gold", range(100, 104), whole=True)
+    parts = divide(data, GroundTruth(stored=elsewhere))  # too little to judge, and not of the data
+    assert digests(parts.train, parts.steering, parts.gate) == digests(data)
+    # somebody names others to judge on
+    parts = divide(few, GroundTruth(named=Dataset("named", data.images[10:15])))
+    assert digests(parts.gate) == {image.digest for image in data.images[10:15]}
+    assert digests(parts.train, parts.steering) == {
+        image.digest for image in (*data.images[4:10], *data.images[15:])
+    }
+    parts = divide(replace(few, images=few.images[:10]))  # as few as will do
+    assert (len(parts.gate), len(parts.train) + len(parts.steering)) == (5, 5)
+    enough = replace(data, images=(*map(marked, data.images[:5]), *data.images[5:]))
+    assert divide(enough).is_gold
     nearly_all = replace(data, images=(*map(marked, data.images[:17]), *data.images[17:]))
     with pytest.raises(InvalidInputError, match=r"not 3 and 17; 17 of the images are ground truth"):
         divide(nearly_all)
@@ -383,6 +397,9 @@ def test_ground_truth_that_was_learned_from_before_it_was_marked_does_not_judge(
     named = GroundTruth(named=Dataset("named", images[:13]))
     with pytest.raises(InvalidInputError, match="5 gold to judge on, not 27 and 3: too few clean"):
         divide(data, named, learned)
+    twice = GroundTruth(named=Dataset("named", images[10:13] * 2))  # an image is one witness
+    with pytest.raises(InvalidInputError, match="5 gold to judge on, not 37 and 3"):
+        divide(data, twice)
 
 
 def test_a_version_knows_what_it_learned_from(

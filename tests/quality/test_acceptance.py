@@ -58,6 +58,7 @@ def test_images_that_nobody_has_judged_speak_for_neither_side() -> None:
     assert test.verdict(8, 8) is REJECT
     assert test.verdict(8, 31, unseen=23) is REJECT
     assert test.verdict(8, 100, unseen=92) is CONTINUE  # as if the others were clean
+    assert test.verdict(4, 31, unseen=20) is CONTINUE
     assert test.proven_share(0, 60, unseen=1) == test.proven_share(1, 60)
 
 

@@ -128,6 +128,19 @@ def test_recall_is_that_of_pycocotools(seed: int) -> None:
     assert report.average_recall == pytest.approx(np.mean(theirs))
 
 
+def test_of_masks_that_fit_equally_well_a_proposal_takes_the_one_that_pycocotools_takes() -> None:
+    def mask(start: int, stop: int) -> RLE:
+        pixels = np.zeros((24, 30), np.bool_)
+        pixels[:, start:stop] = True
+        return encode(pixels)
+
+    proposals = [Proposal(mask(3, 15), 0.9), Proposal(mask(0, 12), 0.8)]
+    for ends, recall in [([(0, 12), (6, 18)], 1), ([(6, 18), (0, 12)], 0.5)]:
+        truths = [LabelledMask(mask(*one)) for one in ends]
+        assert recalls(proposals, truths)[0] == recall
+        assert recalls(proposals, truths) == pytest.approx(coco_recalls([proposals], [truths]))
+
+
 def test_average_recall_is_the_mean_over_ten_thresholds() -> None:
     first = ImageRecall("i", 7, 2, (2,) * 5 + (1,) * 5)
     report = AutomaticReport((first, ImageRecall("j", 1, 2, (1,) + (0,) * 9)))

@@ -22,12 +22,20 @@ def test_a_hand_worked_image() -> None:
     assert found.right_share(0.9) == pytest.approx(1 / 4)
 
 
-def test_an_unchanged_mask_is_its_own_partner() -> None:
-    """Crosswise the summed IoU would be higher: 0.6 and 0.6."""
-    whole, part, larger = block(0, 0, 30, 10), block(0, 0, 18, 10), block(0, 0, 50, 10)
-    found = correction("d", [whole, part], [larger, whole])
-    assert found.pairs[0].iou == 1
+def test_a_mask_that_was_hardly_touched_keeps_its_partner() -> None:
+    """Crosswise the summed IoU would be higher: 0.8 and 0.79 for 0.95 and 0.6."""
+    touched, within, larger = (block(0, 0, width, 10) for width in (60, 45, 75))
+    found = correction("d", [block(0, 0, 57, 10), larger], [within, touched])
+    assert [one.iou for one in found.pairs] == pytest.approx([0.95, 0.6])
     assert found.n_above(0.9) == 1
+
+
+def test_a_tenth_in_common_is_still_the_same_object() -> None:
+    """Anything less is one mask deleted, and another added."""
+    tenth, less = block(0, 0, 10, 1), block(0, 0, 9, 1)
+    assert correction("d", [SQUARE], [tenth]).n_deleted == 0
+    found = correction("d", [SQUARE], [less])
+    assert (found.n_deleted, len(found.added)) == (1, 1)
 
 
 def test_empty_images() -> None:

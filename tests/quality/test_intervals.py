@@ -138,7 +138,18 @@ def test_strata_and_weights() -> None:
     for names in ([*strata[:39], "c"], ["c", *strata[1:39], "d"], [str(i) for i in range(40)]):
         found = ratio_interval(parts, wholes, Scale.SHARE, weights, names)
         assert found is not None
-        assert found.high - found.low > apart.high - apart.low
+        assert found.high - found.low > 3 * (apart.high - apart.low)
+
+
+@pytest.mark.parametrize("scale", Scale)
+def test_images_with_next_to_nothing_on_them_are_no_witnesses(scale: Scale) -> None:
+    parts, wholes = np.array([3.0, 6, 4, 7, 5]), np.full(5, 10.0)
+    few = ratio_interval(parts, wholes, scale)
+    specks = np.full(20, 1e-6)
+    more = ratio_interval(np.append(parts, specks / 2), np.append(wholes, specks), scale)
+    assert few is not None
+    assert more is not None
+    assert more.high - more.low >= few.high - few.low
 
 
 def test_too_little_for_an_interval() -> None:

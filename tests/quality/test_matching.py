@@ -4,7 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sam_backend.datasets.types import LabelledMask
@@ -93,6 +93,7 @@ matrices = st.tuples(st.integers(1, 5), st.integers(1, 5)).flatmap(
 
 
 @given(matrices, st.sampled_from([0.25, 0.5, 0.75]))
+@example([[5, 18], [0, 5]], 0.25)  # two pairs of 0.25 are less together than one of 0.9
 def test_an_assignment_has_the_most_pairs_and_then_the_largest_summed_iou(
     rows: list[list[int]], min_iou: float
 ) -> None:

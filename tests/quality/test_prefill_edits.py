@@ -31,6 +31,12 @@ HALF_CAR = mask(10, 10, 34, 40)  # an IoU of 0.48
         ([CAR, CAR], [CAR], Edits(kept=1, rejected=1)),
         # crosswise there would be two pairs of an IoU of 0.6
         ([CAR, CAR_FRONT], [CAR_AND_ROAD, CAR], Edits(kept=1, rejected=1, added=1)),
+        # 0.71 and, below what counts, 0.45, are more together than crosswise 0.58 and 0.52
+        (
+            [mask(10, 15, 40, 40), mask(15, 0, 40, 40)],
+            [mask(10, 10, 40, 45), mask(10, 10, 50, 35)],
+            Edits(edited=2),
+        ),
         (  # one shape, two labels
             [CAR, mask(10, 10, 60, 40, "Car")],
             [mask(10, 10, 60, 40, "Car"), CAR],

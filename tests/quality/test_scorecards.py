@@ -80,6 +80,27 @@ def test_a_mask_within_another_takes_nobodys_partner() -> None:
     assert (card.value("missing"), card.value("extra")) == (0.5, 0.5)
 
 
+def test_at_an_iou_a_mask_may_be_found_that_is_nobodys_partner() -> None:
+    """One is surely that of another; at 0.5 both would do, each for the other."""
+    truth = square(40, 0, 40), square(4, 0, 72, 40)
+    answer = square(40, 0, 36, 40), square(60, 0, 20, 40)
+    card = scorecard("me", [compare_image(truth, Answer(str(i), "me", answer)) for i in range(20)])
+    assert (card.value("recall@0.5"), card.value("recall@0.75")) == (1, 0.5)
+    assert card.value("quality") == pytest.approx((20 / 40 + 36 / 72) / 2)
+    assert card.value("matched IoU") == pytest.approx(0.9)
+    assert (card.value("missing"), card.value("extra")) == (0.5, 0.5)
+
+
+def test_five_images_and_twenty_objects_are_the_least() -> None:
+    def found(*truths: tuple[LabelledMask, ...]) -> float | None:
+        images = [compare_image(one, Answer(str(i), "me", TRUTH)) for i, one in enumerate(truths)]
+        return scorecard("me", images).value("recall@0.5")
+
+    assert found(*[TRUTH] * 5) == 1
+    assert found(*[TRUTH] * 4, TRUTH[:3]) is None
+    assert found(*[TRUTH + TRUTH] * 4) is None
+
+
 def test_what_is_drawn_exactly_is_perfect() -> None:
     card, labels = scorecards("me", compared(TRUTH))
     assert [card.value(name) for name in ("quality", "matched IoU", "boundary IoU")] == [1, 1, 1]

@@ -4,14 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from sam_backend.engine.bulk.review.quarantine import quarantine
 from sam_backend.engine.bulk.review.runs import Asked, next_sample, open_sample, sample_record
 from sam_backend.engine.bulk.review.samples import Sample, keep_sample
 from sam_backend.engine.bulk.run_folder import BulkRun, read_run
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, LabelStudioError
+from sam_backend.labelstudio.client import LabelStudioClient
+from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.quality.acceptance import Severity
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
-from sam_backend.store.lots import ACCEPTED, REJECTED, Lots
+from sam_backend.store.lots import ACCEPTED, REJECTED, UNDECIDED, Lots
 from tests.engine.bulk.making import generate, make_images
 
 HOST = "http://ls"
@@ -111,3 +114,20 @@ def test_a_sample_of_an_earlier_release_is_gone_on_with(lots: Lots, run: BulkRun
     with pytest.raises(InvalidInputError, match="seed 7, not 8"):
         draw(lots, run, Asked(size=4, seed=8))
     assert len(draw(lots, run, Asked(size=5)).deciding) == 5
+
+
+def test_only_a_rejected_lot_is_quarantined_unless_for_a_reason(lots: Lots, run: BulkRun) -> None:
+    with LabelStudioClient(LabelStudioHost("http://127.0.0.1:9", "0" * 40)) as client:
+        for verdict, told in (
+            (UNDECIDED, "not decided yet"),
+            (ACCEPTED, "accepted"),
+            (UNDECIDED, "not decided yet"),
+        ):
+            lots.looked(run.run_id, verdict, "normal", {})
+            with pytest.raises(InvalidInputError, match=f"is {told}, and only a rejected one"):
+                quarantine(client, 3, run, lots, anyway=" ")
+        with pytest.raises(LabelStudioError, match=r"127\.0\.0\.1:9 failed"):  # it was asked
+            quarantine(client, 3, run, lots, anyway="imported into the wrong project")
+        lots.looked(run.run_id, REJECTED, "normal", {})
+        with pytest.raises(LabelStudioError, match=r"127\.0\.0\.1:9 failed"):
+            quarantine(client, 3, run, lots)
