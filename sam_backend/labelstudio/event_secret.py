@@ -37,6 +37,8 @@ def has_secret(hook: Json, secret: str) -> bool:
 def give_secret(client: LabelStudioClient, hook: Json, secret: str) -> httpx.Response:
     """Have a webhook send the secret, and no password; returns Label Studio's answer.
 
+    Other headers stay, such as the token that a proxy before the backend asks for.
+
     Args:
         client: Whose token may change the project's webhooks.
         hook: The webhook, as Label Studio's API gives it.
@@ -47,7 +49,14 @@ def give_secret(client: LabelStudioClient, hook: Json, secret: str) -> httpx.Res
     """
     headers = hook.get("headers")
     told = headers if isinstance(headers, dict) else {}
-    ours = {"authorization", HEADER.lower()}
-    kept = {name: value for name, value in told.items() if str(name).lower() not in ours}
+    kept = {
+        name: value for name, value in told.items() if not _is_ours(str(name).lower(), str(value))
+    }
     path = f"/api/webhooks/{hook['id']}/"
     return client.call("PATCH", path, json={"headers": kept | {HEADER: secret}})
+
+
+def _is_ours(name: str, value: str) -> bool:
+    """Whether a header is the secret's, or a password as earlier releases have put it there."""
+    is_password = name == "authorization" and value.lower().startswith("basic ")
+    return is_password or name == HEADER.lower()

@@ -200,10 +200,7 @@ class Service:
             self._connections.remember(
                 message.project, message.hostname, message.access_token, caller
             )
-        except LabelStudioError as error:
-            self.journal.error(f"setup of project {message.project}", str(error))
-            return self.model_version
-        except OSError as error:
+        except (LabelStudioError, OSError) as error:
             # A data folder that is full or read-only costs the next start, not this one's clicks.
             self.journal.error(f"setup of project {message.project}", str(error))
         if self._is_heeded(message):

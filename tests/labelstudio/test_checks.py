@@ -505,6 +505,7 @@ def test_connect_hands_on_basic_auth(world: World) -> None:
 GUARDED = ("me", "hush hush")
 AUTHORIZATION = "Basic bWU6aHVzaCBodXNo"
 SECRET = event_secret(*GUARDED)
+PROXY = {"Authorization": "Bearer of-a-proxy"}
 
 
 @pytest.mark.parametrize(
@@ -517,6 +518,7 @@ SECRET = event_secret(*GUARDED)
         ({HEADER: "old"}, False, "warn", None),
         ({"X-Team": "a"}, True, "ok", {"X-Team": "a", HEADER: SECRET}),
         ({"authorization": "Basic b2xkOm9sZA=="}, True, "ok", {HEADER: SECRET}),
+        (PROXY, True, "ok", PROXY | {HEADER: SECRET}),
     ],
 )
 def test_events_carry_the_secret_of_a_backend_with_basic_auth(
