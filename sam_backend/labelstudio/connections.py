@@ -27,6 +27,7 @@ from sam_backend.settings import Settings
 log = logging.getLogger(__name__)
 
 _MOST_CLAIMS = 4  # of one project: anybody may send some
+_MOST_UNPROVEN = 1000  # projects without an accepted claim, likewise
 _N_LOCKS = 16
 _MAX_NUMBER = 2**31 - 1  # Label Studio's own column
 
@@ -291,13 +292,20 @@ class Connections:
                 self._write()
 
     def _add(self, project: str, claim: Claim) -> None:
-        """Put a claim in the place of the same one; an accepted one ends what was before."""
+        """Put a claim in the place of the same one; an accepted one ends what was before.
+
+        Of too many projects without an accepted claim the oldest one goes.
+        """
         claims = [one for one in self._table.get(project, []) if not _same(one, claim)]
         if claim.state == "accepted":
             claims = []
         while len(claims) >= _MOST_CLAIMS:
             claims.remove(next(one for one in claims if one.state != "accepted"))
-        self._table = {**self._table, project: [*claims, claim]}
+        others = self._table
+        unproven = [name for name, told in others.items() if _accepted(told) is None]
+        if project not in others and len(unproven) >= _MOST_UNPROVEN:
+            others = {name: told for name, told in others.items() if name != unproven[0]}
+        self._table = {**others, project: [*claims, claim]}
 
     def _write(self) -> None:
         temporary = self._file.with_suffix(f".{os.getpid()}.tmp")

@@ -16,6 +16,7 @@ import pytest
 
 from sam_backend.errors import ImageFetchError, LabelStudioError
 from sam_backend.labelstudio import claims
+from sam_backend.labelstudio import connections as module
 from sam_backend.labelstudio.client import LabelStudioClient
 from sam_backend.labelstudio.connections import Connections
 from sam_backend.labelstudio.images import ImageResolver
@@ -284,6 +285,18 @@ class TestClaims:
                 "t1",
                 "http://outside:80",
             )
+
+    def test_made_up_projects_fill_no_disk_and_push_no_known_one_out(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "_MOST_UNPROVEN", 3)
+        with label_studio("t1") as studio:
+            connections = Connections(file)
+            connections.remember(PROJECT, studio.url, "t1")
+            assert connections.settle(PROJECT) == []
+        for number in range(10, 20):
+            connections.remember(f"{number}.1", "http://127.0.0.1:1", "x")
+        assert list(Connections(file).projects()) == [PROJECT, "17.1", "18.1", "19.1"]
 
     def test_what_an_earlier_release_kept(self, file: Path) -> None:
         with label_studio("t1") as studio:
