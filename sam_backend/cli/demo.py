@@ -26,7 +26,7 @@ from sam_backend.labelstudio.projects import Projects
 from sam_backend.labelstudio.server_process import ServerProcess
 from sam_backend.labelstudio.templates import template
 from sam_backend.settings import Settings
-from sam_backend.store.models import open_store
+from sam_backend.store.models import open_store, own_store
 
 PROJECT_TITLE = "SAM demo"
 
@@ -56,6 +56,7 @@ docs/annotators.md.
 
 Model: {model}{better}. What the backend did and why: {backend}/status
 Data:  {folder}
+Commands find the demo's project by SAM_BACKEND_DATA_DIR={data}
 Ctrl-C stops everything; the next start finds it again.
 """
 
@@ -146,7 +147,8 @@ def _run(
         offer_better(store, console)
     is_best = settings.model is not None or has_better(store)
     label_studio = LocalLabelStudio(program, folder / "label-studio", port)
-    backend = _backend(folder)
+    data = _data_folder(folder, own_store(settings))
+    backend = _backend(folder, data)
     stack.callback(label_studio.stop)
     stack.callback(backend.stop, _BACKEND_GRACE_S)
     console.print("Starting the backend and Label Studio (the first time takes half a minute) …")
@@ -170,6 +172,7 @@ def _run(
         "better": "" if is_best else f" ({HOW_TO_GET_VIT_B})",
         "backend": backend_url,
         "folder": str(folder),
+        "data": str(data),
     }
     Console(highlight=False, soft_wrap=True).print(
         READY.format_map({name: escape(value) for name, value in values.items()})
@@ -181,14 +184,31 @@ def _run(
         backend.check_alive()
 
 
-def _backend(folder: Path) -> ServerProcess:
+def _data_folder(folder: Path, models: Path) -> Path:
+    """The backend's data folder; its models are those that the person has.
+
+    Not the person's own: the demo's project has number 1, as their first one, and commands could
+    not tell which of the two is meant.
+    """
+    data = folder / "backend"
+    data.mkdir(exist_ok=True)
+    link = data / "model_store"
+    if link.is_symlink():
+        link.unlink()
+    if not link.exists():
+        models.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(models.absolute())
+    return data
+
+
+def _backend(folder: Path, data: Path) -> ServerProcess:
     prefix = "SAM_BACKEND_"
     ours = {
         name: value
         for name, value in os.environ.items()
         if name.startswith(prefix) and not name.removeprefix(prefix).startswith(NOT_PASSED_ON)
     }
-    return backend_process(folder, ours)
+    return backend_process(folder, ours | {"SAM_BACKEND_DATA_DIR": str(data)})
 
 
 def _make_project(

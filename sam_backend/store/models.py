@@ -246,9 +246,14 @@ class ModelStore(CheckpointFolders):
             return None
 
 
+def own_store(settings: Settings) -> Path:
+    """Folder of the user's store: `model_store`, else under `data_dir`; it need not exist."""
+    return settings.model_store or settings.data_dir / "model_store"
+
+
 def open_store(settings: Settings) -> ModelStore:
-    """The user's store (`model_store`, else under `data_dir`) on top of the packaged one."""
-    own = settings.model_store or settings.data_dir / "model_store"
+    """The user's store on top of the packaged one."""
+    own = own_store(settings)
     return ModelStore([own, packaged_store()])
 
 

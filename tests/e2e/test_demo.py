@@ -112,6 +112,11 @@ def check_that_it_is_ready(demo: RunningDemo, folder: Path) -> None:
     assert backend["is_interactive"]
     assert backend["url"].endswith(f":{demo.ports[1]}")
     assert all(map(is_open, demo.ports))
+    # the person's own projects have the same numbers
+    assert not (folder / "data" / "connections.json").exists()
+    assert (folder / "backend" / "connections.json").exists()
+    assert f"SAM_BACKEND_DATA_DIR={folder / 'backend'}" in demo.screen
+    assert (folder / "backend" / "model_store").samefile(folder / "data" / "model_store")
 
 
 def _command(pid: int) -> list[str]:
