@@ -45,7 +45,9 @@ def worker(
     database = open_database(settings)
     at_work = Worker(Jobs(database), handlers(settings), worker_name())
     try:
-        if child_of is not None:
+        if child_of is None:
+            typer.echo(f"ready for jobs, with the data folder {settings.data_dir}", err=True)
+        else:
             leave_with_parent(child_of, at_work.leave)
         with leaving_at_signals(at_work.leave, is_child=child_of is not None):
             at_work.work(until_idle=until_idle)

@@ -271,8 +271,10 @@ def test_a_misspelt_setting_is_told(tmp_path: Path, place: str) -> None:
 
 
 def test_a_process_that_starts_itself_again_warns_once(tmp_path: Path) -> None:
+    """A worker, which says that it is there before any job comes."""
     ended = command(tmp_path, "worker", "--until-idle", settings={"SAM_BACKEND_PROT": "1"})
     assert ended.stderr.count("SAM_BACKEND_PROT") == 1
+    assert f"ready for jobs, with the data folder {tmp_path}\n" in ended.stderr
 
 
 @pytest.mark.parametrize(
