@@ -125,11 +125,15 @@ def _echo_outcome(result: Mapping[str, Any]) -> None:
 
 
 def _absolute(path: Path | None) -> str | None:
-    """Return a path as a worker in another folder finds it.
+    """Return a path as text by which a worker in another folder finds it (`path_named`).
 
     Raises:
         InvalidInputError: It does not exist.
     """
+    from sam_backend.datasets.image_files import readable_name
+
     if path is not None and not path.exists():
-        raise InvalidInputError(f"{path} does not exist: name a data set, or a folder of images")
-    return None if path is None else str(path.resolve())
+        raise InvalidInputError(
+            f"{readable_name(path)} does not exist: name a data set, or a folder of images"
+        )
+    return None if path is None else readable_name(path.resolve())

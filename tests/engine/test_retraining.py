@@ -1,6 +1,7 @@
 """From labelled images to a judged challenger, also over a stop and with worthless labels."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,6 +28,7 @@ from sam_backend.store.jobs import Job, Jobs
 from sam_backend.store.learned_images import LEARNED_NAME, NOTHING_LEARNED, read_learned
 from sam_backend.store.models import open_store
 from tests.bullseyes import bullseye_dataset
+from tests.e2e.commands import command_inside
 from tests.store.checkpoints import put
 
 N_IMAGES = 14
@@ -277,6 +279,26 @@ def test_too_few_images_are_told_with_what_was_left_out(tmp_path: Path) -> None:
     )
     name = data.images[1].path.name
     with pytest.raises(InvalidInputError, match=rf"Left out of the data: 1 x missing.*{name}"):
+        run.run()
+
+
+def test_a_data_set_whose_name_is_no_utf8_is_learned_from(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"Daten \xfc")
+    odd.mkdir()
+    write_manifest(bullseye_dataset(odd, range(3)), odd / "few.jsonl")
+    ended = command_inside(tmp_path, "train", "--data", str(odd / "few.jsonl"), "--detach")
+    assert ended.returncode == 0, ended.stderr
+    settings = Settings(data_dir=tmp_path)
+    job = Jobs(open_database(settings)).get(int(ended.stdout))
+    run = RetrainingRun(
+        RetrainingOrder.parse(dict(job.payload)),
+        tmp_path,
+        settings,
+        open_store(settings),
+        lambda state: None,
+        lambda: False,
+    )
+    with pytest.raises(InvalidInputError, match="masks on 5 images"):
         run.run()
 
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sam_backend.datasets.image_files import path_named
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.reading import read_dataset
@@ -122,7 +123,9 @@ class RetrainingRun:
             return read_manifest(manifest)
         if self._order.project is None:
             images = self._order.images
-            data = read_dataset(Path(str(self._order.data)), Path(images) if images else None)
+            data = read_dataset(
+                path_named(str(self._order.data)), path_named(images) if images else None
+            )
         else:
             data = self._pull(self._order.project)
         write_manifest(data, manifest)
@@ -148,7 +151,7 @@ class RetrainingRun:
         used = tuple(image.labelled for image in gold if image.excluded is None)
         named = self._order.gold
         return GroundTruth(
-            named=None if named is None else read_dataset(Path(named)),
+            named=None if named is None else read_dataset(path_named(named)),
             stored=Dataset("gold", used),
             reserved=frozenset(image.digest for image in gold),
         )
