@@ -11,8 +11,7 @@ class Precision(StrEnum):
     """How exactly an image is encoded; masks are decoded in float32.
 
     float32 gives the reference's masks (logits within 1e-5 of the largest). bfloat16 moves mask
-    borders a little (embedding within 1.5 %, that of `starter_lite` within 4 %). int8
-    changes results: it is never chosen unasked.
+    borders a little (embedding within 1.5 %). int8 changes results: it is never chosen unasked.
     """
 
     FLOAT32 = "float32"

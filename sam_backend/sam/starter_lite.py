@@ -51,6 +51,9 @@ WIDTH: Final = 160
 HEADS: Final = 5
 WINDOWS: Final = (8, 0)
 """Side of each attention block's windows in cells, block by block; 0: the whole map."""
+EXACT_STAGES: Final = 2
+"""Stages of the trunk, and the stem, that are computed in float32 even where the rest is in
+bfloat16: their rounded weights alone moved the last map by 8 %, all others' by 3 %."""
 _FINE: Final = 32
 """Channels of the maps at strides 4 and 8 on their way to the decoder."""
 
@@ -218,6 +221,13 @@ class ServedLiteEncoder:
         self.blocks = [EncoderBlock(block, cells, precision) for block in encoder.blocks]
         self._dtype = precision.dtype
         self._encoder = deepcopy(encoder).to(self._dtype).to(memory_format=torch.channels_last)
+        if self._dtype is not torch.float32:
+            trunk, exact = self._encoder.trunk, deepcopy(encoder.trunk)
+            trunk.stem = exact.stem
+            for number in range(EXACT_STAGES):
+                trunk.stages[number] = exact.stages[number]
+            trunk.to(memory_format=torch.channels_last)
+            cast(nn.Sequential, trunk.stages[EXACT_STAGES]).insert(0, _Rounding(self._dtype))
         device = encoder.trunk.stem.weight.device
         if can_pack(device, precision):
             one = torch.zeros(1, 3, encoder.img_size, encoder.img_size, device=device)
@@ -225,13 +235,25 @@ class ServedLiteEncoder:
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """Map pixels (B, 3, S, S) float32 to an embedding (B, 4·C, h, w) float32, contiguous."""
-        laid_out = pixels.to(self._dtype, memory_format=torch.channels_last)
-        maps = self._encoder.trunk(laid_out)
+        laid_out = pixels.contiguous(memory_format=torch.channels_last)
+        maps = [tapped.to(self._dtype) for tapped in self._encoder.trunk(laid_out)]
         tokens = self._encoder.tokens(maps).float()
         for block in self.blocks:
             tokens = block(tokens)
         embedding = self._encoder.embedding(maps, tokens.to(self._dtype))
         return embedding.float().contiguous()
+
+
+class _Rounding(nn.Module):
+    """Goes on in another dtype."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._dtype = dtype
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map `x` to the same numbers, rounded."""
+        return x.to(self._dtype)
 
 
 class MaskDecoderWithFineFeatures(MaskDecoder):  # type: ignore[misc]  # untyped package

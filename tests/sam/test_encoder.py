@@ -19,9 +19,8 @@ from tests.sam.networks import random_starter, random_starter_lite, small_sam
 
 STARTERS = Path(__file__).parents[2] / "model_store"
 RELATIVE_L2 = {Precision.FLOAT32: 1e-5, Precision.BFLOAT16: 1.5e-2, Precision.INT8: 6e-2}
-ROUNDED_CONVOLUTIONS = RELATIVE_L2 | {Precision.BFLOAT16: 6e-2}
-"""Of `starter_lite`, whose trunk rounds its maps forty times. With random weights 4 %; with trained
-ones and a photo 2 % of the cells' features, 4 % of the finer ones."""
+ROUNDED_CONVOLUTIONS = RELATIVE_L2 | {Precision.BFLOAT16: 3e-2}
+"""Of `starter_lite` with random weights; trained ones keep to 1.5 % (`automatic/test_bfloat16`)."""
 
 
 def narrow_vit_b(heads: int = 2) -> Sam:
