@@ -7,11 +7,11 @@ from sam_backend.sam.types import Embedding
 
 
 def mean_features(embedding: Embedding) -> npt.NDArray[np.float32]:
-    """Mean of an embedding over the image without its padding, shape (C,) float32."""
+    """Mean of an embedding's cells over the image without its padding, shape (C,) float32."""
     height, width = embedding.input_size
-    _, rows, columns = embedding.features.shape
+    _, rows, columns = embedding.cells.shape
     side = max(height, width)  # of the padded square
-    inside = embedding.features[
+    inside = embedding.cells[
         :, : max(1, round(rows * height / side)), : max(1, round(columns * width / side))
     ]
     mean: npt.NDArray[np.float32] = inside.astype(np.float32).mean(axis=(1, 2))

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 MEGABYTE = 1024 * 1024
 
+STARTER_FAMILIES = ("starter", "starter_lite")
 STARTER_NOTE = (
     "This is the small starter model that ships with sam_backend: good for simple scenes and for "
     "trying things out. For real work get Meta's ViT-B (375 MB): sam-backend models pull vit_b, "
@@ -77,7 +78,7 @@ def open_caches(settings: Settings) -> Caches:
 
 def is_starter(card: ModelCard) -> bool:
     """True for a starter as it ships; one that was retrained is somebody's own."""
-    return card.family == "starter" and card.parent is None
+    return card.family in STARTER_FAMILIES and card.parent is None
 
 
 def chosen_checkpoint(settings: Settings) -> Checkpoint:

@@ -123,7 +123,12 @@ class Segmenter:
         arrays = features.float().cpu().numpy()
         arrays.flags.writeable = False
         return [
-            Embedding(features=array, image_size=image.image_size, input_size=image.input_size)
+            Embedding(
+                features=array,
+                image_size=image.image_size,
+                input_size=image.input_size,
+                cell_channels=self._sam.prompt_encoder.embed_dim,
+            )
             for array, image in zip(arrays, images, strict=True)
         ]
 

@@ -77,11 +77,19 @@ class Embedding:
         features: Shape (C, h, w), float16 or float32, on the CPU: any thread may hold it.
         image_size: (height, width) of the original image in pixels.
         input_size: (height, width) of the resized image before padding to the model's square.
+        cell_channels: So many channels, the first ones, say what a cell shows; the others are finer
+            features for sharp masks (`high_resolution`). None: all do.
     """
 
     features: npt.NDArray[np.floating]
     image_size: tuple[int, int]
     input_size: tuple[int, int]
+    cell_channels: int | None = None
+
+    @property
+    def cells(self) -> npt.NDArray[np.floating]:
+        """What each cell shows, for comparing images and objects: shape (`cell_channels`, h, w)."""
+        return self.features[: self.cell_channels]
 
     @property
     def n_bytes(self) -> int:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sam_backend.engine.image_features import mean_features
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.convolution import PackedConv, SameConv, SameConvReLU6
@@ -94,6 +95,9 @@ def test_embeddings_are_stored_and_grids_are_scanned() -> None:
     read = unpack(key, pack(key, embedding))
     assert np.array_equal(read.features, embedding.features)
     assert segmenter.is_ours(read), "else no cache is ever of use"
+    for one in (embedding, read):
+        assert np.array_equal(one.cells, embedding.features[:PROMPT_DIM]), "without finer features"
+        assert mean_features(one).shape == (PROMPT_DIM,)
     xy = np.array([[30.0, 40.0], [80.0, 20.0]])
     stored = [mask.rle.counts.tolist() for mask in segmenter.scan(read, xy)]
     assert stored == [mask.rle.counts.tolist() for mask in segmenter.scan(embedding, xy)]

@@ -114,7 +114,7 @@ class Nearest:
 
 
 def looks(embedding: Embedding, mask: RLE) -> npt.NDArray[np.float32]:
-    """The embedding averaged under a mask, centred and of length 1, shape (C,).
+    """The embedding's cells averaged under a mask, centred and of length 1, shape (C,).
 
     Centred on the image's mean: what all of an image has in common tells no object from another.
 
@@ -122,7 +122,7 @@ def looks(embedding: Embedding, mask: RLE) -> npt.NDArray[np.float32]:
         embedding: Of the image.
         mask: Of the image's size.
     """
-    features = embedding.features.astype(np.float32)
+    features = embedding.cells.astype(np.float32)
     _, rows, columns = features.shape
     # the image fills the top left of a padded square (segment_anything, Sam.preprocess)
     px_a_cell = max(embedding.input_size) / max(rows, columns)

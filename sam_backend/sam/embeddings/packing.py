@@ -43,6 +43,7 @@ def pack(key: EmbeddingKey, embedding: Embedding, secret: bytes = b"") -> bytes:
             "shape": features.shape,
             "image_size": embedding.image_size,
             "input_size": embedding.input_size,
+            "cell_channels": embedding.cell_channels,
         }
     ).encode()
     body = _LENGTH.pack(len(header)) + header + little_endian.tobytes()
@@ -83,6 +84,7 @@ def unpack(key: EmbeddingKey, data: bytes, secret: bytes = b"") -> Embedding:
             features=features.astype(dtype.newbyteorder("="), copy=False),
             image_size=_size(header["image_size"]),
             input_size=_size(header["input_size"]),
+            cell_channels=_channels(header.get("cell_channels"), len(features)),
         )
     except (struct.error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedEmbeddingError(f"the embedding's header is broken: {error!r}") from error
@@ -90,6 +92,12 @@ def unpack(key: EmbeddingKey, data: bytes, secret: bytes = b"") -> Embedding:
 
 def _digest(body: bytes | memoryview, secret: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=_DIGEST_BYTES, key=secret).digest()
+
+
+def _channels(value: int | None, n_channels: int) -> int | None:
+    if value is not None and not (type(value) is int and 0 < value <= n_channels):
+        raise ValueError(f"{value!r} of {n_channels} channels are no cells'")
+    return value
 
 
 def _size(value: list[int]) -> tuple[int, int]:

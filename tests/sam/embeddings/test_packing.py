@@ -24,11 +24,14 @@ features = st.sampled_from([np.float16, np.float32]).flatmap(
 )
 
 
-@given(features, sizes, sizes)
-def test_round_trip(values: np.ndarray, image_size: tuple[int, int], input_size: tuple[int, int]):
-    original = Embedding(values, image_size, input_size)
+@given(features, sizes, sizes, st.booleans())
+def test_round_trip(
+    values: np.ndarray, image_size: tuple[int, int], input_size: tuple[int, int], is_finer: bool
+):
+    original = Embedding(values, image_size, input_size, 1 if is_finer else None)
     back = unpack(key(), pack(key(), original))
     assert same(back, original)
+    assert back.cell_channels == original.cell_channels
     assert not back.features.flags.writeable
 
 
