@@ -28,7 +28,6 @@ from sam_backend.cli import (
     review,
     serve,
     stage,
-    starter,
     tasks,
     train,
     train_detector,
@@ -81,7 +80,6 @@ app.add_typer(dataset.app, name="dataset", help=dataset.HELP)
 app.add_typer(stage.app, name="stage", help=stage.HELP)
 app.add_typer(tasks.app, name="tasks", help=tasks.HELP)
 app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, cancel.")
-app.add_typer(starter.app, name="starter", help=starter.HELP)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Labelled images as they come, augmented anew each time: for trainings whose encoder learns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -32,23 +32,13 @@ class LabelledImages:
         images: Of a data set.
         side: Of the network's square input in pixels.
         seed: The training's.
-        min_crop: Least share of each side that an augmented image keeps.
-        read: Decodes an image.
 
     Raises:
         InvalidInputError: No image has a usable mask.
     """
 
-    def __init__(
-        self,
-        images: Sequence[LabelledImage],
-        side: int,
-        seed: int,
-        min_crop: float = MIN_CROP,
-        read: Callable[[LabelledImage], npt.NDArray[np.uint8]] = read_pixels,
-    ) -> None:
+    def __init__(self, images: Sequence[LabelledImage], side: int, seed: int) -> None:
         self._side, self._seed = side, seed
-        self._min_crop, self._read = min_crop, read
         self._unreadable: dict[str, str] = {}  # why, by digest
         self._unusable = LeftOut()
         areas = [self._usable_areas(image, side) for image in images]
@@ -97,7 +87,7 @@ class LabelledImages:
             index = int(rng.choice(len(self._images), p=self._weights))
             image = self._images[index]
             try:
-                pixels = self._read(image)
+                pixels = read_pixels(image)
             except ImageDecodeError as error:
                 self._unreadable[image.digest] = str(error)
                 continue
@@ -105,7 +95,7 @@ class LabelledImages:
             n_masks = min(len(usable), _MASKS_PER_TARGET * phase.n_targets)
             chosen = usable[draw_targets(self._areas[index][usable], n_masks, rng)]
             masks = np.stack([rle.decode(image.masks[i].rle) for i in chosen])
-            scene = augment(Scene(pixels, masks), rng, self._min_crop)
+            scene = augment(Scene(pixels, masks), rng, MIN_CROP)
             example = prepare(scene, phase.size or self._side, phase.n_targets, rng)
             if example is not None:
                 return example

@@ -155,8 +155,6 @@ OUTPUTS = [
     "dataset diff --project 1 v1 head --draw",
     "dataset checkout --project 1 v1 --out",
     "dataset export --project 1 v1 --out",
-    "starter train --out",
-    "starter release run --version v --out",
     "demo --dir",
 ]
 """Every option that names a folder of results."""

@@ -52,8 +52,6 @@ NOT_RUN = {
     "serve": "it runs all the while here",
     "demo": "tests/e2e/test_demo.py",
     "models pull": "downloads 375 MB; tests/store/test_downloads.py",
-    "starter train": "takes hours; tests/cli/test_starter.py",
-    "starter release": "takes hours; tests/cli/test_starter.py",
 }
 """Commands of which `--help` alone is asked, and where they are run instead."""
 

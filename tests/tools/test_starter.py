@@ -20,15 +20,14 @@ from sam_backend.training.canvas import Scene
 from sam_backend.training.examples import Example
 from sam_backend.training.plan import Phase
 from sam_backend.training.weights import save_weights
+from tests.sam.networks import random_starter
+from tests.store.checkpoints import put
 from tests.training.tiny import squares
 from tools.starter import imagenet, measuring
 from tools.starter.commands import app
 from tools.starter.network import begin, load_weights
 from tools.starter.sources import Photos, StarterSource, paste, read_photos
 from tools.starter.training import PHASES, TRUNK_RATE, StarterPlan, StarterState, train
-
-ROOT = Path(__file__).parents[2]
-
 
 STEPS = 6
 PLAN = StarterPlan(
@@ -195,7 +194,11 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
 def test_it_begins_with_the_decoder_of_a_starter_and_goes_on_from_exported_weights(
     tmp_path: Path,
 ) -> None:
-    folder = ROOT / "model_store" / "starter-2-synthetic"
+    folder = put(tmp_path, "starter-x")
+    (folder / "weights.pth").unlink()
+    digest = save_weights(random_starter(), folder / "weights.safetensors")
+    card = json.loads((folder / "card.json").read_text()) | {"sha256": digest}
+    (folder / "card.json").write_text(json.dumps(card))
     sam, starter = begin(0, decoder=folder), checkpoints.load(folder).sam.state_dict()
     for name, weight in sam.state_dict().items():
         if name.startswith(("prompt_encoder", "mask_decoder")):

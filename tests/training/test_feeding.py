@@ -9,7 +9,7 @@ import pytest
 from sam_backend.errors import InvalidInputError, SamBackendError
 from sam_backend.training.examples import Example
 from sam_backend.training.feeding import AHEAD, Feeding
-from sam_backend.training.mixture import Mixture
+from sam_backend.training.photos import LabelledImages
 from sam_backend.training.plan import Phase
 from tests.training.tiny import squares
 
@@ -29,10 +29,10 @@ class Faulty:
 
 
 def test_batches_are_the_same_with_any_number_of_workers(tmp_path: Path) -> None:
-    mixture = Mixture(11, 64, squares(tmp_path).images)
+    images = LabelledImages(squares(tmp_path).images, 64, seed=11)
     fed = []
     for n_workers in (0, 1, 2):
-        with Feeding(mixture, n_workers) as feeding:
+        with Feeding(images, n_workers) as feeding:
             fed.append([feeding.batch(step, phase) for step, phase in STEPS])
     for others in fed[1:]:
         for batch, other in zip(fed[0], others, strict=True):

@@ -13,10 +13,14 @@ import typer
 
 from sam_backend.cli.launching import leaving_at_signals
 from sam_backend.datasets.reading import read_dataset
+from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.errors import InvalidInputError
+from sam_backend.sam import checkpoints
+from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.checkpoints import choose_device
 from sam_backend.sam.precision import has_fast_bfloat16
 from sam_backend.sam.reference import Sam
+from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.starter import IMAGE_SIZE
 from sam_backend.sam.starter_lite import build_starter_lite
 from sam_backend.training.curves import draw_curves
@@ -25,11 +29,18 @@ from sam_backend.training.loop import CHECKPOINT_NAME
 from sam_backend.training.metrics import METRICS_NAME
 from sam_backend.training.plan import Phase
 from sam_backend.training.weights import save_weights
-from tools.starter import measuring
+from tools.starter import demo_picture, measuring, releasing
 from tools.starter.imagenet import weights_path
 from tools.starter.network import begin, level_taps, load_weights
 from tools.starter.sources import StarterSource, read_photos
-from tools.starter.training import PHASES, StarterPlan, StarterState, note_run, train
+from tools.starter.training import (
+    PHASES,
+    StarterPlan,
+    StarterState,
+    last_run,
+    note_run,
+    train,
+)
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -155,12 +166,81 @@ def measure(
 
 
 @app.command()
+def picture(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of the model store.")],
+    png: Annotated[Path, typer.Argument(help="The picture to write.")],
+) -> None:
+    """Draw one click, three clicks and a box on each of the demo's images."""
+    demo_picture.draw_demo(Segmenter.of(checkpoints.load(checkpoint)), png)
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="Folder of a run.")],
     file: Annotated[Path, typer.Argument(help="The .safetensors to write, in half precision.")],
 ) -> None:
     """Write a run's averaged weights, which `train --weights` can begin with."""
     typer.echo(save_weights(_averaged(run), file))
+
+
+@app.command()
+def release(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the model store to write; its name is the version.")
+    ],
+    photos: Annotated[
+        list[str] | None,
+        typer.Option(help="What the run learned from, as `train` was told; repeat it."),
+    ] = None,
+    choose: Annotated[
+        list[Path] | None,
+        typer.Option(help="A held-out data set to calibrate and measure on; repeat it."),
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(help="Images of each held-out set; all without.", min=2)
+    ] = None,
+    bar: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the card: automatic.predicted_iou=0.5. Repeat it for several."),
+    ] = None,
+    threads: Threads = 2,
+) -> None:
+    """Calibrate a run's averaged weights, measure them, write them with their card; print the card.
+
+    The card lists every data set with its terms; one whose terms are not known is refused.
+    """
+    torch.set_num_threads(threads)
+    learned = [read_photos(told).dataset for told in photos or ()]
+    record = last_run(run, learned)
+    bars = _bars(bar or [])
+    releasing.training_data(learned)
+    chosen = [read_dataset(path) for path in choose or ()]
+    sam = _averaged(run)
+    ready = releasing.make_ready(sam, chosen, min(images or 40, 40))
+    quality = releasing.measure(sam, chosen, n=images)
+    day = datetime.fromtimestamp((run / CHECKPOINT_NAME).stat().st_mtime, UTC).date()
+    card = releasing.release(
+        sam, out, learned, str(record["command"]), ready, quality, bars, trained_on=day
+    )
+    typer.echo(card.read_text(encoding="utf-8"))
+
+
+def _bars(given: list[str]) -> dict[str, dict[str, float]]:
+    """What `automatic.predicted_iou=0.5` and its like say, checked as the settings they become."""
+    bars: dict[str, dict[str, float]] = {"automatic": {}, "prefill": {}}
+    for told in given:
+        name, _, value = told.partition("=")
+        room, _, key = name.partition(".")
+        try:
+            bars[room][key] = float(value)
+        except (KeyError, ValueError) as error:
+            raise InvalidInputError(
+                f"a bar is automatic.NAME=NUMBER or prefill.NAME=NUMBER, not {told!r}"
+            ) from error
+    AutomaticSettings.of(bars["automatic"])
+    PrefillSettings.given(bars["prefill"])
+    return bars
 
 
 def _averaged(run: Path) -> Sam:

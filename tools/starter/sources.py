@@ -17,9 +17,11 @@ from sam_backend.masks.types import window
 from sam_backend.training.balance import draw_targets
 from sam_backend.training.camera import camera
 from sam_backend.training.canvas import Scene
-from sam_backend.training.examples import Example, augment, prepare
-from sam_backend.training.mixture import SceneSource
+from sam_backend.training.examples import Example, augment, cut_to_aspect, prepare
+from sam_backend.training.leaves import leaves_scene
 from sam_backend.training.plan import Phase
+from sam_backend.training.scenes import hard_scene, simple_scene
+from sam_backend.training.sources import example_chance
 from sam_backend.training.targets import min_area_px
 
 SCENES = {"simple": 0.05, "hard": 0.1, "leaves": 0.1}
@@ -75,8 +77,8 @@ class Pixels:
         return read_pixels(self._images[index])
 
 
-class StarterSource(SceneSource):
-    """The source of examples: see `sam_backend.training.mixture.SceneSource`.
+class StarterSource:
+    """The source of examples: see `sam_backend.training.sources.Source`.
 
     Args:
         photos: Labelled photos; may be empty, then all examples are drawn scenes.
@@ -88,16 +90,35 @@ class StarterSource(SceneSource):
     """
 
     def __init__(self, photos: Sequence[Photos], side: int, seed: int) -> None:
+        self._side, self._seed = side, seed
         self._sets = [_usable(one.dataset, side) for one in photos]
         shares = np.array([one.share for one in photos])
         self._shares = shares / shares.sum() if photos else shares
-        pixels = Pixels([image for images in self._sets for image in images])
+        self._pixels = Pixels([image for images in self._sets for image in images])
         weights = [*SCENES.values(), 1 - sum(SCENES.values()) if photos else 0.0]
-        super().__init__(seed, side, pixels, np.array(weights))
+        self._weights = np.array(weights) / sum(weights)
 
-    def _photo_example(self, phase: Phase, rng: np.random.Generator) -> Example | None:
-        scene = self._photo(phase.n_targets, rng)
-        return prepare(scene, phase.size or self._side, phase.n_targets, rng)
+    def batch(self, step: int, phase: Phase) -> list[Example]:
+        """The examples of a step."""
+        return [
+            self._example(phase, example_chance(self._seed, step, i)) for i in range(phase.n_images)
+        ]
+
+    def _example(self, phase: Phase, rng: np.random.Generator) -> Example:
+        size = phase.size or self._side
+        while True:
+            kind = int(rng.choice(len(self._weights), p=self._weights))
+            if kind == 0:
+                scene = cut_to_aspect(simple_scene(rng, size), rng)
+            elif kind == 1:
+                scene = cut_to_aspect(hard_scene(rng, size, self._pixels), rng)
+            elif kind == 2:
+                scene = cut_to_aspect(leaves_scene(rng, size, self._pixels), rng)
+            else:
+                scene = self._photo(phase.n_targets, rng)
+            example = prepare(scene, size, phase.n_targets, rng)
+            if example is not None:
+                return example
 
     def _photo(self, n_targets: int, rng: np.random.Generator) -> Scene:
         image, masks = self._draw(_MASKS_PER_TARGET * n_targets, rng)

@@ -1,12 +1,15 @@
 """The training: its plan, its state, and a loop that any kill leaves a step to go on from."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from sam_backend.datasets.types import Dataset
+from sam_backend.errors import InvalidInputError
 from sam_backend.sam.reference import Sam
 from sam_backend.training import metrics
 from sam_backend.training.loop import BEST_NAME, CHECKPOINT_NAME
@@ -24,6 +27,8 @@ COOLDOWN = 0.25
 larger budget goes on from a checkpoint as if it had been meant from the start (the
 warm-up, stable, decay schedule: arXiv 2404.06395)."""
 FINAL_RATE = 0.03
+HISTORY_NAME = "history.jsonl"
+"""A line for each start of a run: its command, and what it learned from."""
 PHASES = (Phase(0.75, 256, 10, 4), Phase(1.0, 512, 5, 4))
 
 
@@ -150,5 +155,31 @@ def train(
 def note_run(folder: Path, record: dict[str, object]) -> None:
     """Add a line to `history.jsonl`: each start of a run, and what its weights learned from."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "history.jsonl").open("a", encoding="utf-8") as lines:
+    with (folder / HISTORY_NAME).open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(record) + "\n")
+
+
+def last_run(folder: Path, learned: Sequence[Dataset]) -> dict[str, Any]:
+    """What the last start of a run noted (`note_run`).
+
+    Args:
+        folder: Of the run.
+        learned: What it is said to have learned from.
+
+    Raises:
+        InvalidInputError: Nothing was noted, or a start learned from other data.
+    """
+    file = folder / HISTORY_NAME
+    if not file.is_file():
+        raise InvalidInputError(f"{folder} is no run: {HISTORY_NAME} is missing")
+    records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    told = {dataset.name: dataset.digest for dataset in learned}
+    for record in records:
+        for name, one in record["photos"].items():
+            if told.get(name) != one["digest"]:
+                raise InvalidInputError(
+                    f"the run learned from {name} ({one['digest'][:8]}…): name it with --photos, "
+                    "as it was then"
+                )
+    last: dict[str, Any] = records[-1]
+    return last

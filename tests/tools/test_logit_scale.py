@@ -6,7 +6,7 @@ import torch
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.sam.starter import build_starter
-from sam_backend.training.logit_scale import best_factor, scale_logits
+from tools.starter.logit_scale import best_factor, scale_logits
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0, 7.0])
