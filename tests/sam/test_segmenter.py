@@ -75,7 +75,9 @@ def assert_same(candidates: list[Candidate], expected: list[np.ndarray]) -> None
     full, logits, ious, stabilities = expected
     assert len(candidates) == len(full)
     for index, candidate in enumerate(candidates):
-        np.testing.assert_allclose(candidate.logits, logits[index], rtol=1e-4, atol=1e-4)
+        # as `PromptDecoder` promises; the tests' sharpened networks have logits up to 60
+        atol = 1e-5 * float(np.abs(logits[index]).max())
+        np.testing.assert_allclose(candidate.logits, logits[index], rtol=1e-4, atol=atol)
         # torch rounds differently when it resizes one mask or three: 5e-6 of a logit
         differs = candidate.mask != (full[index] > 0)
         assert not (differs & (np.abs(full[index]) > 1e-4)).any()
