@@ -452,6 +452,17 @@ def test_a_version_knows_what_it_learned_from(
     bench.work()
     assert "too few clean images" in str(bench.jobs.get(job.id).reason)
 
+    # what is retrained from it has learned from both
+    more = bullseye_dataset(tmp_path / "more", range(200, 210))
+    write_manifest(more, tmp_path / "more.jsonl")
+    order = RetrainingOrder(data=str(tmp_path / "more.jsonl"), parent=entry.version, steps=1)
+    job = bench.jobs.enqueue(JOB_KIND, order.model_dump(mode="json", exclude_none=True), None, "y")
+    bench.work()
+    both = read_learned(bench.store.get(str(outcome(bench, job)["version"])))
+    assert both is not None
+    assert len(both.prefixes - learned.prefixes) == 5
+    assert both.prefixes > learned.prefixes
+
     # a list that somebody has changed
     (tmp_path / "model_store" / entry.version / LEARNED_NAME).write_text("0123456789abcdef\n")
     with pytest.raises(ModelStoreError, match="changed or damaged"):

@@ -58,6 +58,13 @@ def test_a_planted_rare_kind_is_found_with_a_tenth_of_the_work() -> None:
     assert np.mean(recalls[0.3]) > 2 * np.mean(recalls[None])
 
 
+def test_shapes_without_a_size_are_named_with_their_task() -> None:
+    told = Contents({"leaf": 2}, {"small": 1}, (("malformed mask", "region d: no pixels"),))
+    found = survey([task(7, contents=(told, told)), task(8)], ["leaf"], np.full(2, -1))
+    assert found.unread == {"malformed mask": 2}
+    assert set(found.unread.names("malformed mask")) == {"task 7, region d: no pixels"}
+
+
 def test_what_was_under_represented_is_less_so_afterwards() -> None:
     tasks = pool()
     chosen = np.flatnonzero(~tasks.is_rare)[:60].tolist()
