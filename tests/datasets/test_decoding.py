@@ -306,6 +306,15 @@ def test_what_cannot_be_read_says_what_it_is(data: bytes, why: str) -> None:
     assert "Error" not in str(refused.value)
 
 
+def test_the_preview_of_a_raw_picture_is_no_picture() -> None:
+    stream = io.BytesIO()
+    with tifffile.TiffWriter(stream) as writer:
+        writer.write(picture()[::2, ::2], photometric="rgb", subfiletype=1, subifds=1)
+        writer.write(picture(), photometric="rgb")
+    with pytest.raises(ImageDecodeError, match="a camera's raw picture: export it"):
+        decode_image(stream.getvalue())
+
+
 def test_too_many_pixels_of_deep_tiff_are_refused_by_the_header() -> None:
     data = tiff(shades("uint16", 65535))
     for read in (decode_image, image_size):
