@@ -194,16 +194,17 @@ class Connections:
                     "open the project's model page in Label Studio (it sends one)"
                 )
             return host
-        found = [self.host(project, may_ask) for project in known]
+        found = [self.host(project, may_ask) for project in sorted(known, key=_made)]
         found = [host for host in found if not host.refusal] or found
-        hosts = {(host.url, host.token): host for host in found}
+        # one server has one such project: if it was set up anew at its address, the one made last
+        hosts = {host.url: host for host in found}
         if not hosts:
             raise LabelStudioError(
                 f"project {number} is unknown: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or "
                 "connect this backend to it in Label Studio (its model page sends /setup)"
             )
         if len(hosts) > 1:
-            addresses = " and ".join(sorted({url for url, _ in hosts}))
+            addresses = " and ".join(sorted(hosts))
             raise LabelStudioError(
                 f"project {number} was set up several times, at {addresses}: set LABEL_STUDIO_URL "
                 "and LABEL_STUDIO_API_KEY to say which one is meant"
@@ -326,6 +327,12 @@ class Connections:
         with self._file.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _made(uid: str) -> int:
+    """When a project was made, in seconds, as its name says; 0 if it does not."""
+    made = uid.partition(".")[2]
+    return int(made) if made.isascii() and made.isdecimal() and len(made) < 20 else 0
 
 
 def _number(project: str) -> int | None:

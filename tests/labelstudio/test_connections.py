@@ -336,6 +336,17 @@ class TestByNumber:
         host = connections.host_of_number(3)
         assert (host.url, host.token) == ("http://one:1", "t1")
 
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_of_a_label_studio_set_up_anew_the_project_made_last_counts(
+        self, file: Path, first: int
+    ) -> None:
+        connections = Connections(file, allowed=["*"])
+        setups = [("3.1795442316", "old"), ("3.1895442316", "new")]
+        for project, token in (setups[first], setups[1 - first]):
+            connections.remember(project, "http://one:1", token)
+        host = connections.host_of_number(3)
+        assert (host.url, host.token) == ("http://one:1", "new")
+
     def test_the_settings_tell_without_a_setup(self, file: Path) -> None:
         host = Connections(file, "http://inside:8080", "own").host_of_number(3)
         assert (host.url, host.token) == ("http://inside:8080", "own")
