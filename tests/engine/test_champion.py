@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 
 from sam_backend.engine.champion import Champion
 from sam_backend.engine.served_model import ServedModel
@@ -20,17 +19,11 @@ from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.types import Embedding, Prompt
 from tests.engine.checkpoints import checkpoint, segmenter
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IMAGE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
 CLICK = Prompt(xy=np.array([[30.0, 20.0]], np.float32), is_positive=np.array([True]))
 A, B, C = (checkpoint(name, seed) for seed, name in enumerate("abc"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from sam_backend.sam.starter import build_starter
 from tests.quality.models import Known, oracle
 from tests.sam.networks import random_starter, random_starter_lite
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE = 40
 SQUARE = np.zeros((SIZE, SIZE), np.bool_)
 SQUARE[10:30, 10:30] = True
@@ -26,14 +28,6 @@ HALF = SQUARE.copy()
 HALF[:, 20:] = False
 NOTHING = np.zeros_like(SQUARE)
 IMAGE = np.zeros((SIZE, SIZE, 3), np.uint8)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def measure(model: Known, max_clicks: int = 20) -> InteractiveReport:

@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-import torch
 import uvicorn
 from safetensors.torch import save_file
 
@@ -27,6 +26,8 @@ from tests.canned_server import canned_server
 from tests.sam.networks import random_starter
 from tests.server.playing import CONFIG, PROJECT, disc_image, png, point, reasons, set_up
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IMAGES = {
     f"/{number}.png": png(disc_image((64, 80), 20 + 10 * number, 30, 14, (200, 40 * number, 30)))
     for number in range(4)
@@ -34,14 +35,6 @@ IMAGES = {
 VERSIONS = ("random-a", "random-b")
 POLL_S = 0.05
 PATIENCE_S = 120.0
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

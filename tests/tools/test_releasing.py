@@ -1,7 +1,6 @@
 """The starter that ships: its card tells the truth about it."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,15 +22,9 @@ from tools.starter import calibration, demo_picture, releasing
 from tools.starter.commands import app
 from tools.starter.network import begin
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STARTER = Path(__file__).parents[2] / "model_store" / "starter-2"
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_the_shipped_starter_does_what_its_card_says() -> None:

@@ -1,15 +1,8 @@
-"""Small networks run fastest on one thread; more would wait for each other on a busy machine."""
-
-from collections.abc import Iterator
+"""Training's tests have small networks."""
 
 import pytest
-import torch
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """One thread for torch during each test of this room."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def one_thread_everywhere(one_thread: None) -> None:
+    """Each test of this room has one thread for torch."""
