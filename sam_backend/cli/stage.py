@@ -198,10 +198,13 @@ def _row(way: str, one: "Checked") -> tuple[str, str, str, str, str]:
     reading = one.reading
     if reading is None:
         now = "unknown"
-    elif reading.low == reading.high:
-        now = f"{reading.value:.3g} (n {reading.n})"
-    else:
-        now = f"{reading.value:.3g} ({reading.low:.3g} to {reading.high:.3g}, n {reading.n})"
+    else:  # what differs by rounding alone is the same
+        value, low, high = (
+            f"{round(end, 9) + 0.0:.3g}" for end in (reading.value, reading.low, reading.high)
+        )
+        now = f"{value} (n {reading.n})"
+        if low != high:
+            now = f"{value} ({low} to {high}, n {reading.n})"
     state = "open" if one.passes else one.missing
     if way == "down":
         state = "open: back" if one.passes else "shut"

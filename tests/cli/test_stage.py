@@ -3,6 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from sam_backend.cli.stage import _row
+from sam_backend.engine.stages.gates import Figure, Gate, Reading
 from tests.e2e.commands import command_inside, inside
 
 
@@ -24,3 +28,16 @@ def test_a_wrong_table_is_named(tmp_path: Path) -> None:
     ended = command_inside(tmp_path, "stage", "policy", settings=own)
     assert ended.returncode == 2
     assert "the stages are 1, 2, 3, not '9'" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("reading", "now"),
+    [
+        (Reading(0.0, -4.4e-15, 4.4e-15, 78), "0 (n 78)"),
+        (Reading(0.7987, 0.76, 0.8354, 78), "0.799 (0.76 to 0.835, n 78)"),
+        (Reading(0.02, 0.02, 0.02, 3), "0.02 (n 3)"),
+    ],
+)
+def test_a_figure_that_is_rounding_alone_is_zero(reading: Reading, now: str) -> None:
+    gate = Gate(next(iter(Figure)), 0.5)
+    assert _row("up", gate.check(reading))[2] == now
