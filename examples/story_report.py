@@ -23,6 +23,8 @@ class Known:
         annotations: Likewise.
         gold: IoU of each mask that was drawn on a gold picture.
         shown: Prefilled masks of stage 2.
+        promoted: Retrainings whose model the gate let pass.
+        accepted: Lots that the review accepted.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -30,6 +32,8 @@ class Known:
     annotations: dict[str, int] = field(default_factory=dict)
     gold: list[float] = field(default_factory=list)
     shown: int = 0
+    promoted: int = 0
+    accepted: int = 0
 
     def submitted(self, stage: str, drawn: Sequence[Drawn]) -> None:
         """One annotation more."""
@@ -64,8 +68,8 @@ def compare(board: Json, known: Known) -> list[tuple[str, float, float]]:
     return [
         *pairs,
         ("people's IoU on gold", gold.get("value"), sum(known.gold) / len(known.gold)),
-        ("retrainings promoted", promoted, 2),
-        ("lots accepted", accepted, 1),
+        ("retrainings promoted", promoted, known.promoted),
+        ("lots accepted", accepted, known.accepted),
         ("moves between stages", len(board["moves"]), 3),
     ]
 
