@@ -16,7 +16,10 @@ Degrees of freedom are those of the images' weight in the figure (Kish's effecti
 How often such intervals hold the truth is simulated in `tests/quality/test_intervals.py`, for each
 kind of figure, from two images on, with numbers of masks that go with quality: 93 % and more. Where
 a tenth of the images has most of all masks, it takes thirty images to come near to that;
-differences that lie on one side only are covered in nine cases of ten. The calibration error is a
+differences that lie on one side only are covered in nine cases of ten. **Numbers of clicks (NoC)
+are covered less often where masks rarely fail**: as long as no failure, which counts 20, is among
+the images, nothing tells of it (0.67 to 0.95 of such intervals held the truth in simulations of 5
+to 80 images; where failures are common, 0.89 to 0.96). The calibration error is a
 sum of absolute values: with few masks it is measured too high, and the interval lies around that.
 """
 
