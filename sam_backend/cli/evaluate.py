@@ -35,7 +35,7 @@ class _Measurement:
         model: Ready to run.
         learned: Images that it has learned from; None if that is not known.
         clicks: For each mask at the most.
-        thresholds: Of the automatic generator; None: it is not measured.
+        thresholds: Which automatic masks are kept; None: the generator is not measured.
         min_area: Least part of its image that a mask covers.
         annotator: Whose masks.
         limit: Images at the most; None: all.

@@ -35,7 +35,7 @@ class OpenProject:
 
     Attributes:
         settings: The settings of this process.
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         database: What we keep.
         number: The project's id in Label Studio.
     """

@@ -41,7 +41,7 @@ _PNG_NOTES: Final = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 MAX_PIXELS: Final = 200_000_000
 _ROWS_AT_ONCE: Final = 256
 _PIXEL_BYTES: Final = 4
-"""Of a pixel of a usual picture, RGB with opacity; a deep one takes up to eight times that."""
+"""Bytes that a pixel takes as RGBA; one of a deep picture takes up to eight times as many."""
 
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np.uint8]:

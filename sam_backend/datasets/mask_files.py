@@ -31,7 +31,7 @@ from sam_backend.masks.rle import encode, to_coco
 from sam_backend.masks.types import Mask
 
 FOLDERS = (("images", "masks"), ("data_GT", "boundary_GT"), ("img", "gt"))
-"""Of images and of masks."""
+"""Names of the folder of images and of the folder of masks, as the click benchmarks have them."""
 OBJECT, VOID = 255, 128
 _ONE_OBJECT = {0, 1, VOID, OBJECT}
 _NOT_BLACK = "gt"

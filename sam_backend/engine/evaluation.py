@@ -75,7 +75,7 @@ def evaluate_model(
         dataset: With at least one mask.
         tell: Called after each image.
         max_clicks: For each mask at the most.
-        thresholds: Of the automatic generator; None: it is not measured.
+        thresholds: Which automatic masks are kept; None: the generator is not measured.
 
     Raises:
         InvalidInputError: There is no mask.

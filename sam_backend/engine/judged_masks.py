@@ -35,7 +35,7 @@ def judged_prefills(
     the last one does.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         prefills: The ledger.
         model_version: Whose masks.

@@ -127,7 +127,7 @@ def quality_report(
     Args:
         settings: The settings of this process.
         database: Knows gold, and what is known of models.
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         model_version: That is served.
         bars: To pass.

@@ -84,7 +84,7 @@ def annotated_tasks(
     A task that is annotated while this runs may be missed; one that is deleted is passed over.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         only_gold: Only annotations marked as ground truth.
         since: Only annotations saved after this moment of Label Studio's clock.

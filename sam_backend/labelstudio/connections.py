@@ -173,8 +173,8 @@ class Connections:
         """The Label Studio of a project that is known by its number only.
 
         Args:
-            number: Of the project.
-            may_ask: As of `host`.
+            number: The project's number in Label Studio.
+            may_ask: False: ask no server for a proof, as in `host`.
 
         Raises:
             LabelStudioError: Its token or address is unknown, or two servers have such a project.
@@ -230,7 +230,7 @@ class Connections:
         return found
 
     def numbers(self) -> list[int]:
-        """Of all projects that have called /setup, as far as their names begin with a number."""
+        """Numbers of all projects that have called /setup under a name that begins with one."""
         numbers = (_number(uid) for uid in self.projects())
         return sorted({number for number in numbers if number is not None})
 

@@ -42,7 +42,7 @@ def give_secret(client: LabelStudioClient, hook: Json, secret: str) -> httpx.Res
     Args:
         client: Whose token may change the project's webhooks.
         hook: The webhook, as Label Studio's API gives it.
-        secret: Of this backend (`event_secret`).
+        secret: What this backend's webhooks send (`event_secret`).
 
     Raises:
         LabelStudioError: Label Studio is out of reach.

@@ -24,7 +24,7 @@ def import_predictions(
     """Store predictions in as many calls as their size asks for; returns how many were stored.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         predictions: Each with `task`, `result`, `score` and `model_version`.
 

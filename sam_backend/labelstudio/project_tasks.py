@@ -57,7 +57,7 @@ def task_numbers(
     """The numbers of a project's tasks as they are now.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         view: Only those of this Data Manager tab, in its order.
         filters: Only those, instead of a tab's; see `read_filter`.

@@ -48,7 +48,7 @@ def keep_tabs(
     What people have changed of columns and widths stays.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         people: Names of those with a queue, by user id.
         gone: User ids of those who have none any more.

@@ -21,7 +21,7 @@ def upload_files(
     """Upload files; returns their addresses for a task's data, by name without its suffix.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         files: By name, with a suffix.
 

@@ -37,7 +37,7 @@ class EventRegistrar:
     """Gives webhooks their secret, on a thread of its own. Close it.
 
     Args:
-        secret: Of this backend (`labelstudio.event_secret`).
+        secret: What this backend's webhooks send (`labelstudio.event_secret`).
         connections: Which Label Studio a project is of.
         tell: Told the subject and the reason of what goes wrong.
         clock: Monotonic seconds.

@@ -96,7 +96,7 @@ class UploadedAddresses(Addresses):
     """Files that are uploaded to the project; those of a broken run are found again.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         reader: Reads the images.
     """

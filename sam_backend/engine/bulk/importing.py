@@ -90,7 +90,7 @@ class BulkImport:
     """Puts images of a run into a project.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         run: Whose images.
         writer: Of their tasks.

@@ -37,7 +37,7 @@ class Dispatcher:
     """Keeps the queues of one project.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         database: Of leases, people and revisions.
         settings: How queues are kept.

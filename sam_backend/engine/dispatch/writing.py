@@ -31,7 +31,7 @@ def write_queues(
     """Write what is not yet as the leases want it; returns how many tasks.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         listing: Its tasks.
         leases: Who holds what.

@@ -50,7 +50,7 @@ def read_answers(
 
     Args:
         settings: Limits of images, and the folder that keeps them.
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         has_models: Whether predictions for an image, by its digest, are to be read too.
         observe: Told how many tasks of how many have been read.

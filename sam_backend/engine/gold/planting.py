@@ -54,7 +54,7 @@ def plant(
     """Bring a project's share of trusted images up to a rate.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         gold: The store.
         per_hundred: Copies for a hundred tasks of the project's own.

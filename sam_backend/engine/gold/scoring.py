@@ -108,7 +108,7 @@ def score_project(
     Args:
         settings: The settings of this process.
         database: Where gold is kept.
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         observe: Told how many tasks of how many have been read.
 

@@ -112,7 +112,7 @@ def measure(
     Args:
         settings: The settings of this process.
         database: Keeps them.
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project: Its number.
         observe: Told what is looked at, and how far.
 

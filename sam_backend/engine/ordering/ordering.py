@@ -52,7 +52,7 @@ class Ordering:
 
     Args:
         settings: The settings of this process.
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         database: Of the log, the ledger of prefilled tasks, and the order.
         champion: Whose encoder sees the images.

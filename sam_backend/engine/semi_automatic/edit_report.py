@@ -85,7 +85,7 @@ def edit_report(
 
     Args:
         database: Keeps them.
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         observe: Told how many annotations have been compared.
 

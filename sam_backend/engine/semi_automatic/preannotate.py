@@ -134,7 +134,7 @@ class Preannotation:
     """One run over some tasks of a project.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         champion: Whose masks they are.
         choice: What prefills the project's tasks with a model.

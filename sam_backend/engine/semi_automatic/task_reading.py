@@ -39,7 +39,7 @@ class TaskReader:
     """Reads tasks of one project, with as few calls as their state allows.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         own_versions: Model versions under which we have sent predictions there.
     """

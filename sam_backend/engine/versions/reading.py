@@ -64,7 +64,7 @@ def read_project(
     something that is not verified. A reading that is killed is simply done again.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         revisions: Its log.
         everything: Ask for the annotations of every task that has any.
@@ -128,7 +128,7 @@ def verify_events(
     """Ask Label Studio about the tasks of which events have told something; returns how many.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         revisions: Its log.
         since: Number of a revision up to which all is verified already.

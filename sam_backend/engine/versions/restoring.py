@@ -71,7 +71,7 @@ def restore(
     name of whoever had completed it.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         revisions: The project's log.
         task: Its number.
         wanted: States by annotation.

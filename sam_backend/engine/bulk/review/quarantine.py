@@ -41,7 +41,7 @@ def quarantine(
     The same command goes on after a kill. What was removed is kept in the lot's log.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         project_id: The project.
         run: The lot.
         lots: Know its verdict.

@@ -148,7 +148,7 @@ def draw_sample(
     adds images to the lot's sample; everything else stays as it was first stated.
 
     Args:
-        client: Of the project's Label Studio.
+        client: API client of the project's Label Studio.
         database: Knows what was drawn before, and the verdicts on earlier lots.
         project_id: The review project.
         run: The lot.
