@@ -32,6 +32,8 @@ class Figure:
         digits: After the point, for people.
         least: That it can be.
         most: That it can be; None: as many clicks as were allowed.
+        has_rare_extremes: Whether a mask may count many times what most do, as a failure does
+            among clicks: images without one do not tell how often it happens.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Figure:
     digits: int = 3
     least: float = 0.0
     most: float | None = 1.0
+    has_rare_extremes: bool = False
 
     def limits(self, max_clicks: int) -> tuple[float, float]:
         """Return the least and the most that the figure can be."""
@@ -68,7 +71,9 @@ def noc(target_iou: float) -> Figure:
         return np.array([[float(r.n_clicks(target_iou, max_clicks))] for r in results])
 
     name = f"NoC@{100 * target_iou:.0f}"
-    return Figure(name, False, contributions, digits=2, least=1.0, most=None)
+    return Figure(
+        name, False, contributions, digits=2, least=1.0, most=None, has_rare_extremes=True
+    )
 
 
 def failures(target_iou: float) -> Figure:
