@@ -38,6 +38,23 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
+class LossWeights:
+    """How much losses count beside that of the masks; the defaults are the paper's.
+
+    Attributes:
+        predicted_iou: That of predicted IoUs.
+        single_mask: That of the single-mask output for a lone click, which in the paper is left
+            to the three outputs for part, object and whole.
+    """
+
+    predicted_iou: float = 1.0
+    single_mask: float = 0.0
+
+
+PAPER_WEIGHTS = LossWeights()
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingPlan:
     """Budget, phases and optimiser of one training.
 
@@ -53,6 +70,7 @@ class TrainingPlan:
         max_corrections: Correction clicks after the first prompt, drawn from 0 to this.
         mask_only_passes: Whether each session has two passes more without a new click, one at a
             random place and one at the end (paper, appendix A).
+        losses: Their weights.
         learning_rate: Peak of AdamW's rate; a linear warm-up leads to it, a cosine away from it.
         warmup_steps: Length of the warm-up.
         weight_decay: AdamW's, on matrices only.
@@ -80,6 +98,7 @@ class TrainingPlan:
     depth: Depth = Depth.FULL
     max_corrections: int = 1
     mask_only_passes: bool = False
+    losses: LossWeights = PAPER_WEIGHTS
     learning_rate: float = 8e-4
     warmup_steps: int = 150
     weight_decay: float = 0.05

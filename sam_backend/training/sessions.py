@@ -17,6 +17,7 @@ from sam_backend.masks.clicks import MAX_BOX_SHIFT_PX, deepest_point, noisy_box,
 from sam_backend.sam.reference import Sam
 from sam_backend.training.decoder import predict_masks
 from sam_backend.training.losses import mask_iou, mask_loss
+from sam_backend.training.plan import PAPER_WEIGHTS, LossWeights
 
 CLICK_SHARE = 0.6
 """Share of the sessions that start with a click; the others start with a box."""
@@ -136,6 +137,7 @@ def run_sessions(
     rng: np.random.Generator,
     autocast: bool,
     learn: Callable[[torch.Tensor], object],
+    weights: LossWeights = PAPER_WEIGHTS,
 ) -> SessionResult:
     """Annotate all targets of a batch of images.
 
@@ -149,6 +151,7 @@ def run_sessions(
         autocast: Run the decoder in bfloat16.
         learn: Takes each pass's loss, a scalar, and should go backward at once: passes share
             nothing but the embeddings, so memory is needed for one pass only.
+        weights: Of the losses.
     """
     session = Session(truth, rng)
     device = embeddings.device
@@ -166,9 +169,9 @@ def run_sessions(
             logits, predicted_iou = predict_masks(
                 sam.mask_decoder, embeddings, position, sparse, dense
             )
-        judged = _judge(logits.float(), predicted_iou.float(), wanted)
+        judged = _judge(logits.float(), predicted_iou.float(), wanted, weights)
         is_ambiguous = lone if previous is None else torch.zeros_like(lone)
-        loss = torch.where(is_ambiguous, judged.loss_of_three, judged.loss_of_one).mean()
+        loss = torch.where(is_ambiguous, judged.loss_of_click, judged.loss_of_one).mean()
         learn(loss)
         total += loss.item()
         best = torch.where(is_ambiguous, judged.best_of_three, 0)
@@ -193,25 +196,30 @@ class _Judged:
 
     Attributes:
         loss_of_one: Loss if output 0 is the answer, shape (N,).
-        loss_of_three: Loss if the best of outputs 1..3 is, shape (N,).
+        loss_of_click: Loss if the prompt is a lone click: mostly that of the best of outputs 1..3,
+            shape (N,).
         best_of_three: Output 1..3 of the highest predicted IoU, shape (N,).
         iou: True IoU of each output, shape (N, 4), without gradient.
     """
 
     loss_of_one: torch.Tensor
-    loss_of_three: torch.Tensor
+    loss_of_click: torch.Tensor
     best_of_three: torch.Tensor
     iou: torch.Tensor
 
 
-def _judge(logits: torch.Tensor, predicted_iou: torch.Tensor, wanted: torch.Tensor) -> _Judged:
+def _judge(
+    logits: torch.Tensor, predicted_iou: torch.Tensor, wanted: torch.Tensor, weights: LossWeights
+) -> _Judged:
     """Compare logits (N, 4, L, L) and predicted IoUs (N, 4) with the truth (N, 1, L, L)."""
     iou = mask_iou(logits, wanted)
     mask_losses = mask_loss(logits, wanted)
-    iou_losses = F.mse_loss(predicted_iou, iou, reduction="none")
+    iou_losses = weights.predicted_iou * F.mse_loss(predicted_iou, iou, reduction="none")
+    single = mask_losses[:, 0] + iou_losses[:, 0]
+    three = _relaxed_best(mask_losses[:, 1:]) + iou_losses[:, 1:].mean(1)
     return _Judged(
-        loss_of_one=mask_losses[:, 0] + iou_losses[:, 0],
-        loss_of_three=_relaxed_best(mask_losses[:, 1:]) + iou_losses[:, 1:].mean(1),
+        loss_of_one=single,
+        loss_of_click=three + weights.single_mask * single,
         best_of_three=1 + predicted_iou.detach()[:, 1:].argmax(1),
         iou=iou,
     )

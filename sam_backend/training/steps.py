@@ -28,7 +28,7 @@ def training_step(state: TrainingState, examples: Examples, plan: TrainingPlan) 
     results = []
     for part in np.array_split(np.arange(len(examples)), min(plan.accumulate, len(examples))):
         chosen = examples[part[0] : part[-1] + 1]
-        results.append(_learn(sam, chosen, clicks, rng, plan.bfloat16, len(part) / len(examples)))
+        results.append(_learn(sam, chosen, clicks, rng, plan, len(part) / len(examples)))
     learning = [p for p in sam.parameters() if p.grad is not None]
     norm = float(torch.nn.utils.clip_grad_norm_(learning, plan.max_grad_norm))
     if np.isfinite(norm):
@@ -42,18 +42,18 @@ def _learn(
     examples: Examples,
     clicks: list[bool],
     rng: np.random.Generator,
-    bfloat16: bool,
+    plan: TrainingPlan,
     share: float,
 ) -> SessionResult:
     """Add the gradients of `share` of a batch."""
-    embedded = embeddings(sam, examples, bfloat16)
+    embedded = embeddings(sam, examples, plan.bfloat16)
     leaf = embedded.detach().requires_grad_(embedded.requires_grad)
     truth = np.concatenate([example.truth for example in examples])
 
     def learn(loss: torch.Tensor) -> None:
         torch.autograd.backward(loss * share)
 
-    result = run_sessions(sam, leaf, truth, clicks, rng, bfloat16, learn)
+    result = run_sessions(sam, leaf, truth, clicks, rng, plan.bfloat16, learn, plan.losses)
     if leaf.grad is not None:
         torch.autograd.backward(embedded, leaf.grad)
     return result

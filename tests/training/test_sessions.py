@@ -6,6 +6,7 @@ import torch
 
 from sam_backend.masks.clicks import deepest_point
 from sam_backend.sam.starter import PROMPT_DIM, build_starter
+from sam_backend.training.plan import LossWeights
 from sam_backend.training.resolution import set_input_size
 from sam_backend.training.sessions import Session, passes, run_sessions
 
@@ -119,6 +120,34 @@ def test_gradients_reach_every_part() -> None:
     assert {"transformer", "output_upscaling", "iou_prediction_head"} <= learning
     for value in (result.click_iou, result.box_iou, result.last_iou):
         assert 0 <= value <= 1
+
+
+def test_a_lone_click_teaches_the_single_mask_output_if_the_weights_say_so() -> None:
+    def gradient(weights: LossWeights) -> torch.Tensor:
+        sam, losses = starter(), []
+        clicked = torch.randn(1, PROMPT_DIM, 4, 4)
+        rng = np.random.default_rng(0)
+        run_sessions(sam, clicked, squares(3), [], rng, False, losses.append, weights)
+        # the box of the last target always teaches it: what it takes from the clicks is more
+        losses[0].backward()
+        return sam.mask_decoder.output_hypernetworks_mlps[0].layers[-1].weight.grad
+
+    paper, both = gradient(LossWeights()), gradient(LossWeights(single_mask=0.5))
+    assert not torch.allclose(paper, both)
+
+
+def test_predicted_iou_weighs_as_told() -> None:
+    sam = starter()
+    embeddings = torch.randn(1, PROMPT_DIM, 4, 4)
+
+    def loss(weight: float) -> float:
+        rng = np.random.default_rng(0)
+        weights = LossWeights(predicted_iou=weight)
+        return run_sessions(sam, embeddings, squares(3), [], rng, False, id, weights).loss
+
+    none, one, four = (loss(weight) for weight in (0.0, 1.0, 4.0))
+    assert one > none
+    assert four - none == pytest.approx(4 * (one - none), rel=1e-4)
 
 
 def test_going_backward_pass_by_pass_is_going_backward_once() -> None:

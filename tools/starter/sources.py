@@ -24,7 +24,7 @@ from sam_backend.training.scenes import hard_scene, simple_scene
 from sam_backend.training.sources import example_chance
 from sam_backend.training.targets import min_area_px
 
-SCENES = {"simple": 0.05, "hard": 0.1, "leaves": 0.1}
+SCENES = {"simple": 0.1, "hard": 0.1, "leaves": 0.05}
 """Share of the examples that each kind of drawn scene gets; photos get the rest."""
 PASTED = 0.35
 """Share of the photos that get an object of another photo."""

@@ -13,7 +13,7 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.sam.reference import Sam
 from sam_backend.training import metrics
 from sam_backend.training.loop import BEST_NAME, CHECKPOINT_NAME
-from sam_backend.training.plan import Phase, TrainingPlan
+from sam_backend.training.plan import LossWeights, Phase, TrainingPlan
 from sam_backend.training.resolution import set_input_size
 from sam_backend.training.sources import Source
 from sam_backend.training.state import TrainingState
@@ -29,6 +29,9 @@ warm-up, stable, decay schedule: arXiv 2404.06395)."""
 FINAL_RATE = 0.03
 HISTORY_NAME = "history.jsonl"
 """A line for each start of a run: its command, and what it learned from."""
+LOSSES = LossWeights(predicted_iou=4.0, single_mask=0.5)
+"""Which of three masks a lone click gets is decided by predicted IoU, so it is learned with more
+weight than in the paper; and the single-mask output learns to take the object for such a click."""
 PHASES = (Phase(0.75, 256, 10, 4), Phase(1.0, 512, 5, 4))
 
 
@@ -42,6 +45,7 @@ class StarterPlan(TrainingPlan):
 
     warmup_steps: int = 80
     ema_decay: float = 0.996
+    losses: LossWeights = LOSSES
     unfreeze: float = 0.4
 
     def rate(self, step: int, progress: float) -> float:
