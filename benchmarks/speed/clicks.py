@@ -24,7 +24,7 @@ def first_click(number: int, size: tuple[int, int]) -> Prompt:
     # steps of the golden ratio and its like never repeat and leave no part out
     share = np.array([[0.5 + 0.618034 * number, 0.5 + 0.754878 * number]]) % 1.0
     xy = (0.05 + 0.9 * share) * (size[1], size[0])
-    return Prompt(xy=xy.astype(np.float32), is_positive=np.ones(1, np.bool_))
+    return Prompt(points=xy.astype(np.float32), labels=np.ones(1, np.bool_))
 
 
 def later_click(
@@ -33,10 +33,10 @@ def later_click(
     """The same click and one beside it, with the logits, shape (L, L), of the first answer."""
     first = first_click(number, size)
     width_height = np.array([size[1], size[0]])
-    beside = np.clip(first.xy + width_height / 20, 0, width_height - 1)
+    beside = np.clip(first.points + width_height / 20, 0, width_height - 1)
     return Prompt(
-        xy=np.concatenate([first.xy, beside]).astype(np.float32),
-        is_positive=np.ones(2, np.bool_),
+        points=np.concatenate([first.points, beside]).astype(np.float32),
+        labels=np.ones(2, np.bool_),
         mask_logits=previous_logits,
     )
 

@@ -92,8 +92,8 @@ class Reference:
 
     def _predict(self, prompt: Prompt) -> tuple[npt.NDArray[np.bool_], ...]:
         masks, ious, logits = self.predictor.predict(
-            point_coords=prompt.xy,
-            point_labels=prompt.is_positive.astype(np.int64),
+            point_coords=prompt.points,
+            point_labels=prompt.labels.astype(np.int64),
             mask_input=None if prompt.mask_logits is None else prompt.mask_logits[None],
             multimask_output=prompt.is_ambiguous,
         )
@@ -127,7 +127,7 @@ class Reference:
         ]
 
     def _points(self, prompts: Sequence[Prompt]) -> tuple[torch.Tensor, torch.Tensor]:
-        xy = np.stack([prompt.xy for prompt in prompts])
+        xy = np.stack([prompt.points for prompt in prompts])
         moved = self.predictor.transform.apply_coords(xy, self.predictor.original_size)
         points = torch.as_tensor(moved, dtype=torch.float, device=self.predictor.device)
         return points, torch.ones(points.shape[:2], dtype=torch.int, device=points.device)

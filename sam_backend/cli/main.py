@@ -3,7 +3,6 @@
 import io
 import logging
 import sys
-from importlib.metadata import version
 from typing import Annotated, NoReturn
 
 import typer
@@ -12,6 +11,7 @@ from pydantic_settings import SettingsError
 from rich.console import Console
 from rich.markup import escape
 
+from sam_backend import __version__
 from sam_backend.cli import (
     bulk,
     check,
@@ -44,7 +44,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"sam-backend {version('sam-backend')}")
+        typer.echo(f"sam-backend {__version__}")
         raise typer.Exit
 
 

@@ -129,8 +129,8 @@ class ObjectPrompt:
             PromptError: Neither clicks, box nor logits.
         """
         return Prompt(
-            xy=np.array([(c.x, c.y) for c in self.clicks], np.float32).reshape(-1, 2),
-            is_positive=np.array([c.is_positive for c in self.clicks], np.bool_),
+            points=np.array([(c.x, c.y) for c in self.clicks], np.float32).reshape(-1, 2),
+            labels=np.array([c.is_positive for c in self.clicks], np.bool_),
             box=None if self.box is None else np.array(self.box.xyxy, np.float32),
             mask_logits=mask_logits,
         )

@@ -58,12 +58,12 @@ class PromptTensors:
     def _points(
         self, prompts: Sequence[Prompt], image_size: tuple[int, int]
     ) -> tuple[torch.Tensor, torch.Tensor] | None:
-        if not len(prompts[0].xy):
+        if not len(prompts[0].points):
             return None
-        xy = self._resize.to_input(np.stack([p.xy for p in prompts]), image_size)
-        labels = np.stack([p.is_positive for p in prompts])
+        points = self._resize.to_input(np.stack([p.points for p in prompts]), image_size)
+        labels = np.stack([p.labels for p in prompts])
         return (
-            torch.as_tensor(xy, dtype=torch.float, device=self._device),
+            torch.as_tensor(points, dtype=torch.float, device=self._device),
             torch.as_tensor(labels, dtype=torch.int, device=self._device),
         )
 

@@ -260,7 +260,7 @@ class Segmenter:
             self._prompts.check(prompt)
             several = prompt.is_ambiguous if multimask is None else multimask
             has_box, has_mask = prompt.box is not None, prompt.mask_logits is not None
-            groups[len(prompt.xy), has_box, has_mask, several].append(index)
+            groups[len(prompt.points), has_box, has_mask, several].append(index)
         for (*_, several), indexes in groups.items():
             for start in range(0, len(indexes), MAX_PROMPTS_AT_ONCE):
                 yield several, indexes[start : start + MAX_PROMPTS_AT_ONCE]

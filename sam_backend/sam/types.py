@@ -1,6 +1,7 @@
 """Prompts, embeddings and candidates: what goes into the model layer and what comes out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,63 +11,51 @@ from sam_backend.masks.rle import RLE, decode
 from sam_backend.masks.types import Mask
 
 
-def _no_points() -> npt.NDArray[np.float32]:
-    return np.zeros((0, 2), dtype=np.float32)
-
-
-def _no_flags() -> npt.NDArray[np.bool_]:
-    return np.zeros(0, dtype=np.bool_)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, init=False)
 class Prompt:
     """What one object is asked for with: points, a box and a mask, in any combination.
 
+    Lists and tuples are taken as well as arrays: `Prompt(points=[(410, 220)])`.
+
     Attributes:
-        xy: Clicks in pixels of the original image, shape (N, 2) float32, x before y.
-        is_positive: True for foreground clicks, shape (N,) bool.
+        points: Clicks in pixels of the original image, shape (N, 2) float32, x before y.
+        labels: True for foreground clicks, shape (N,) bool. Numbers 1 and 0 are taken too; all
+            clicks are foreground if nothing is said.
         box: Box in pixels of the original image, shape (4,) float32, x0 y0 x1 y1; None without.
         mask_logits: Previous low-resolution logits of the padded model input, shape (L, L)
             float32 with L the model's mask side (256 for ViT-B/L/H); None without.
 
     Raises:
-        PromptError: A shape is wrong, a number is not finite, the box is empty, or nothing is
-            asked.
+        PromptError: A shape is wrong, a value is no finite number, a label is neither foreground
+            nor background, the box is empty, or nothing is asked.
     """
 
-    xy: npt.NDArray[np.float32] = field(default_factory=_no_points)
-    is_positive: npt.NDArray[np.bool_] = field(default_factory=_no_flags)
-    box: npt.NDArray[np.float32] | None = None
-    mask_logits: npt.NDArray[np.float32] | None = None
+    points: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.bool_]
+    box: npt.NDArray[np.float32] | None
+    mask_logits: npt.NDArray[np.float32] | None
 
-    def __post_init__(self) -> None:
-        if self.xy.ndim != 2 or self.xy.shape[1] != 2:
-            raise PromptError(f"xy must have shape (N, 2), not {self.xy.shape}")
-        if self.is_positive.shape != (len(self.xy),):
-            raise PromptError(
-                f"is_positive must have shape ({len(self.xy)},), not {self.is_positive.shape}"
-            )
-        if not np.isfinite(self.xy).all():
-            raise PromptError(f"xy must be finite, not {self.xy.tolist()}")
-        if self.box is not None:
-            if self.box.shape != (4,) or not np.isfinite(self.box).all():
-                raise PromptError(f"box must be four finite numbers, not {self.box.tolist()}")
-            x0, y0, x1, y1 = self.box.tolist()
-            if x1 <= x0 or y1 <= y0:
-                raise PromptError(f"box must have an area, not {self.box.tolist()}")
-        if self.mask_logits is not None and (
-            self.mask_logits.ndim != 2 or not np.isfinite(self.mask_logits).all()
-        ):
-            raise PromptError(
-                f"mask_logits must be finite with shape (L, L), not {self.mask_logits.shape}"
-            )
-        if not len(self.xy) and self.box is None and self.mask_logits is None:
+    def __init__(
+        self,
+        points: npt.ArrayLike | None = None,
+        labels: npt.ArrayLike | None = None,
+        box: npt.ArrayLike | None = None,
+        mask_logits: npt.ArrayLike | None = None,
+    ) -> None:
+        """Check the values and keep them as arrays; see the class."""
+        clicks = _points(points)
+        set_once = object.__setattr__  # the class is frozen
+        set_once(self, "points", clicks)
+        set_once(self, "labels", _labels(labels, len(clicks)))
+        set_once(self, "box", None if box is None else _box(box))
+        set_once(self, "mask_logits", None if mask_logits is None else _mask_logits(mask_logits))
+        if not len(clicks) and box is None and mask_logits is None:
             raise PromptError("a prompt needs a point, a box or a mask")
 
     @property
     def is_ambiguous(self) -> bool:
         """True for a lone click: it may mean the whole, a part or a subpart (paper, section 3)."""
-        return len(self.xy) == 1 and self.box is None and self.mask_logits is None
+        return len(self.points) == 1 and self.box is None and self.mask_logits is None
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -141,3 +130,67 @@ class PointMask:
     area_px: int
     predicted_iou: float
     stability: float
+
+
+def _array(name: str, value: npt.ArrayLike, wanted: str) -> npt.NDArray[Any]:
+    """Return numbers or truth values as an array.
+
+    Raises:
+        PromptError: The value is something else, or its rows have different lengths.
+    """
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError):  # torch raises all three of its own tensors
+        array = np.array(None)
+    if array.dtype.kind not in "fiub":
+        raise PromptError(f"{name} must be {wanted}, not {value!r:.80}")
+    return array
+
+
+def _points(value: npt.ArrayLike | None) -> npt.NDArray[np.float32]:
+    if value is None:
+        return np.zeros((0, 2), np.float32)
+    points = _array("points", value, "pairs of numbers, x before y")
+    if points.shape == (0,):
+        return np.zeros((0, 2), np.float32)
+    if points.ndim != 2 or points.shape[1] != 2:
+        hint = "; write one point as [(x, y)]" if points.shape == (2,) else ""
+        raise PromptError(f"points must have shape (N, 2), not {points.shape}{hint}")
+    if not np.isfinite(points).all():
+        raise PromptError(f"points must be finite, not {points.tolist()!s:.80}")
+    return points.astype(np.float32, copy=False)
+
+
+def _labels(value: npt.ArrayLike | None, n_points: int) -> npt.NDArray[np.bool_]:
+    if value is None:
+        return np.ones(n_points, np.bool_)
+    labels = _array("labels", value, "True or False for each point")
+    if labels.shape != (n_points,):
+        raise PromptError(
+            f"labels must have shape ({n_points},), one for each point, not {labels.shape}"
+        )
+    if labels.dtype != np.bool_ and not np.isin(labels, (0, 1)).all():
+        raise PromptError(
+            "labels must be True or 1 for foreground, False or 0 for background, not "
+            f"{labels.tolist()!s:.80}"
+        )
+    return labels.astype(np.bool_, copy=False)
+
+
+def _box(value: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    box = _array("box", value, "four finite numbers, x0 y0 x1 y1")
+    if box.shape != (4,) or not np.isfinite(box).all():
+        raise PromptError(f"box must be four finite numbers, not {box.tolist()!s:.80}")
+    x0, y0, x1, y1 = box.tolist()
+    if x1 <= x0 or y1 <= y0:
+        raise PromptError(
+            f"box must have an area: x0 y0 x1 y1 with x0 < x1 and y0 < y1, not {box.tolist()}"
+        )
+    return box.astype(np.float32, copy=False)
+
+
+def _mask_logits(value: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    logits = _array("mask_logits", value, "logits")
+    if logits.ndim != 2 or not np.isfinite(logits).all():
+        raise PromptError(f"mask_logits must be finite with shape (L, L), not {logits.shape}")
+    return logits.astype(np.float32, copy=False)

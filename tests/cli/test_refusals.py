@@ -356,10 +356,10 @@ def test_a_missing_extra_is_named_as_it_can_be_installed() -> None:
 
 
 def test_the_version_is_told(tmp_path: Path) -> None:
-    from importlib.metadata import version
+    from sam_backend import __version__
 
     ended = command_inside(tmp_path, "--version")
-    assert (ended.returncode, ended.stdout) == (0, f"sam-backend {version('sam-backend')}\n")
+    assert (ended.returncode, ended.stdout) == (0, f"sam-backend {__version__}\n")
 
 
 def test_a_task_without_edits_is_not_called_a_project_without_any(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.engine.checkpoints import checkpoint, segmenter
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-CLICK = Prompt(xy=np.array([[30.0, 20.0]], np.float32), is_positive=np.array([True]))
+CLICK = Prompt(points=np.array([[30.0, 20.0]], np.float32), labels=np.array([True]))
 A, B, C = (checkpoint(name, seed) for seed, name in enumerate("abc"))
 
 

@@ -135,8 +135,8 @@ def test_recorded_clicks_in_pixels() -> None:
     [one] = recorded("pos_pos_neg")[0].objects
     prompt = one.prompt()
     expected = [(1079.79, 601.04), (1260.10, 601.04), (1260.10, 959.59)]
-    assert np.allclose(prompt.xy, expected, atol=0.01)
-    assert prompt.is_positive.tolist() == [True, True, False]
+    assert np.allclose(prompt.points, expected, atol=0.01)
+    assert prompt.labels.tolist() == [True, True, False]
     assert prompt.box is None
 
 
@@ -336,7 +336,7 @@ def test_clicks_join_the_remembered_box_around_them() -> None:
     prompt = one.prompt()
     assert prompt.box is not None
     assert prompt.box.tolist() == [0, 0, 60, 60]
-    assert len(prompt.xy) == 2
+    assert len(prompt.points) == 2
 
 
 def test_a_negative_click_refines_the_box_around_it() -> None:
@@ -630,5 +630,5 @@ def test_no_context_makes_anything_but_prompts_or_a_prompt_error(
     assert placed.objects
     for one in placed.objects:
         prompt = one.prompt()
-        assert (prompt.xy >= 0).all()
-        assert (prompt.xy < (SIZE[1], SIZE[0])).all()
+        assert (prompt.points >= 0).all()
+        assert (prompt.points < (SIZE[1], SIZE[0])).all()

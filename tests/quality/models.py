@@ -42,7 +42,7 @@ def oracle(masks: np.ndarray) -> Known:
     def answer(prompt: Prompt) -> list[np.ndarray]:
         if prompt.box is not None:
             return [max(masks, key=lambda mask: _box_agreement(mask, prompt.box))]
-        x, y = prompt.xy[0].astype(int)
+        x, y = prompt.points[0].astype(int)
         return [next(mask for mask in masks if mask[y, x])]
 
     return Known(answer)

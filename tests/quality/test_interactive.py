@@ -80,14 +80,14 @@ def test_the_first_candidate_counts_and_the_best_is_told_apart() -> None:
 
 
 def test_corrections_go_where_the_error_is_with_the_last_logits() -> None:
-    model = Known(lambda prompt: [SQUARE if len(prompt.xy) > 1 else HALF])
+    model = Known(lambda prompt: [SQUARE if len(prompt.points) > 1 else HALF])
     report = measure(model)
     assert (report.miou_at(1), report.miou_at(3), report.miou_at(9)) == (0.5, 1.0, 1.0)
     assert report.noc(0.85) == report.noc(0.90) == 2
     assert report.box_miou == pytest.approx(0.5)
     second = model.prompts[1]
-    assert second.is_positive.tolist() == [True, True]
-    x, y = second.xy[1]
+    assert second.labels.tolist() == [True, True]
+    x, y = second.points[1]
     assert 20 <= x <= 30
     assert 10 <= y <= 30
     assert second.mask_logits is not None
@@ -97,7 +97,7 @@ def test_corrections_go_where_the_error_is_with_the_last_logits() -> None:
 def test_too_much_mask_gets_negative_clicks() -> None:
     model = Known(lambda prompt: [np.ones_like(SQUARE)])
     measure(model, max_clicks=3)
-    assert model.prompts[2].is_positive.tolist() == [True, False, False]
+    assert model.prompts[2].labels.tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(("max_clicks", "spent"), [(1, 1), (3, 3), (9, 9), (20, 20)])
@@ -125,7 +125,7 @@ def test_no_pixel_is_clicked_twice_and_the_last_iou_stays() -> None:
     report = measure(model)
     assert len(report.results[0].ious) == 4
     last = model.prompts[3]
-    assert len({tuple(xy) for xy in last.xy.tolist()}) == 4
+    assert len({tuple(xy) for xy in last.points.tolist()}) == 4
     assert report.miou_at(9) == pytest.approx(397 / 400)
 
 
@@ -133,16 +133,16 @@ def test_void_pixels_are_neither_clicked_nor_counted() -> None:
     void = np.zeros_like(SQUARE)
     void[:, 20:35] = True
     answer = SQUARE | (np.arange(SIZE) >= 22)
-    model = Known(lambda prompt: [answer & ~HALF if len(prompt.xy) == 1 else answer])
+    model = Known(lambda prompt: [answer & ~HALF if len(prompt.points) == 1 else answer])
     target = LabelledMask(encode(SQUARE), ignore=encode(void))
     report = evaluate(model, [Sample(IMAGE, [target])], max_clicks=3)
     (result,) = report.results
     # what counts of the truth is HALF, 200 px; of the answer's surplus the columns from 35 on
     assert result.ious[0] == 0
     assert result.ious[1] == pytest.approx(200 / (200 + 5 * SIZE))
-    assert model.prompts[0].xy.tolist() == [[14.5, 14.5]]
-    assert model.prompts[1].is_positive.tolist() == [True, True]
-    (x, _), is_positive = model.prompts[2].xy[2], model.prompts[2].is_positive[2]
+    assert model.prompts[0].points.tolist() == [[14.5, 14.5]]
+    assert model.prompts[1].labels.tolist() == [True, True]
+    (x, _), is_positive = model.prompts[2].points[2], model.prompts[2].labels[2]
     assert not is_positive
     assert x > 35
     assert model.prompts[3].box.tolist() == [10, 10, 20, 30]
@@ -153,10 +153,12 @@ def test_void_pixels_are_neither_clicked_nor_counted() -> None:
 def test_a_success_after_the_ninth_click_ends_it() -> None:
     nearly = SQUARE.copy()
     nearly[10, 10] = False
-    report = measure(Known(lambda prompt: [nearly if len(prompt.xy) >= 12 else HALF]))
+    report = measure(Known(lambda prompt: [nearly if len(prompt.points) >= 12 else HALF]))
     assert report.noc(0.85) == len(report.results[0].ious) == 12
     assert report.n_failures(0.85) == 0
-    last = measure(Known(lambda prompt: [SQUARE if len(prompt.xy) >= 12 else HALF]), max_clicks=12)
+    last = measure(
+        Known(lambda prompt: [SQUARE if len(prompt.points) >= 12 else HALF]), max_clicks=12
+    )
     assert (last.noc(0.85), last.n_failures(0.85)) == (12, 0)  # reached, if with the last click
 
 
@@ -183,7 +185,7 @@ def test_masks_are_annotated_alike_alone_and_together(
         predict = segmenter.predict_across
 
         def watched(embeddings, prompts, **options):
-            seen.extend(prompt.xy.ravel().tolist() for prompt in prompts)
+            seen.extend(prompt.points.ravel().tolist() for prompt in prompts)
             return predict(embeddings, prompts, **options)
 
         monkeypatch.setattr(segmenter, "predict_across", watched)

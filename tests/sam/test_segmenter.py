@@ -59,8 +59,8 @@ def prompts(height: int, width: int, mask_side: int) -> dict[str, Prompt]:
 def reference(predictor: SamPredictor, prompt: Prompt, multimask: bool) -> list[np.ndarray]:
     """Full-size and low-resolution logits, IoUs and stabilities; best predicted IoU first."""
     arguments = {
-        "point_coords": prompt.xy if len(prompt.xy) else None,
-        "point_labels": prompt.is_positive if len(prompt.xy) else None,
+        "point_coords": prompt.points if len(prompt.points) else None,
+        "point_labels": prompt.labels if len(prompt.points) else None,
         "box": prompt.box,
         "mask_input": None if prompt.mask_logits is None else prompt.mask_logits[None],
         "multimask_output": multimask,

@@ -50,7 +50,7 @@ def export_sa1b(run: BulkRun, folder: Path, left_out: LeftOut) -> int:
             {
                 "id": mask_id + number,
                 "segmentation": to_coco(mask.rle),
-                "bbox": _bbox(mask),
+                "bbox": list(mask.bbox_xywh),
                 "area": mask.area_px,
                 "predicted_iou": mask.predicted_iou,
                 "stability_score": mask.stability,
@@ -181,16 +181,10 @@ def _coco_annotations(run: BulkRun) -> Iterator[dict[str, Any]]:
                 "category_id": 1,
                 "segmentation": to_coco(mask.rle),
                 "area": mask.area_px,
-                "bbox": _bbox(mask),
+                "bbox": list(mask.bbox_xywh),
                 "iscrowd": 0,
                 "score": mask.predicted_iou,
             }
-
-
-def _bbox(mask: MaskRecord) -> list[int]:
-    """x, y, width, height as pycocotools' `toBbox` has them: the pixels from first to last."""
-    x0, y0, x1, y1 = mask.box
-    return [x0, y0, x1 - x0 + 1, y1 - y0 + 1]
 
 
 def _crop_box(mask: MaskRecord) -> list[int]:

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from sam_backend.masks.rle import RLE
+from sam_backend.masks.rle import RLE, decode
+from sam_backend.masks.types import Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,3 +36,17 @@ class MaskRecord:
     model_version: str
     settings: str
     image_digest: str | None = None
+
+    @property
+    def mask(self) -> Mask:
+        """The mask's pixels, shape (H, W) bool; decoded anew at each call."""
+        return decode(self.rle)
+
+    @property
+    def bbox_xywh(self) -> tuple[int, int, int, int]:
+        """Left column, top row, width and height in pixels, as pycocotools' `toBbox`.
+
+        `segment_anything`'s `bbox` is a pixel narrower and lower, for it leaves the last ones out.
+        """
+        x0, y0, x1, y1 = self.box
+        return x0, y0, x1 - x0 + 1, y1 - y0 + 1
