@@ -17,16 +17,21 @@ from typing import TypeVar
 
 import numpy as np
 
+from sam_backend.engine.true_sizes import TrueSizes, addresses_key
 from sam_backend.engine.versions.changes import differences
 from sam_backend.engine.versions.sightings import annotation_sighting, task_sighting
+from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.revisions import Revisions, Sighting
+from sam_backend.store.task_features import TaskFeaturesStore
 from sam_backend.store.versions import Circumstances, Version, Versions
 
 REGIONS_A_TASK = 20
 TASKS_AT_ONCE = 500
 CHANGED = 0.01
+SIZE = (480, 640)
+CONFIG = '<View><Image name="image" value="$image"/></View>'
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 T = TypeVar("T")
@@ -44,8 +49,8 @@ def annotation(task: int, turn: int) -> dict[str, object]:
                 "from_name": "shape",
                 "to_name": "image",
                 "type": "polygonlabels",
-                "original_width": 640,
-                "original_height": 480,
+                "original_width": SIZE[1],
+                "original_height": SIZE[0],
                 "image_rotation": 0,
                 "value": {"points": points.tolist(), "closed": True, "polygonlabels": ["Thing"]},
             }
@@ -102,7 +107,7 @@ def main() -> None:
 
         def commit(message: str) -> Version | None:
             before = stored()
-            told = Circumstances(message, "<View/>")
+            told = Circumstances(message, CONFIG)
             version = timed(f"commit: {message}", lambda: versions.commit(told, NOON))
             print(f"| stored by it | {(stored() - before) / 1024:.0f} KiB |")
             return version
@@ -117,7 +122,12 @@ def main() -> None:
         second = commit(f"{changed} regions changed")
         if first is None or second is None:
             raise RuntimeError("a commit of new data made no version")
-        told = timed("diff of both, with IoU", lambda: differences(versions, first, second))
+        sizes = TrueSizes(settings, database, LabelStudioHost(own[1], "0" * 40), own[2])
+        record = TaskFeaturesStore(*own)
+        for number in range(1, changed + 1):  # as `tasks order` would have
+            key = addresses_key({"image": f"/data/{number}.jpg"})
+            record.put_sizes(number, key, {"image": SIZE}, NOON)
+        told = timed("diff of both, with IoU", lambda: differences(versions, first, second, sizes))
         if told.counts != {"added": 0, "removed": 0, "relabelled": 0, "changed": changed}:
             raise RuntimeError(f"the diff tells {told.counts}")
         entries = versions.entries(second)

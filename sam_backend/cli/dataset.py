@@ -176,7 +176,7 @@ def diff(
         from sam_backend.engine.versions.changes import differences
 
         first, second = at.versions.find(before), at.versions.find(after)
-        found = differences(at.versions, first, second)
+        found = differences(at.versions, first, second, at.true_sizes, counting(bar, "comparing"))
         if draw is not None:
             from sam_backend.engine.versions.drawing import difference_page
             from sam_backend.labelstudio.config import LabelConfig
@@ -198,13 +198,14 @@ def diff(
         echo_json(found.as_json())
     else:
         shown = found.as_json()
-        del shown["changes"]
+        del shown["changes"], shown["not compared"]
         echo_figures(shown)
         for one in found.regions:
             line = one.as_json()
             labels = f"{line['label before']} -> {line['label after']}"
             iou = "" if one.iou is None else f", IoU {one.iou:.3f}"
             typer.echo(f"task {one.task}, {one.region}: {' and '.join(one.kinds)}, {labels}{iou}")
+        echo_left_out(found.unread, "not compared")
     if draw is not None:
         typer.echo(str(draw / "diff.html"), err=True)
 

@@ -16,6 +16,7 @@ from sam_backend.settings import Settings
 if TYPE_CHECKING:
     from sam_backend.engine.project_images import ProjectImages
     from sam_backend.engine.stages.policy import StagePolicy
+    from sam_backend.engine.true_sizes import TrueSizes
     from sam_backend.labelstudio.client import LabelStudioClient
     from sam_backend.store.annotators import Annotators
     from sam_backend.store.database import Database
@@ -98,6 +99,13 @@ class OpenProject:
         from sam_backend.labelstudio.images import image_resolver
 
         return ProjectImages(folder / "images", image_resolver(self.settings), self.max_pixels)
+
+    @property
+    def true_sizes(self) -> "TrueSizes":
+        """Of its images."""
+        from sam_backend.engine.true_sizes import TrueSizes
+
+        return TrueSizes(self.settings, self.database, self.client.host, self.number)
 
     @property
     def planted_names(self) -> dict[str, str]:

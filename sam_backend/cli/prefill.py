@@ -43,7 +43,7 @@ def report(project: Project, as_json: AsJson = False) -> None:
     from sam_backend.store.database import open_database
 
     with open_client(project, settings) as client:
-        found = edit_report(open_database(settings), client, project)
+        found = edit_report(settings, open_database(settings), client, project)
     told = found.as_json()
     if as_json:
         echo_json(told)

@@ -8,6 +8,7 @@ OTHER_SIZE: Final = "mask of another size than its image"
 VOID_MASK: Final = "mask of void pixels only"
 MALFORMED_MASK: Final = "malformed mask"
 NO_IMAGE_OF_MASK: Final = "mask without image"
+NO_IMAGE: Final = "image that cannot be had"
 
 NO_MASKS: Final = "image without masks"
 NO_USABLE_MASK: Final = "image without a usable mask"

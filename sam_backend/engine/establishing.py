@@ -70,7 +70,7 @@ def gather_judged(
             )
         sample = read_sample(run)
         with client_of_project(settings, sample.project_id) as client:
-            report = judge(client, sample, lambda done, of: observe("review", done))
+            report = judge(client, run, sample, lambda done, of: observe("review", done))
         if left_out is not None:
             left_out.update(report.unread)
         found += judged_reviews(run, report)

@@ -14,6 +14,9 @@ from sam_backend.datasets.image_files import digest_of
 from sam_backend.labelstudio.file_names import original_name
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
+from sam_backend.settings import Settings
+
+_INDEX = "index.jsonl"
 
 SOURCE_NAME = "sam_file"
 """Field of a task's data: the name of the image's file before our import uploaded it."""
@@ -47,6 +50,32 @@ class KeptImage:
         return self.height, self.width
 
 
+def images_folder(settings: Settings, project: int) -> Path:
+    """Where what reads a project again and again keeps its images."""
+    return settings.data_dir / "projects" / str(project) / "images"
+
+
+def address_key(host: LabelStudioHost, address: str) -> str:
+    """An address as the index names it: the address itself may hold a secret."""
+    return hashlib.sha256(f"{host.url} {address}".encode()).hexdigest()
+
+
+def kept_images(folder: Path) -> dict[str, KeptImage]:
+    """What lies in a folder of images, by `address_key`; nothing where there is no such folder."""
+    known: dict[str, KeptImage] = {}
+    index = folder / _INDEX
+    if not index.exists():
+        return known
+    for line in index.read_bytes().splitlines():
+        try:
+            fields = json.loads(line)
+            address = fields.pop("address")
+            known[address] = KeptImage(**fields)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return known
+
+
 class ProjectImages:
     """Fetches images into a folder, unless they lie there. One process at a time.
 
@@ -74,9 +103,9 @@ class ProjectImages:
         self.n_fetched = 0
         self._resolver = resolver
         self._max_pixels = max_pixels
-        self._index = folder / "index.jsonl"
+        self._index = folder / _INDEX
         folder.mkdir(parents=True, exist_ok=True)
-        self._known = self._read()
+        self._known = kept_images(folder)
         self._digests = {kept.name.casefold(): kept.digest for kept in self._known.values()}
 
     def get(
@@ -94,7 +123,7 @@ class ProjectImages:
             ImageFetchError: It cannot be had.
             ImageDecodeError: It is no image that we can read.
         """
-        key = hashlib.sha256(f"{host.url} {address}".encode()).hexdigest()
+        key = address_key(host, address)
         known = self._known.get(key)
         if known is not None and (self.folder / known.name).is_file():
             return known
@@ -131,16 +160,3 @@ class ProjectImages:
         temporary = self.folder / f"{name}.{os.getpid()}.tmp"
         temporary.write_bytes(data)
         temporary.replace(self.folder / name)
-
-    def _read(self) -> dict[str, KeptImage]:
-        known: dict[str, KeptImage] = {}
-        if not self._index.exists():
-            return known
-        for line in self._index.read_bytes().splitlines():
-            try:
-                fields = json.loads(line)
-                address = fields.pop("address")
-                known[address] = KeptImage(**fields)
-            except (ValueError, TypeError, KeyError, AttributeError):
-                continue
-        return known

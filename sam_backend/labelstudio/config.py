@@ -225,6 +225,14 @@ class LabelConfig:
         return [wanted, *values]
 
 
+def images_of(xml: str) -> tuple[ImageTag, ...]:
+    """Images of a label config that are served; none where it cannot be read."""
+    try:
+        return LabelConfig.parse(xml).images
+    except LabelConfigError:
+        return ()
+
+
 def _walk(root: Element) -> Iterator[tuple[Element, bool]]:
     """Elements in their order, and whether each stands in a `<Repeater>`; however deeply nested."""
     waiting = [(root, False)]

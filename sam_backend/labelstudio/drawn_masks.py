@@ -1,8 +1,6 @@
 """The masks that a person drew: result items of an annotation, as run lengths, object by object."""
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +14,11 @@ from sam_backend.labelstudio.regions import Region, image_size
 from sam_backend.labelstudio.tags import MASK_KINDS
 from sam_backend.labelstudio.task_regions import region_kind, region_labels
 from sam_backend.masks import rle
+from sam_backend.masks.types import Mask
 from sam_backend.masks.whole_numbers import whole_number
+
+SizeOf = Callable[[str], tuple[int, int] | None]
+"""(height, width) in pixels of the image of a tag, by the tag's name; None: it is not known."""
 
 MULTI_IMAGE = "mask of a multi-image task"
 OPEN_POLYGON = "polygon is not closed"
@@ -37,6 +39,19 @@ class DrawnMask:
     score: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why a region gives no mask.
+
+    Attributes:
+        reason: One of `datasets.reasons`.
+        told: What is particular to the region.
+    """
+
+    reason: str
+    told: str
+
+
 def count_objects(result: Sequence[Region]) -> int:
     """How many objects `drawn_masks` would look at, without decoding any."""
     return sum(shape_of(items) is not None for items in objects_by_id(result).values())
@@ -47,7 +62,7 @@ def drawn_masks(
     annotator: str | None,
     left_out: LeftOut,
     where: str,
-    size_of: Callable[[str], tuple[int, int] | None] | None = None,
+    size_of: SizeOf,
 ) -> list[DrawnMask]:
     """The masks of one annotation, in the order they were drawn.
 
@@ -62,10 +77,9 @@ def drawn_masks(
         annotator: Who drew them.
         left_out: Gets everything on an image that gives no mask, and why.
         where: Names the annotation there, such as "task 14, annotation 3".
-        size_of: (height, width) of the image of a tag, by the tag's name; asked only for images
-            with something to decode. What claims another size is left out before anything of that
-            size is made; where it returns None, the object is passed over. Where no image is at
-            hand, it is `agreed_sizes`. Without it, each region's claim is believed.
+        size_of: The true size of an image, as our own code has read it; asked only for images with
+            something to decode. What claims another size is left out before anything of that size
+            is made; where it returns None, the object is passed over.
     """
     drawn = []
     for region_id, items in objects_by_id(result).items():
@@ -81,18 +95,11 @@ def drawn_masks(
         if reason is not None:
             left_out.add(reason, name)
             continue
-        try:
-            claimed = image_size(shape)
-            size = claimed if size_of is None else size_of(str(shape.get("to_name")))
-            if size is None:
-                continue
-            if claimed != size:
-                told = f"{name}: {claimed[1]} x {claimed[0]} on {size[1]} x {size[0]} pixels"
-                left_out.add(reasons.OTHER_SIZE, told)
-                continue
-            mask = controls.decode(shape)
-        except InvalidInputError as error:
-            left_out.add(reasons.MALFORMED_MASK, f"{name}: {error}")
+        mask = read_mask(shape, size_of)
+        if mask is None:
+            continue
+        if isinstance(mask, Unusable):
+            left_out.add(mask.reason, f"{name}: {mask.told}")
             continue
         if not mask.any():
             left_out.add(reasons.EMPTY_MASK, name)
@@ -114,23 +121,27 @@ def drawn_masks(
     return drawn
 
 
-def agreed_sizes(*results: Sequence[Region]) -> dict[str, tuple[int, int]]:
-    """(height, width) of images by the names of their tags, as the regions on them say.
+def read_mask(shape: Region, size_of: SizeOf) -> Mask | Unusable | None:
+    """The pixels of a region, shape (H, W); None where the size of its image is not known.
 
-    An image has one size: the one that most masks of the first result claim which has any on it.
-    What is trusted more, such as the prediction that an annotation began with, comes first.
+    Whoever sends an annotation may claim any size of its image: what claims another one than the
+    true one is not decoded, and nothing of the claimed size is made.
+
+    Args:
+        shape: The item that has the pixels (`shape_of`).
+        size_of: True sizes of images.
     """
-    found: dict[str, tuple[int, int]] = {}
-    for result in results:
-        claims: dict[str, Counter[tuple[int, int]]] = defaultdict(Counter)
-        for items in objects_by_id(result).values():
-            shape = shape_of(items)
-            with suppress(InvalidInputError):
-                if shape is not None:
-                    claims[str(shape.get("to_name"))][image_size(shape)] += 1
-        for name, sizes in claims.items():
-            found.setdefault(name, sizes.most_common(1)[0][0])
-    return found
+    try:
+        claimed = image_size(shape)
+        size = size_of(str(shape.get("to_name")))
+        if size is None:
+            return None
+        if claimed != size:
+            told = f"{claimed[1]} x {claimed[0]} on {size[1]} x {size[0]} pixels"
+            return Unusable(reasons.OTHER_SIZE, told)
+        return controls.decode(shape)
+    except InvalidInputError as error:
+        return Unusable(reasons.MALFORMED_MASK, str(error))
 
 
 def objects_by_id(result: Iterable[Region]) -> dict[str | int, list[Region]]:

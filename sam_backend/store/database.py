@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, Row, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from sam_backend.datasets.image_files import readable_name
 from sam_backend.errors import DatabaseError, InvalidInputError
 from sam_backend.settings import Settings
 from sam_backend.store.file_lock import locked
@@ -154,8 +155,9 @@ def _url(settings: Settings) -> URL:
 
 
 def _shown(url: URL) -> str:
-    """The address without user, password and options."""
-    bare = URL.create(url.get_backend_name(), host=url.host, port=url.port, database=url.database)
+    """The address without user, password and options, as text that logs and JSON take."""
+    name = url.database and readable_name(url.database)
+    bare = URL.create(url.get_backend_name(), host=url.host, port=url.port, database=name)
     return bare.render_as_string()
 
 

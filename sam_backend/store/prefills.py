@@ -111,6 +111,13 @@ class Prefills:
             body = connection.execute(query).scalar_one_or_none()
         return None if body is None else unpack(body)
 
+    def image_sizes(self, host: str, project: int, task: int) -> dict[str, tuple[int, int]]:
+        """(height, width) of a prefilled task's images that have masks, by their tags' names."""
+        return {
+            str(more["image"]): record.rle.size
+            for record, more in self.masks(host, project, task) or ()
+        }
+
     def own_versions(self, host: str, project: int) -> set[str]:
         """Every model version under which predictions were ever sent to a project."""
         query = select(PREFILL_VERSIONS.c.model_version).where(

@@ -6,10 +6,13 @@ from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from sam_backend.store.project_store import ProjectStore
 from sam_backend.store.tables import TASK_FEATURES
+
+NO_ENCODER = ""
+"""Stands for the model version where no encoder has looked, and only sizes are known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +56,7 @@ class TaskFeaturesStore(ProjectStore):
                     image=one.image,
                     features=body,
                     reason=one.reason,
-                    sizes={name: list(size) for name, size in one.sizes.items()},
+                    sizes=_written(one.sizes),
                     at=at,
                 )
 
@@ -70,10 +73,59 @@ class TaskFeaturesStore(ProjectStore):
                     row.image,
                     _read(row.features),
                     row.reason,
-                    {name: (height, width) for name, (height, width) in (row.sizes or {}).items()},
+                    _sizes(row.sizes),
                 )
                 for row in connection.execute(asked)
             }
+
+    def sizes(self, task: int, image: str) -> dict[str, tuple[int, int]]:
+        """Sizes that are known of a task's images, whoever's encoder looked.
+
+        Args:
+            task: Its number.
+            image: sha256 of its images' addresses: of other images nothing is known.
+        """
+        asked = select(TASK_FEATURES.c.sizes).where(
+            *self._own(), TASK_FEATURES.c.task == task, TASK_FEATURES.c.image == image
+        )
+        with self._database.reading() as connection:
+            return _sizes(connection.execute(asked).scalar())
+
+    def put_sizes(
+        self, task: int, image: str, sizes: Mapping[str, tuple[int, int]], at: datetime
+    ) -> None:
+        """Keeps sizes of a task's images beside what is known of them.
+
+        Where an encoder has looked at other images of the task, that stays instead.
+        """
+        with self._database.writing() as connection:
+            is_it = (*self._own(), TASK_FEATURES.c.task == task)
+            asked = select(TASK_FEATURES).where(*is_it).with_for_update()
+            row = connection.execute(asked).first()
+            if row is None or (row.image != image and row.model_version == NO_ENCODER):
+                self._database.put(
+                    connection,
+                    TASK_FEATURES,
+                    **self._place,
+                    task=task,
+                    model_version=NO_ENCODER,
+                    image=image,
+                    features=None,
+                    reason=None,
+                    sizes=_written(sizes),
+                    at=at,
+                )
+            elif row.image == image:
+                merged = {**(row.sizes or {}), **_written(sizes)}
+                connection.execute(update(TASK_FEATURES).where(*is_it).values(sizes=merged))
+
+
+def _written(sizes: Mapping[str, tuple[int, int]]) -> dict[str, list[int]]:
+    return {name: list(size) for name, size in sizes.items()}
+
+
+def _sizes(written: Mapping[str, list[int]] | None) -> dict[str, tuple[int, int]]:
+    return {name: (height, width) for name, (height, width) in (written or {}).items()}
 
 
 def _read(body: bytes | None) -> npt.NDArray[np.float32] | None:

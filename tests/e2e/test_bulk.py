@@ -147,11 +147,11 @@ def test_import_as_annotations_of_another_tag(
         (annotation,) = task["annotations"]
         assert not task["predictions"]
         assert {region["type"] for region in annotation["result"]} == {"bitmasklabels"}
-        drawn = [one.mask.rle for one in drawn_masks(annotation["result"], None, LeftOut(), "it")]
-        judged = [
-            Judged(mask, predicted_confidence(mask), Outcome.ACCEPT)
-            for mask in images[task["data"]["sam_digest"]].masks
-        ]
+        image = images[task["data"]["sam_digest"]]
+        sizes = {str(region["to_name"]): image.size for region in annotation["result"]}
+        read = drawn_masks(annotation["result"], None, LeftOut(), "it", sizes.get)
+        drawn = [one.mask.rle for one in read]
+        judged = [Judged(mask, predicted_confidence(mask), Outcome.ACCEPT) for mask in image.masks]
         kept = [one.record.rle.counts.tolist() for one in surest(judged, 3)]
         assert [one.counts.tolist() for one in drawn] == kept
     refused = command(

@@ -311,7 +311,7 @@ def test_a_picture_that_the_annotator_turned(
     assert {region["image_rotation"] for region in saved} == {270}  # of all, as it was last
     assert {(r["original_width"], r["original_height"]) for r in saved} == {(560, height)}
     left_out = LeftOut()
-    drawn = drawn_masks(saved, None, left_out, "task 1")
+    drawn = drawn_masks(saved, None, left_out, "task 1", lambda name: (height, 560))
     assert left_out == {"rectangle is no mask": len(frames)}
     click, box, polygon, ellipse, brush = (decode(one.mask.rle) for one in drawn)
     assert (click == mask_of(clicked)).all()

@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 from sam_backend.datasets.left_out import LeftOut
+from sam_backend.engine.bulk.manifest import kept_listing, make_manifest
 from sam_backend.engine.bulk.review.judging import judge
 from sam_backend.engine.bulk.review.samples import Sample
 from sam_backend.engine.bulk.review.sampling import SampledImage
+from sam_backend.engine.bulk.run_folder import BulkRun, RunPlan
+from sam_backend.engine.bulk.sources import ImageReader, Listing
 from sam_backend.engine.gold.answers import read_answers
 from sam_backend.engine.judged_masks import judged_prefills
 from sam_backend.engine.ordering.contents import LARGE, MEDIUM, SMALL
@@ -23,7 +26,6 @@ from sam_backend.engine.ordering.scores import STAGE_WEIGHTS
 from sam_backend.engine.project_dataset import pull_project
 from sam_backend.engine.project_images import ProjectImages
 from sam_backend.engine.semi_automatic.edit_report import edit_report
-from sam_backend.engine.versions.changes import differences
 from sam_backend.engine.versions.checkout import check_out
 from sam_backend.engine.versions.drawing import difference_page
 from sam_backend.labelstudio import controls
@@ -34,6 +36,7 @@ from sam_backend.labelstudio.regions import Answer, Region
 from sam_backend.labelstudio.tags import ControlTag, NamedLabel
 from sam_backend.masks.rle import encode
 from sam_backend.quality.acceptance import AcceptancePlan
+from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.mask_records import pack
@@ -64,17 +67,26 @@ def genuine() -> Region:
     return item | {"id": "genuine"}
 
 
-@pytest.fixture
-def project() -> Iterator[PlayedProject]:
+def picture() -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.full((SIDE, SIDE, 3), 90, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def project() -> Iterator[PlayedProject]:
     with played_project() as playing:
         playing.label_config = CONFIG
-        playing.web.replies["/data/upload/a.png"] = send(200, buffer.getvalue())
-        prediction = {"id": 9, "task": 1, "model_version": "v", "result": [genuine()]}
-        playing.web.replies["/api/predictions/9/"] = answer(prediction)
-        playing.web.replies["/api/predictions/"] = answer([prediction])
+        playing.web.replies["/data/upload/a.png"] = send(200, picture())
+        predict(playing, genuine())
         yield playing
+
+
+def predict(project: PlayedProject, *result: Region) -> None:
+    """What the annotations have begun with."""
+    prediction = {"id": 9, "task": 1, "model_version": "v", "result": list(result)}
+    project.web.replies["/api/predictions/9/"] = answer(prediction)
+    project.web.replies["/api/predictions/"] = answer([prediction])
 
 
 def training(project: PlayedProject, folder: Path) -> LeftOut:
@@ -93,9 +105,10 @@ def gold(project: PlayedProject, folder: Path) -> LeftOut:
 
 
 def edits(project: PlayedProject, folder: Path) -> LeftOut:
+    settings = Settings(data_dir=folder)
     with LabelStudioClient(project.host) as client:
-        database = open_database(Settings(data_dir=folder))
-        found = edit_report(database, client, PROJECT)
+        database = open_database(settings)
+        found = edit_report(settings, database, client, PROJECT)
         database.close()
     assert (found.annotations, found.edits.kept, found.edits.added) == (1, 1, 0)
     return found.unread
@@ -119,15 +132,30 @@ def ledger(project: PlayedProject, folder: Path) -> LeftOut:
 
 
 def review(project: PlayedProject, folder: Path) -> LeftOut:
-    project.tasks[1]["data"] |= {"sam_digest": "d", "sam_run": "run"}
-    images = (SampledImage("d", "all", 1.0, decides=True),)
+    run = lot(project, folder)
+    (digest,) = (image.digest for shard in run.shards() for image in shard.images)
+    project.tasks[1]["data"] |= {"sam_digest": digest, "sam_run": "run"}
+    images = (SampledImage(digest, "all", 1.0, decides=True),)
     plan = AcceptancePlan()
     sample = Sample("run", project.host.url, PROJECT, 0, (), 1, plan, images)
     with LabelStudioClient(project.host) as client:
-        found = judge(client, sample)
+        found = judge(client, run, sample)
     (one,) = found.reviewed
     assert [pair.iou for pair in one.correction.pairs] == [1.0]
     return found.unread
+
+
+def lot(project: PlayedProject, folder: Path) -> BulkRun:
+    """A bulk run that has read the project's picture."""
+    file = folder / "a.png"
+    file.write_bytes(picture())
+    reader = ImageReader(Settings(), f"{folder}/")
+    (folder / "run").mkdir()
+    listing = kept_listing(folder / "run", Listing(f"{folder}/", (str(file),)))
+    manifest = make_manifest(folder / "run", listing, reader)
+    assert manifest is not None
+    plan = RunPlan(str(folder), "v", AutomaticSettings())
+    return BulkRun(folder / "run", plan, manifest)
 
 
 def order(project: PlayedProject, folder: Path) -> LeftOut:
@@ -159,16 +187,17 @@ def claims(request: pytest.FixtureRequest) -> tuple[int, list[Region]]:
     return side, [forged(kind, side, number) for number, kind in enumerate(FORGED)]
 
 
-def assert_named(left_out: LeftOut, side: int) -> None:
+def assert_named(left_out: LeftOut, side: int, count: int = len(FORGED)) -> None:
     reason, told = (
         ("mask of another size than its image", f"{side} x {side} on 64 x 64 pixels")
         if side == 13_000
         else ("malformed mask", f"{side}x{side} pixels is too large")
     )
-    assert left_out == {reason: len(FORGED)}
+    assert left_out == {reason: count}
     names = left_out.names(reason)
-    assert len(names) == len(FORGED)
-    assert all(re.match(r"task 1, (annotation 1, )?region ", name) for name in names)
+    assert len(names) == count
+    where = r"(prediction of )?task 1, (annotation 1, )?region "
+    assert all(re.match(where, name) for name in names)
     assert all(told in name for name in names)
 
 
@@ -187,6 +216,22 @@ def test_readers_of_a_project(
     assert_named(left_out, side)
 
 
+@pytest.mark.parametrize("read", [edits, review], ids=lambda read: read.__name__)
+def test_predictions_are_not_believed_either(
+    read: Callable[[PlayedProject, Path], LeftOut],
+    claims: tuple[int, list[Region]],
+    project: PlayedProject,
+    tmp_path: Path,
+) -> None:
+    side, regions = claims
+    predict(project, *regions, genuine())
+    project.add(1, annotation(1, *regions, genuine(), parent_prediction=9))
+    with traced_peak() as peak:
+        left_out = read(project, tmp_path)
+    assert peak.bytes < PEAK_BYTES
+    assert_named(left_out, side, 2 * len(FORGED))
+
+
 def test_versions(claims: tuple[int, list[Region]], project: PlayedProject, tmp_path: Path) -> None:
     side, regions = claims
     settings = Settings(data_dir=tmp_path)
@@ -195,7 +240,7 @@ def test_versions(claims: tuple[int, list[Region]], project: PlayedProject, tmp_
         first, second = _versions(log, regions)
         with traced_peak() as peak:
             dataset = check_out(log.versions, second, project.host, images, tmp_path / "out")
-            found = differences(log.versions, first, second)
+            found = log.differences(first, second)
             config = LabelConfig.parse(CONFIG)
             told = difference_page("It", found, config, images, project.host, 99, 10**6)
         assert peak.bytes < PEAK_BYTES
@@ -203,8 +248,28 @@ def test_versions(claims: tuple[int, list[Region]], project: PlayedProject, tmp_
     assert_named(LeftOut(dataset.skipped), side)
     names = {region["id"] for region in regions}
     assert {one.region: one.iou for one in found.regions} == dict.fromkeys(names)
+    assert_named(found.unread, side, len(FORGED) - 1)
     assert told.count("it has no mask that fits its image of 64 x 64 pixels") == 1
     assert told.count("<img") == len(FORGED) - 1  # as they were
+
+
+def test_a_difference_of_two_claims(
+    claims: tuple[int, list[Region]], project: PlayedProject, tmp_path: Path
+) -> None:
+    """Both versions claim the same, so that one bears the other out."""
+    side, regions = claims
+    others = [one | {"id": region["id"]} for one, region in zip(regions[1:], regions, strict=False)]
+    with log_in(tmp_path / "data", project.host.url) as log:
+        log.note(task(1), drawn(1, genuine(), *others))
+        first = log.commit()
+        log.note(drawn(1, genuine(), *regions[:-1], minute=1))
+        second = log.commit()
+        with traced_peak() as peak:
+            found = log.differences(first, second)
+    assert peak.bytes < PEAK_BYTES
+    assert [one.iou for one in found.regions] == [None] * len(others)
+    assert_named(found.unread, side, len(others))
+    assert project.asked_for("/data") == ["/data/upload/a.png"] * (side == 13_000)
 
 
 def _versions(log: Log, regions: list[Region]):

@@ -20,6 +20,8 @@ from sam_backend.masks import rle
 from sam_backend.masks.types import Mask
 from tests.masks.strategies import mask_of
 
+SIZES = {"image": (5, 5)}
+
 RING = mask_of(".....", ".###.", ".#.#.", ".###.", ".....")
 CORNER = mask_of("##...", "##...", ".....", ".....", ".....")
 PLUS = mask_of(".....", "..#..", ".###.", "..#..", ".....")
@@ -48,7 +50,7 @@ def ellipse() -> Region:
 
 def read(*result: Region) -> tuple[list[tuple[str | None, Mask]], LeftOut]:
     skipped = LeftOut()
-    masks = drawn_masks(result, "7", skipped, "task 1")
+    masks = drawn_masks(result, "7", skipped, "task 1", SIZES.get)
     assert all(mask.image_name == "image" and mask.mask.annotator == "7" for mask in masks)
     return [(mask.mask.label, rle.decode(mask.mask.rle)) for mask in masks], skipped
 
@@ -99,7 +101,11 @@ def test_regions_without_an_id_are_objects_of_their_own() -> None:
         (drawn("brush", RING, type="keypointlabels"), "keypoint is no mask"),
         (drawn("brush", RING, type="vectorlabels"), "vector is no mask"),
         (drawn("brush", RING, item_index=1), MULTI_IMAGE),
-        (drawn("brush", RING, original_width=7), reasons.MALFORMED_MASK),
+        (drawn("brush", RING, original_width=7), reasons.OTHER_SIZE),
+        (
+            drawn("brush", RING[:4], original_width=5, original_height=5),
+            reasons.MALFORMED_MASK,
+        ),
         (drawn("brush", RING, original_width=None), reasons.MALFORMED_MASK),
         (drawn("brush", RING, value={"format": "rle", "rle": [1]}), reasons.MALFORMED_MASK),
         (drawn("brush", RING, value=None), reasons.MALFORMED_MASK),
@@ -145,11 +151,11 @@ def test_floats_for_whole_numbers() -> None:
 def test_all_labels_of_a_region_are_kept() -> None:
     brush = drawn("brush", RING)
     brush["value"]["brushlabels"] = ["Car", "Wet", "Car"]
-    (one,) = drawn_masks([brush], "7", LeftOut(), "task 1")
+    (one,) = drawn_masks([brush], "7", LeftOut(), "task 1", SIZES.get)
     assert one.mask.labels == ("Car", "Wet")
     bare, named = named_brush(RING)
     named["value"]["labels"] = ["Dog", "Wet"]
-    (one,) = drawn_masks([bare, named], "7", LeftOut(), "task 1")
+    (one,) = drawn_masks([bare, named], "7", LeftOut(), "task 1", SIZES.get)
     assert (one.mask.label, one.mask.more_labels) == ("Dog", ("Wet",))
 
 

@@ -357,7 +357,7 @@ def test_a_label_goes_to_the_tag_that_has_it_and_all_labels_survive(service: Ser
         assert region["from_name"] == tag
         assert region["value"][region["type"]] == labels
         assert mask_iou(controls.decode(region), disc(SIZE, *LEFT)) > 0.8
-        [read] = drawn_masks([region], None, LeftOut(), "task 1")
+        [read] = drawn_masks([region], None, LeftOut(), "task 1", lambda name: SIZE)
         assert read.mask.labels == tuple(labels), "as data sets, versions and exports read it"
     assert reasons(service) == []
     in_gallery = point(28, 50, to_name="gallery")

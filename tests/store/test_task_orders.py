@@ -46,6 +46,25 @@ def test_features_are_of_one_encoder(database: Database) -> None:
     assert (store.of("a").keys(), store.of("b").keys()) == ({2}, {1})
 
 
+def test_sizes_are_kept_beside_what_an_encoder_saw(database: Database) -> None:
+    store = TaskFeaturesStore(database, HOST, 3)
+    store.put_sizes(1, "x", {"image": (3, 4)}, NOON)
+    store.put_sizes(1, "x", {"other": (5, 6)}, NOON)
+    assert store.sizes(1, "x") == {"image": (3, 4), "other": (5, 6)}
+    assert (store.sizes(1, "y"), store.sizes(2, "x"), store.of("a")) == ({}, {}, {})
+    assert TaskFeaturesStore(database, HOST, 4).sizes(1, "x") == {}
+    store.put_sizes(1, "y", {"image": (7, 8)}, NOON)  # the task has got another picture
+    assert (store.sizes(1, "x"), store.sizes(1, "y")) == ({}, {"image": (7, 8)})
+    seen = np.ones(3, np.float32)
+    store.put([TaskFeatures(1, "a", "y", seen, sizes={"image": (7, 8)})], NOON)
+    store.put_sizes(1, "y", {"other": (5, 6)}, NOON)
+    store.put_sizes(1, "x", {"image": (3, 4)}, NOON)  # of an earlier version: not worth features
+    (known,) = store.of("a").values()
+    assert (known.image, known.sizes) == ("y", {"image": (7, 8), "other": (5, 6)})
+    assert known.features is not None
+    assert store.sizes(1, "x") == {}
+
+
 def test_contents_are_kept_with_the_sizes_that_they_were_measured_on(database: Database) -> None:
     contents = AnnotationContents(database)
     told = (("malformed mask", "region a: broken"),)

@@ -5,7 +5,7 @@ part that it was at. Images that are the same bytes are done once, as the first 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -122,6 +122,12 @@ class Manifest:
             return {}  # of an earlier release
         found = self._table.filter(pc.is_valid(self._table["note"]))
         return dict(zip(found["uri"].to_pylist(), found["note"].to_pylist(), strict=True))
+
+    def sizes(self, digests: Collection[str]) -> dict[str, tuple[int, int]]:
+        """(height, width) in pixels of some contents, by digest, as they were read."""
+        wanted = pc.is_in(self._todo["digest"], pa.array(list(digests), pa.string()))
+        rows = self._todo.filter(wanted).select(["digest", "height", "width"]).to_pylist()
+        return {row["digest"]: (row["height"], row["width"]) for row in rows}
 
     def n_shards(self, shard_images: int) -> int:
         """Shards of so many images each."""

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from sam_backend.datasets import reasons
 from sam_backend.datasets.left_out import LeftOut
-from sam_backend.engine.project_images import ProjectImages, source_name
+from sam_backend.engine.project_images import ProjectImages, images_folder, source_name
 from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
 from sam_backend.labelstudio.annotations import (
     AnnotatedTask,
@@ -59,7 +60,7 @@ def read_answers(
         SamBackendError: The config cannot be used, or a call fails.
     """
     config = LabelConfig.parse(str(client.project(project_id).get("label_config", "")))
-    folder = settings.data_dir / "projects" / str(project_id) / "images"
+    folder = images_folder(settings, project_id)
     max_pixels = settings.max_image_megapixels * 1_000_000
     images = ProjectImages(folder, image_resolver(settings), max_pixels)
     unread = LeftOut()
@@ -101,7 +102,7 @@ def _digests(
             name = source_name(task.data)
             kept = images.get(tag.address(task.data), client.host, task.task_id, name)
         except (InvalidInputError, ImageFetchError, ImageDecodeError) as error:
-            unread.add("image that cannot be had", f"task {task.task_id}: {error}")
+            unread.add(reasons.NO_IMAGE, f"task {task.task_id}: {error}")
             log.warning("task %d is left out: %s", task.task_id, error)
         else:
             found[tag.name] = (kept.digest, kept.size)

@@ -126,7 +126,7 @@ def measure(
     if Gold(database).images():
         score_project(settings, database, client, project, lambda done, of: observe("gold", done))
     if Prefills(database).own_versions(str(host.origin), project):
-        edit_report(database, client, project, lambda done: observe("prefilled", done))
+        edit_report(settings, database, client, project, lambda done: observe("prefilled", done))
     version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
     trust = trust_of(database, version)
     if trust is not None:

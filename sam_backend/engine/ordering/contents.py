@@ -5,10 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sam_backend.datasets import reasons
-from sam_backend.errors import InvalidInputError
-from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.drawn_masks import labels_of, objects_by_id, shape_of
-from sam_backend.labelstudio.regions import image_size
+from sam_backend.labelstudio.drawn_masks import (
+    Unusable,
+    labels_of,
+    objects_by_id,
+    read_mask,
+    shape_of,
+)
 from sam_backend.store.annotation_contents import AnnotationContents, Contents, ImageSizes
 from sam_backend.store.objects import Objects
 
@@ -39,21 +42,14 @@ def contents_of(state: Mapping[str, Any], images: ImageSizes) -> Contents:
             continue
         labels.update(labels_of(some))
         image, name = str(shape.get("to_name")), f"region {region_id}"
-        size = lies_on[image] = images.get(image)
-        if size is None:
+        lies_on[image] = images.get(image)
+        mask = read_mask(shape, images.get)
+        if mask is None:
             unread.append((reasons.NO_IMAGE_OF_MASK, f"{name}: the size of {image!r} is unknown"))
-            continue
-        try:
-            height, width = claimed = image_size(shape)
-            if claimed != size:
-                told = f"{name}: {width} x {height} on {size[1]} x {size[0]} pixels"
-                unread.append((reasons.OTHER_SIZE, told))
-                continue
-            area = int(controls.decode(shape).sum())
-        except InvalidInputError as error:
-            unread.append((reasons.MALFORMED_MASK, f"{name}: {error}"))
-            continue
-        sizes[size_of(area)] += 1
+        elif isinstance(mask, Unusable):
+            unread.append((mask.reason, f"{name}: {mask.told}"))
+        else:
+            sizes[size_of(int(mask.sum()))] += 1
     return Contents(dict(labels), dict(sizes), tuple(unread), lies_on)
 
 

@@ -1,6 +1,5 @@
 """The images of a project's tasks: the first seen by the encoder, and the sizes of all, once."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,7 +8,8 @@ from typing import Any
 from sam_backend.datasets.decoding import decode_image, image_size
 from sam_backend.engine.image_features import mean_features
 from sam_backend.engine.served_model import ServedModel
-from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
+from sam_backend.engine.true_sizes import addresses_key, image_addresses
+from sam_backend.errors import ImageDecodeError, ImageFetchError
 from sam_backend.labelstudio.config import LabelConfig
 from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.images import ImageResolver
@@ -44,20 +44,23 @@ def see_tasks(
         observe: Told how many are seen, and of how many.
     """
     known = store.of(model.model_version)
-    addresses = {int(task["id"]): _addresses(task, config) for task in tasks}
+    addresses = {
+        int(task["id"]): image_addresses(config.images, task.get("data")) for task in tasks
+    }
     due = [
         number
         for number, named in addresses.items()
         if (one := known.get(number)) is None
         or one.features is None
-        or one.image != _key(named)
+        or one.image != addresses_key(named)
         or one.sizes.keys() != named.keys()
     ]
     new: list[TaskFeatures] = []
     for done, number in enumerate(due, 1):
         before = known.get(number)
-        if before is None or before.image != _key(addresses[number]):
-            before = TaskFeatures(number, model.model_version, _key(addresses[number]), None)
+        key = addresses_key(addresses[number])
+        if before is None or before.image != key:
+            before = TaskFeatures(number, model.model_version, key, None)
         one = _see(before, addresses[number], host, resolver, model, max_pixels)
         known[number] = one
         new.append(one)
@@ -100,20 +103,3 @@ def _see(
         sizes[name] = height, width
         features = mean_features(model.encode(pixels))
     return replace(before, features=features, reason="; ".join(reasons) or None, sizes=sizes)
-
-
-def _addresses(task: Mapping[str, Any], config: LabelConfig) -> dict[str, str]:
-    """Where the task's images are, by their tags' names; empty where it does not say."""
-    data = task.get("data")
-    found = {}
-    for image in config.images:
-        try:
-            found[image.name] = image.address(data if isinstance(data, dict) else {})
-        except InvalidInputError:
-            found[image.name] = ""
-    return found
-
-
-def _key(addresses: Mapping[str, str]) -> str:
-    """The addresses may hold secrets."""
-    return hashlib.sha256("\n".join(addresses.values()).encode()).hexdigest()

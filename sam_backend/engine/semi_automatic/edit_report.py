@@ -3,22 +3,28 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from sam_backend.datasets import reasons
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.measured import EDITS
-from sam_backend.errors import InvalidInputError
+from sam_backend.engine.true_sizes import TaskSizes, TrueSizes
+from sam_backend.errors import ImageDecodeError, ImageFetchError
 from sam_backend.labelstudio.annotations import AcceptedAnnotation, annotated_tasks
 from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.drawn_masks import agreed_sizes, drawn_masks
+from sam_backend.labelstudio.config import images_of
+from sam_backend.labelstudio.drawn_masks import drawn_masks
 from sam_backend.labelstudio.predictions import prediction
 from sam_backend.labelstudio.regions import Region
 from sam_backend.quality.intervals import Interval, Scale, ratio_interval
 from sam_backend.quality.prefill_edits import Edits, compare
+from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.measurements import Measurements
+from sam_backend.store.prefills import Prefills
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +32,11 @@ class EditReport:
     """Figures of a project's annotations that were made from predictions.
 
     Attributes:
-        annotations: So many.
+        annotations: So many; without those whose image cannot be had.
         without_prediction: Annotations that began with nothing: not in the figures.
         edits: Summed over the annotations.
         lead_time_s: Time that people spent on them, as Label Studio's editor measured it.
-        unread: Masks that could not be compared, by reason.
+        unread: Masks and images that could not be compared, by reason.
         kept_share: Of the prefilled masks that nobody had to change; None: too few annotations.
     """
 
@@ -76,6 +82,7 @@ class EditReport:
 
 
 def edit_report(
+    settings: Settings,
     database: Database,
     client: LabelStudioClient,
     project_id: int,
@@ -83,8 +90,12 @@ def edit_report(
 ) -> EditReport:
     """Compare every annotation with the prediction that it was made from, and keep the figures.
 
+    Masks count that claim the true size of their image. That is on record where it was prefilled or
+    read before; else the image is fetched. An annotation whose image cannot be had is left out.
+
     Args:
-        database: Keeps them.
+        settings: Limits of images, and the folder that keeps them.
+        database: Keeps the figures, and knows sizes of images.
         client: API client of the project's Label Studio.
         project_id: The project.
         observe: Told how many annotations have been compared.
@@ -95,13 +106,21 @@ def edit_report(
     unread = LeftOut()
     each: list[Edits] = []
     n_without, lead_time_s = 0, 0.0
+    images = images_of(str(client.project(project_id).get("label_config", "")))
+    true_sizes = TrueSizes(settings, database, client.host, project_id)
+    prefilled = partial(Prefills(database).image_sizes, str(client.host.origin), project_id)
     for task in annotated_tasks(client, project_id):
+        recorded = partial(prefilled, task.task_id)
+        sizes = true_sizes.of_task(task.task_id, task.data, images, recorded)
         for annotation in task.annotations:
             begun_with = _begun_with(client, annotation)
             if begun_with is None:
                 n_without += 1
                 continue
-            each.append(_compared(begun_with, task.task_id, annotation, unread))
+            edits = _compared(begun_with, task.task_id, annotation, sizes, unread)
+            if edits is None:
+                continue
+            each.append(edits)
             lead_time_s += annotation.lead_time_s or 0.0
             observe(len(each))
     report = EditReport(
@@ -130,20 +149,35 @@ def _begun_with(
 
 
 def _compared(
-    begun_with: Sequence[Region], task: int, annotation: AcceptedAnnotation, unread: LeftOut
-) -> Edits:
-    """Image by image: masks of different images have nothing in common."""
-    where = f"task {task}, annotation {annotation.annotation_id}"
-    size_of = agreed_sizes(begun_with, annotation.result).get
-    before = drawn_masks(begun_with, None, unread, f"prediction of task {task}", size_of)
-    after = drawn_masks(annotation.result, annotation.annotator, unread, where, size_of)
-    edits = Edits()
-    for name in {one.image_name for one in (*before, *after)}:
-        try:
-            edits += compare(
+    begun_with: Sequence[Region],
+    task: int,
+    annotation: AcceptedAnnotation,
+    sizes: TaskSizes,
+    unread: LeftOut,
+) -> Edits | None:
+    """Image by image: masks of different images have nothing in common.
+
+    None where an image with masks cannot be had.
+    """
+    begun, where = (
+        f"prediction of task {task}",
+        f"task {task}, annotation {annotation.annotation_id}",
+    )
+    try:
+        before = drawn_masks(begun_with, None, unread, begun, sizes.or_left_out(unread, begun))
+        of_person, size_of = annotation.annotator, sizes.or_left_out(unread, where)
+        after = drawn_masks(annotation.result, of_person, unread, where, size_of)
+    except (ImageFetchError, ImageDecodeError) as error:
+        unread.add(reasons.NO_IMAGE, f"{where}: {error}")
+        return None
+    names = {one.image_name for one in (*before, *after)}
+    return sum(
+        (
+            compare(
                 [one.mask for one in before if one.image_name == name],
                 [one.mask for one in after if one.image_name == name],
             )
-        except InvalidInputError as error:
-            unread.add("masks of different sizes", f"{where}: {error}")
-    return edits
+            for name in names
+        ),
+        Edits(),
+    )

@@ -9,15 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from sam_backend.engine.true_sizes import TrueSizes, addresses_key
+from sam_backend.engine.versions.changes import Difference, differences
 from sam_backend.engine.versions.sightings import annotation_sighting, task_sighting
 from sam_backend.labelstudio import controls
+from sam_backend.labelstudio.hosts import LabelStudioHost
 from sam_backend.labelstudio.regions import Answer, Region
 from sam_backend.labelstudio.tags import ControlTag, NamedLabel
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.revisions import READING, Revisions, Sighting
+from sam_backend.store.task_features import TaskFeaturesStore
 from sam_backend.store.versions import Circumstances, Version, Versions
-from tests.labelstudio.played_project import PROJECT
+from tests.labelstudio.played_project import PROJECT, TOKEN
 
 Json = dict[str, Any]
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -27,15 +31,30 @@ CONFIG = (
     '<Label value="Car"/><Label value="Bus"/></BrushLabels></View>'
 )
 HEIGHT, WIDTH = 20, 30
+PICTURE = "/data/upload/a.png"
 
 
 @dataclass(frozen=True)
 class Log:
     """What is known of one project."""
 
+    settings: Settings
+    host: str
     database: Database
     revisions: Revisions
     versions: Versions
+
+    def differences(self, before: Version, after: Version) -> Difference:
+        """Of two versions, with the sizes of images that are on record or can be fetched."""
+        host = LabelStudioHost(self.host, TOKEN)
+        sizes = TrueSizes(self.settings, self.database, host, PROJECT)
+        return differences(self.versions, before, after, sizes)
+
+    def record_size(self, task: int, image: str = PICTURE) -> None:
+        """Puts on record that a task's image has 20 x 30 pixels."""
+        store = TaskFeaturesStore(self.database, self.host, PROJECT)
+        key = addresses_key({"image": image})
+        store.put_sizes(task, key, {"image": (HEIGHT, WIDTH)}, NOON)
 
     def note(self, *sightings: Sighting) -> int:
         """Adds what a reading saw; returns how many revisions are new."""
@@ -58,10 +77,11 @@ class Log:
 @contextmanager
 def log_in(folder: Path, host: str = HOST) -> Iterator[Log]:
     """An empty one, of the played project."""
-    database = open_database(Settings(data_dir=folder))
+    settings = Settings(data_dir=folder)
+    database = open_database(settings)
     own = (database, host, PROJECT)
     try:
-        yield Log(database, Revisions(*own), Versions(*own))
+        yield Log(settings, host, database, Revisions(*own), Versions(*own))
     finally:
         database.close()
 
@@ -112,6 +132,6 @@ def drawn(number: int, *result: Region, task: int = 1, minute: int = 0, **fields
     return annotation_sighting(told | fields)
 
 
-def task(number: int, image: str = "/data/upload/a.png") -> Sighting:
+def task(number: int, image: str = PICTURE) -> Sighting:
     """A task with its image's address."""
     return task_sighting({"id": number, "data": {"image": image}})

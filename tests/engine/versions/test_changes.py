@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sam_backend.engine.versions.changes import Difference, RegionChange, differences
+from sam_backend.engine.versions.changes import Difference, RegionChange
 from sam_backend.engine.versions.sightings import gone
 from sam_backend.labelstudio.regions import Region
 from sam_backend.store.revisions import Subject
@@ -61,10 +61,11 @@ CASES: dict[str, tuple[list[Region], list[Region], list[Change]]] = {
 
 def from_to(log: Log, before: Sequence[Region], after: Sequence[Region]) -> list[RegionChange]:
     """What differs if an annotation had the one regions, then the others."""
+    log.record_size(1)
     log.note(task(1), drawn(5, *before))
     first = log.commit()
     log.note(drawn(5, *after, minute=1))
-    found = differences(log.versions, first, log.commit())
+    found = log.differences(first, log.commit())
     assert found.annotations == {"changed": 1}
     return sorted(found.regions, key=lambda one: one.region)
 
@@ -78,7 +79,7 @@ def test_one_annotation(log: Log, case: str) -> None:
     assert all((one.task, one.annotation) == (1, 5) for one in found)
     # the other way round, added is removed, and the rest is the same
     versions = log.versions
-    back = differences(versions, versions.find("head"), versions.log()[-1])
+    back = log.differences(versions.find("head"), versions.log()[-1])
     turned = {"added": "removed", "removed": "added"}
     assert sorted((one.region, one.kinds) for one in back.regions) == [
         (region, tuple(turned.get(kind, kind) for kind in kinds)) for region, kinds, _ in expected
@@ -88,8 +89,9 @@ def test_one_annotation(log: Log, case: str) -> None:
 def test_one_that_was_deleted_and_put_back_under_another_number_is_the_same(log: Log) -> None:
     log.note(task(1), drawn(5, brush("a"), brush("b", 12)), drawn(6, brush("a", label="Bus")))
     first = log.commit()
+    log.record_size(1)
     log.note(gone(Subject.ANNOTATION, 5, 1), drawn(9, brush("a"), brush("b", 12, width=5)))
-    found = differences(log.versions, first, log.commit())
+    found = log.differences(first, log.commit())
     assert found.annotations == {"removed": 1, "added": 1}
     (changed,) = found.regions  # and "a" of 6, who drew another one, is not taken for "a" of 5
     assert (changed.annotation, changed.region, changed.kinds) == (9, "b", ("changed",))
@@ -101,13 +103,13 @@ def test_whole_tasks_come_and_go(log: Log) -> None:
     first = log.commit()
     log.note(gone(Subject.TASK, 1, 1), task(3, "/data/upload/z.png"))
     log.note(task(4, "/data/upload/d.png"), drawn(8, brush("x"), rectangle("y"), task=4))
-    found = differences(log.versions, first, log.commit())
+    found = log.differences(first, log.commit())
     assert found.tasks == {"removed": 1, "added": 1, "changed": 1}
     assert found.counts == {"added": 2, "removed": 1, "relabelled": 0, "changed": 0}
     # where the picture of each region is: of the deleted task as it was last
     addresses = {number: data["image"] for number, data in found.data.items()}
     assert addresses == {1: "/data/upload/a.png", 4: "/data/upload/d.png"}
-    assert differences(log.versions, first, first).as_json() == _nothing().as_json()
+    assert log.differences(first, first).as_json() == _nothing().as_json()
 
 
 def test_what_is_told_in_json(log: Log) -> None:

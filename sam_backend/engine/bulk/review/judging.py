@@ -1,6 +1,6 @@
 """What people did to a sample's masks, and the verdict on the lot that follows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import groupby
@@ -11,11 +11,12 @@ import numpy as np
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.engine.bulk.review.samples import Sample
 from sam_backend.engine.bulk.review.sampling import SampledImage
+from sam_backend.engine.bulk.run_folder import BulkRun
 from sam_backend.engine.bulk.tasks import DIGEST, RUN
-from sam_backend.errors import InvalidInputError, LabelStudioError
+from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.annotations import AcceptedAnnotation, annotated_tasks
 from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.drawn_masks import agreed_sizes, drawn_masks
+from sam_backend.labelstudio.drawn_masks import drawn_masks
 from sam_backend.labelstudio.predictions import predictions_of
 from sam_backend.labelstudio.regions import Region
 from sam_backend.masks.rle import RLE
@@ -268,13 +269,17 @@ def history_rows(report: LotReport) -> list[HistoryRow]:
 
 def judge(
     client: LabelStudioClient,
+    run: BulkRun,
     sample: Sample,
     observe: Callable[[int, int], None] = lambda done, of: None,
 ) -> LotReport:
     """Read what people have submitted of a sample, and judge the lot.
 
+    Masks count that claim the size which their image had when the run read it.
+
     Args:
         client: Of the review project's Label Studio.
+        run: The lot.
         sample: What was drawn.
         observe: Told how many images of how many have been read.
 
@@ -282,6 +287,7 @@ def judge(
         LabelStudioError: A call fails.
     """
     by_digest = {image.digest: image for image in sample.images}
+    sizes = run.manifest.sizes(by_digest.keys())
     unread = LeftOut()
     reviewed: dict[str, Reviewed] = {}
     for task in annotated_tasks(client, sample.project_id):
@@ -291,16 +297,12 @@ def judge(
         last = max(task.annotations, key=lambda one: one.updated_at)
         shown = _shown(client, task.task_id, last)
         where = f"task {task.task_id}, annotation {last.annotation_id}"
-        sizes = agreed_sizes(shown, last.result)
-        try:
-            found = correction(
-                digest,
-                _masks(shown, sizes, unread, f"prediction of task {task.task_id}"),
-                _masks(last.result, sizes, unread, where),
-            )
-        except InvalidInputError as error:
-            unread.add("masks of different sizes", f"{where}: {error}")
-            continue
+        size = sizes[digest]
+        found = correction(
+            digest,
+            _masks(shown, size, unread, f"prediction of task {task.task_id}"),
+            _masks(last.result, size, unread, where),
+        )
         reviewed[digest] = Reviewed(by_digest[digest], found, last.updated_at)
         observe(len(reviewed), len(by_digest))
     return report_of(sample, list(reviewed.values()), unread)
@@ -357,6 +359,7 @@ def _shown(
 
 
 def _masks(
-    result: Sequence[Region], sizes: Mapping[str, tuple[int, int]], unread: LeftOut, where: str
+    result: Sequence[Region], size: tuple[int, int], unread: LeftOut, where: str
 ) -> list[RLE]:
-    return [one.mask.rle for one in drawn_masks(result, None, unread, where, sizes.get)]
+    """Of a task of ours, which has one image."""
+    return [one.mask.rle for one in drawn_masks(result, None, unread, where, lambda name: size)]

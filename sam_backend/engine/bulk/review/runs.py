@@ -276,7 +276,7 @@ def report_lot(
         )
     if not lots.history(run.run_id):
         lots.sampled(run.run_id, sample_record(sample))
-    report = judge(client, sample, observe)
+    report = judge(client, run, sample, observe)
     stands = lots.looked(run.run_id, report.look, sample.plan.severity, report.looked())
     report = replace(report, verdict=Verdict(stands), history=tuple(lots.history(run.run_id)))
     folder = keep_sample(run, sample)
