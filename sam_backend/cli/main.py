@@ -60,26 +60,32 @@ def program(
     """The SAM data engine as a Label Studio ML backend."""
 
 
-app.command("serve")(serve.serve)
-app.command("check")(check.check)
-app.command("demo")(demo.demo)
-app.command("train")(train.train)
-app.command("train-detector")(train_detector.train_detector)
-app.command("evaluate")(evaluate.evaluate)
-app.command("preannotate")(preannotate.preannotate)
-app.command("generate")(generate.generate)
-app.command("export")(bulk.export)
-app.command("import")(bulk.import_)
-app.command("worker")(worker.worker)
-app.add_typer(models.app, name="models", help=models.HELP)
-app.add_typer(prefill.app, name="prefill", help=prefill.HELP)
-app.add_typer(review.app, name="review", help=review.HELP)
-app.add_typer(gold.app, name="gold", help=gold.HELP)
-app.add_typer(quality.app, name="quality", help=quality.HELP)
-app.add_typer(dataset.app, name="dataset", help=dataset.HELP)
-app.add_typer(stage.app, name="stage", help=stage.HELP)
-app.add_typer(tasks.app, name="tasks", help=tasks.HELP)
-app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, cancel.")
+_CLICKS = "Stage 1, assisted-manual: people click, the model answers"
+_PREFILL = "Stage 2, semi-automatic: tasks arrive prefilled"
+_BULK = "Stage 3, fully automatic: masks of whole folders, reviewed on a sample"
+_WORTH = "All stages: what masks are worth, and every state of them"
+_LOOP = "All stages: when to move on, retraining, who does what"
+
+app.command("demo", rich_help_panel=_CLICKS)(demo.demo)
+app.command("serve", rich_help_panel=_CLICKS)(serve.serve)
+app.command("check", rich_help_panel=_CLICKS)(check.check)
+app.add_typer(models.app, name="models", help=models.HELP, rich_help_panel=_CLICKS)
+app.command("preannotate", rich_help_panel=_PREFILL)(preannotate.preannotate)
+app.add_typer(prefill.app, name="prefill", help=prefill.HELP, rich_help_panel=_PREFILL)
+app.command("train-detector", rich_help_panel=_PREFILL)(train_detector.train_detector)
+app.command("generate", rich_help_panel=_BULK)(generate.generate)
+app.command("import", rich_help_panel=_BULK)(bulk.import_)
+app.command("export", rich_help_panel=_BULK)(bulk.export)
+app.add_typer(review.app, name="review", help=review.HELP, rich_help_panel=_BULK)
+app.add_typer(gold.app, name="gold", help=gold.HELP, rich_help_panel=_WORTH)
+app.add_typer(quality.app, name="quality", help=quality.HELP, rich_help_panel=_WORTH)
+app.command("evaluate", rich_help_panel=_WORTH)(evaluate.evaluate)
+app.add_typer(dataset.app, name="dataset", help=dataset.HELP, rich_help_panel=_WORTH)
+app.add_typer(stage.app, name="stage", help=stage.HELP, rich_help_panel=_LOOP)
+app.command("train", rich_help_panel=_LOOP)(train.train)
+app.add_typer(tasks.app, name="tasks", help=tasks.HELP, rich_help_panel=_LOOP)
+app.add_typer(jobs.app, name="jobs", help="Jobs: list, show, cancel.", rich_help_panel=_LOOP)
+app.command("worker", rich_help_panel=_LOOP)(worker.worker)
 
 
 def main() -> None:

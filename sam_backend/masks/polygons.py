@@ -5,7 +5,7 @@ is (0.5, 0.5). A pixel belongs to a polygon if its centre does. Rings around the
 the centres as OpenCV draws them, keep one-pixel lines and give the same mask back.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -95,26 +95,6 @@ def signed_area(ring: Ring) -> float:
     """The area inside a ring in square pixels, negative if it runs counter-clockwise on screen."""
     x, y = ring.T
     return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2)
-
-
-def polygons_to_mask(polygons: Sequence[Polygon], size: tuple[int, int]) -> Mask:
-    """The pixels of any of the polygons, without their holes, shape (H, W) bool.
-
-    Args:
-        polygons: In pixels; parts outside of the image are cut off.
-        size: (height, width) in pixels.
-
-    Raises:
-        InvalidInputError: The edges of a ring pass too many rows of pixels.
-    """
-    mask = np.zeros(size, np.bool_)
-    for polygon in polygons:
-        part = fill_ring(polygon.exterior, size)
-        for hole in polygon.holes:
-            window, inside = _fill(hole, size)
-            part[window] &= ~inside
-        mask |= part
-    return mask
 
 
 def fill_ring(ring: Ring, size: tuple[int, int]) -> Mask:

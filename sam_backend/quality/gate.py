@@ -1,6 +1,5 @@
 """The quality gate: whether a challenger may replace the champion, and why."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -83,24 +82,6 @@ class GateDecision:
         """The decision as plain values."""
         return asdict(self)
 
-    def as_text(self) -> str:
-        """A table of the comparisons, then the reasons, one a line."""
-        rows = [("figure", "champion", "challenger", "difference", "interval", "")]
-        for one in self.comparisons:
-            n, change = one.digits, one.difference
-            rows.append(
-                (
-                    one.figure,
-                    f"{one.champion:.{n}f}",
-                    f"{one.challenger:.{n}f}",
-                    f"{change.value:+.{n}f}",
-                    f"{change.low:+.{n}f} to {change.high:+.{n}f}",
-                    one.verdict,
-                )
-            )
-        table = _aligned(rows) if self.comparisons else []
-        return "\n".join([*table, *self.reasons])
-
 
 def decide(champion: InteractiveReport, challenger: InteractiveReport) -> GateDecision:
     """Promote the challenger if a figure is better by more than chance, and none is worse.
@@ -148,11 +129,3 @@ def _compare(
         verdict,
         figure.digits,
     )
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

@@ -36,3 +36,10 @@ def test_an_error_is_said_as_it_is(
     said = capsys.readouterr()
     assert said.err == f"error: {error}\n"
     assert said.out == ""
+
+
+def test_help_shows_every_command_with_its_stage() -> None:
+    shown = [*main.app.registered_commands, *main.app.registered_groups]
+    assert len(shown) > 19
+    for command in shown:
+        assert str(command.rich_help_panel).startswith(("Stage ", "All stages: ")), command.name

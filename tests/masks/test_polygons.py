@@ -1,5 +1,7 @@
 """Polygons give their mask back."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -12,7 +14,6 @@ from sam_backend.masks.polygons import (
     Polygon,
     fill_ring,
     mask_to_polygons,
-    polygons_to_mask,
     signed_area,
 )
 from sam_backend.masks.types import Mask
@@ -20,6 +21,17 @@ from tests.labelstudio.forged import traced_peak
 from tests.masks.strategies import mask_of, masks
 
 SQUARE = np.array([[1.0, 1], [6, 1], [6, 6], [1, 6]])
+
+
+def polygons_to_mask(polygons: Sequence[Polygon], size: tuple[int, int]) -> Mask:
+    """The pixels of any of the polygons, without their holes, shape (H, W) bool."""
+    mask = np.zeros(size, bool)
+    for polygon in polygons:
+        part = fill_ring(polygon.exterior, size)
+        for hole in polygon.holes:
+            part &= ~fill_ring(hole, size)
+        mask |= part
+    return mask
 
 
 def fill_even_odd(ring: np.ndarray, size: tuple[int, int]) -> Mask:

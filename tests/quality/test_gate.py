@@ -107,13 +107,8 @@ def test_chance_promotes_few_equal_models_and_lets_no_worse_one_through() -> Non
         assert all(decide(*chance_reports(rng, n_images, 0.15)).promote for _ in range(12))
 
 
-def test_a_decision_can_be_read_and_stored() -> None:
+def test_a_decision_can_be_stored() -> None:
     decision = decide(report(), report(-0.2))
     told = json.loads(json.dumps(decision.as_json()))
     assert told["promote"] is False
     assert [one["figure"] for one in told["comparisons"]] == [figure.name for figure in GATED]
-    lines = decision.as_text().splitlines()
-    assert lines[0].split() == ["figure", "champion", "challenger", "difference", "interval"]
-    assert lines[1].startswith("1-click mIoU")
-    assert lines[1].endswith("worse")
-    assert lines[len(GATED) + 1] == decision.reasons[0]
