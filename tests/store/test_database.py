@@ -1,6 +1,7 @@
 """The database opens, is brought up to date, and keeps its password to itself."""
 
 import logging
+import os
 import sqlite3
 from collections.abc import Callable
 from multiprocessing import get_context
@@ -69,9 +70,11 @@ def test_errors_of_a_statement_are_ours_and_hide_the_values(database: Database) 
     assert "t0ken" not in str(failed.value) + str(failed.value.__cause__)
 
 
-def test_sqlite_is_the_default_under_the_data_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "a %40 b"
+@pytest.mark.parametrize("name", [b"a %40 b", b"caf\xe9"], ids=["percent", "latin-1"])
+def test_sqlite_is_the_default_under_the_data_folder(tmp_path: Path, name: bytes) -> None:
+    folder = tmp_path / os.fsdecode(name)  # Linux's names need not be UTF-8
     database = open_database(Settings(data_dir=folder))
+    assert database.address.encode().endswith(b"/sam_backend.db"), "logs and JSON take it"
     database.close()
     with sqlite3.connect(folder / "sam_backend.db") as file:
         assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
