@@ -27,7 +27,7 @@ demo: $(VENV)/.installed-demo
 
 test: lint
 	$(BIN)/python -m tests.system_packages
-	$(BIN)/python -m sam_backend.labelstudio.local_server '$(LS_VENV)'
+	$(BIN)/python -m sam_backend.demo.local_server '$(LS_VENV)'
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
 		--cov=sam_backend --cov-report=term:skip-covered --cov-report=xml $(PYTEST_ARGS)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from label_studio_sdk.converter.brush import decode_rle, mask2rle
 
-from sam_backend.labelstudio.rle_pack import pack, unpack
+from sam_backend.labelstudio.regions.rle_pack import pack, unpack
 
 
 def milliseconds(run: Callable[[], object], n_rounds: int) -> float:

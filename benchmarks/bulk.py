@@ -21,17 +21,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sam_backend.cli.launching import ALLOCATOR_TUNING
+from sam_backend.cli.process_setup import ALLOCATOR_TUNING
 from sam_backend.datasets.left_out import LeftOut
-from sam_backend.engine.bulk.executors import Machines, executor_named
-from sam_backend.engine.bulk.exports import export_sa1b
-from sam_backend.engine.bulk.generating import Progress, generate_run, plan_run
-from sam_backend.engine.bulk.run_folder import read_run
-from sam_backend.engine.model_choice import ModelChoice
+from sam_backend.fully_automatic.executors import Machines, executor_named
+from sam_backend.fully_automatic.exports import export_sa1b
+from sam_backend.fully_automatic.generating import Progress, generate_run, plan_run
+from sam_backend.fully_automatic.run_folder import read_run
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import RLE, from_coco
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.checkpoints import load
+from sam_backend.serving.model_choice import ModelChoice
 from sam_backend.settings import Settings
 from sam_backend.store.models import open_store
 from sam_backend.training.scenes import hard_scene

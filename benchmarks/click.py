@@ -31,7 +31,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.demo.server_process import ServerProcess, free_port
 from sam_backend.program import PROGRAM
 from sam_backend.settings import Settings
 

@@ -17,15 +17,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from sam_backend.engine.true_sizes import TrueSizes, addresses_key
-from sam_backend.engine.versions.changes import differences
-from sam_backend.engine.versions.sightings import annotation_sighting, task_sighting
-from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.projects.true_sizes import TrueSizes, addresses_key
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.revisions import Revisions, Sighting
 from sam_backend.store.task_features import TaskFeaturesStore
 from sam_backend.store.versions import Circumstances, Version, Versions
+from sam_backend.versions.changes import differences
+from sam_backend.versions.observations import annotation_sighting, task_sighting
 
 REGIONS_A_TASK = 20
 TASKS_AT_ONCE = 500

@@ -21,11 +21,11 @@ from scipy.ndimage import distance_transform_edt
 from segment_anything import SamPredictor
 
 from sam_backend.datasets.reading import read_dataset
-from sam_backend.engine.evaluation import samples
 from sam_backend.masks.rle import decode
-from sam_backend.quality import interactive
-from sam_backend.quality.clicks import ALWAYS_SPENT, TARGET_IOU
-from sam_backend.quality.interactive import MASKS_AT_ONCE, MAX_CLICKS, Sample
+from sam_backend.metrics import interactive
+from sam_backend.metrics.clicks import ALWAYS_SPENT, TARGET_IOU
+from sam_backend.metrics.interactive import MASKS_AT_ONCE, MAX_CLICKS, Sample
+from sam_backend.retraining.evaluation import samples
 from sam_backend.sam.checkpoints import load
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.settings import Settings

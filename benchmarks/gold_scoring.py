@@ -15,8 +15,8 @@ from sam_backend.datasets.types import LabelledMask
 from sam_backend.masks.boundary import boundary_iou
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.masks.rle import decode, encode
-from sam_backend.quality.comparing import Answer, compare_images
-from sam_backend.quality.scorecards import scorecard, scorecards
+from sam_backend.metrics.comparison import Answer, compare_images
+from sam_backend.metrics.scorecards import scorecard, scorecards
 
 SIZE = (683, 1024)
 BASELINE_IMAGES = 1

@@ -17,16 +17,16 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from sam_backend.engine.image_features import mean_features
-from sam_backend.engine.ordering.contents import SIZES
-from sam_backend.engine.ordering.groups import Group
-from sam_backend.engine.ordering.planning import KnownTask, kinds_of, plan_order, survey
-from sam_backend.engine.ordering.scores import STAGE_WEIGHTS
-from sam_backend.engine.serving import serving_champion
+from sam_backend.dispatch.ordering.contents import SIZES
+from sam_backend.dispatch.ordering.groups import Group
+from sam_backend.dispatch.ordering.planning import KnownTask, kinds_of, plan_order, survey
+from sam_backend.dispatch.ordering.scores import STAGE_WEIGHTS
+from sam_backend.serving.factory import serving_champion
+from sam_backend.serving.image_features import mean_features
 from sam_backend.settings import Settings
 from sam_backend.store.annotation_contents import Contents
-from sam_backend.training.leaves import leaves_scene
 from sam_backend.training.scenes import hard_scene, simple_scene
+from tools.starter.leaves import leaves_scene
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 ROUND = 20

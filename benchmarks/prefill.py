@@ -18,11 +18,11 @@ import cv2
 import httpx
 import numpy as np
 
-from sam_backend.cli.launching import backend_process
-from sam_backend.engine.semi_automatic.runs import preannotate_project
-from sam_backend.labelstudio.local_server import LocalLabelStudio, ensure_label_studio_env
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.templates import template
+from sam_backend.cli.process_setup import backend_process
+from sam_backend.demo.local_server import LocalLabelStudio, ensure_label_studio_env
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.templates import template
+from sam_backend.semi_automatic.runs import preannotate_project
 from sam_backend.settings import Settings
 from sam_backend.training.scenes import hard_scene
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.demo.server_process import ServerProcess, free_port
 from sam_backend.program import PROGRAM
 from sam_backend.settings import Settings
 

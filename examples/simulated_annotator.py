@@ -13,9 +13,9 @@ import httpx
 import numpy as np
 from target_pictures import SIZE, Masks
 
-from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.config import LabelConfig
-from sam_backend.labelstudio.regions import Answer
+from sam_backend.labelstudio.config.label_config import LabelConfig
+from sam_backend.labelstudio.regions import codec
+from sam_backend.labelstudio.regions.region import Answer
 from sam_backend.masks.clicks import correction_click, deepest_point
 from sam_backend.masks.types import Mask
 
@@ -75,14 +75,14 @@ class Annotator:
             path = f"/api/ml/{self._backend}/interactive-annotating"
             answer = self._call("POST", path, {"task": task, "context": context})["data"]
             regions = answer["result"]
-            found = controls.decode(regions[0]) if regions else np.zeros(SIZE, np.bool_)
+            found = codec.decode(regions[0]) if regions else np.zeros(SIZE, np.bool_)
             if iou(found, wanted) >= GOOD_IOU:
                 return Drawn(regions[0], LOOK_S + clicks * CLICK_S, clicks)
             wrong = correction_click(wanted, found)
             if wrong is None:
                 break
             point, is_positive = wrong
-        by_hand = controls.encode(wanted, Answer(self._output, self._label, None))[0]
+        by_hand = codec.encode(wanted, Answer(self._output, self._label, None))[0]
         return Drawn(by_hand, LOOK_S + MAX_CLICKS * CLICK_S + BY_HAND_S, 0)
 
     def complete(self, task: int, shown: Sequence[Json], wanted: Masks) -> list[Drawn]:
@@ -90,7 +90,7 @@ class Annotator:
         drawn, missing, seconds = [], list(wanted), 0.0
         for region in shown:
             seconds += LOOK_S
-            mask = controls.decode(region)
+            mask = codec.decode(region)
             fitting = [one for one in missing if iou(mask, one) >= GOOD_IOU]
             if not fitting:
                 seconds += CLICK_S  # delete it

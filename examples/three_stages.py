@@ -25,14 +25,14 @@ from simulated_annotator import Annotator, Drawn, iou
 from story_report import Known, compare, differs, write_report
 from target_pictures import SIZE, Masks, draw_targets, png
 
-from sam_backend.cli.launching import backend_process
+from sam_backend.cli.process_setup import backend_process
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
-from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.config import LabelConfig
-from sam_backend.labelstudio.local_server import LocalLabelStudio, ensure_label_studio_env
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.templates import template
+from sam_backend.demo.local_server import LocalLabelStudio, ensure_label_studio_env
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.label_config import LabelConfig
+from sam_backend.labelstudio.config.templates import template
+from sam_backend.labelstudio.regions import codec
 from sam_backend.masks.rle import encode
 from sam_backend.program import PROGRAM
 
@@ -228,7 +228,7 @@ class Story:
         self.anna.submit(task["id"], drawn, prediction)
         self.known.submitted(stage, drawn)
         if self._digest(task) in self._gold:
-            found = [controls.decode(one.region) for one in drawn]
+            found = [codec.decode(one.region) for one in drawn]
             self.known.gold += [max(iou(one, mask) for one in found) for mask in wanted]
 
     def _open_tasks(self) -> list[Json]:

@@ -15,10 +15,10 @@ from sam_backend.datasets.decoding import decode_image
 from sam_backend.datasets.image_files import read_bytes, readable_name
 from sam_backend.datasets.reading import read_dataset
 from sam_backend.datasets.selection import select
-from sam_backend.engine.bulk.run_folder import read_run
-from sam_backend.engine.evaluation import Evaluation, evaluate_model
 from sam_backend.errors import ImageDecodeError, InvalidInputError, PromptError, SamBackendError
-from sam_backend.quality.interactive import MAX_CLICKS
+from sam_backend.fully_automatic.run_folder import read_run
+from sam_backend.metrics.interactive import MAX_CLICKS
+from sam_backend.retraining.evaluation import Evaluation, evaluate_model
 from sam_backend.sam.automatic import generator
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.automatic.settings import AutomaticSettings

@@ -17,7 +17,19 @@ for name in [name for name in os.environ if name.startswith(SETTINGS)]:
 # cores, where spinning takes what others need; a grid of prompts took four times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-LONGEST = ("tests/e2e/", "tests/engine/", "tests/cli/", "tests/training/", "tests/server/")
+LONGEST = (
+    "tests/e2e/",
+    "tests/fully_automatic/",
+    "tests/semi_automatic/",
+    "tests/retraining/",
+    "tests/serving/",
+    "tests/jobs/",
+    "tests/projects/",
+    "tests/versions/",
+    "tests/cli/",
+    "tests/training/",
+    "tests/server/",
+)
 """Where a file takes minutes. It begins first, or one process would still be at it while the others
 have nothing left to do."""
 

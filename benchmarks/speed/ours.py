@@ -10,9 +10,9 @@ import torch
 from benchmarks.speed.clicks import as_text
 from benchmarks.speed.networks import Network
 from benchmarks.speed.outcome import Outcome, box_of
-from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.regions import Answer, Region
-from sam_backend.labelstudio.tags import ControlTag, Label, NamedLabel
+from sam_backend.labelstudio.config.tags import ControlTag, Label, NamedLabel
+from sam_backend.labelstudio.regions import codec
+from sam_backend.labelstudio.regions.region import Answer, Region
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.automatic.settings import AutomaticSettings
@@ -75,7 +75,7 @@ class Ours:
         """The best mask of a prompt as Label Studio takes it."""
         [best] = self.segmenter.predict(self.embedding, prompt, limit=1)
         answer = Answer(_CONTROL, NamedLabel("Object"), best.predicted_iou)
-        return controls.encode(best.mask, answer)
+        return codec.encode(best.mask, answer)
 
     def clicked(self, prompt: Prompt, number: int) -> list[Outcome]:
         """All masks of a prompt, best predicted IoU first."""

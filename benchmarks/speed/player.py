@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.speed.plan import Allocator
-from sam_backend.cli.launching import ALLOCATOR_TUNING
+from sam_backend.cli.process_setup import ALLOCATOR_TUNING
 
 
 class PlayerError(RuntimeError):

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.launching import leaving_at_signals
 from sam_backend.cli.open_project import Project, open_project
 from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.process_setup import leaving_at_signals
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError, SamBackendError
 
 if TYPE_CHECKING:
-    from sam_backend.engine.dispatch.report import Balance
+    from sam_backend.dispatch.report import Balance
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +55,9 @@ def balance(
         leaving_at_signals(stopped.set),
         open_project(project, may_be_away=every is not None) as at,
     ):
-        from sam_backend.engine.dispatch.balancing import Dispatcher
-        from sam_backend.engine.dispatch.settings import DispatchSettings
-        from sam_backend.engine.stages.steering import gold_rate
+        from sam_backend.dispatch.balancing import Dispatcher
+        from sam_backend.dispatch.settings import DispatchSettings
+        from sam_backend.stages.policy_resolution import gold_rate
 
         gold = gold_rate(at.settings, at.policy) if gold_per_hundred is None else gold_per_hundred
         settings = DispatchSettings(

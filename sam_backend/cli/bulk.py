@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.launching import leaving_at_signals, log_to_stderr
 from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.paths import output_file, output_folder, read_text
+from sam_backend.cli.process_setup import leaving_at_signals, log_to_stderr
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
-    from sam_backend.engine.bulk.addresses import Addresses
-    from sam_backend.engine.bulk.run_folder import BulkRun
-    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.fully_automatic.addresses import Addresses
+    from sam_backend.fully_automatic.run_folder import BulkRun
+    from sam_backend.labelstudio.api.client import LabelStudioClient
 
 INSTANCES = "instances.json"
 
@@ -63,10 +63,10 @@ def export(
         output_folder(to)
     config_text = None if config is None else read_text(config)
     from sam_backend.datasets.left_out import LeftOut
-    from sam_backend.engine.bulk import exports
-    from sam_backend.engine.bulk.run_folder import read_run
-    from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
-    from sam_backend.labelstudio.config import LabelConfig
+    from sam_backend.fully_automatic import exports
+    from sam_backend.fully_automatic.run_folder import read_run
+    from sam_backend.fully_automatic.tasks import TaskOptions, TaskWriter
+    from sam_backend.labelstudio.config.label_config import LabelConfig
 
     found, left_out = read_run(run), LeftOut()
     if format_ == "sa1b":
@@ -120,14 +120,14 @@ def import_(
     log_to_stderr(settings)
     import threading
 
-    from sam_backend.engine.bulk.importing import BulkImport
-    from sam_backend.engine.bulk.run_folder import read_run
-    from sam_backend.engine.bulk.tasks import TaskOptions, TaskWriter
-    from sam_backend.engine.measured import IMPORT
-    from sam_backend.engine.trusting import trust_of
-    from sam_backend.labelstudio.config import LabelConfig
-    from sam_backend.labelstudio.patience import Patience
+    from sam_backend.fully_automatic.importing import BulkImport
+    from sam_backend.fully_automatic.run_folder import read_run
+    from sam_backend.fully_automatic.tasks import TaskOptions, TaskWriter
+    from sam_backend.labelstudio.api.retry import Patience
+    from sam_backend.labelstudio.config.label_config import LabelConfig
+    from sam_backend.quality.calibration.current import trust_of
     from sam_backend.store.database import open_database
+    from sam_backend.store.measurement_kinds import IMPORT
     from sam_backend.store.measurements import Measurements
 
     if rate is not None and rate <= 0:
@@ -183,14 +183,14 @@ def addresses_of(
         return _addresses(run, url_prefix, document_root)
     if url_prefix is not None or document_root is not None:
         raise InvalidInputError("--upload, --url-prefix and --document-root exclude each other")
-    from sam_backend.engine.bulk.addresses import UploadedAddresses
-    from sam_backend.engine.bulk.sources import ImageReader
+    from sam_backend.fully_automatic.addresses import UploadedAddresses
+    from sam_backend.fully_automatic.sources import ImageReader
 
     return UploadedAddresses(client, project, ImageReader(settings, run.manifest.root))
 
 
 def _addresses(run: "BulkRun", url_prefix: str | None, document_root: Path | None) -> "Addresses":
-    from sam_backend.engine.bulk import addresses
+    from sam_backend.fully_automatic import addresses
 
     if url_prefix is not None and document_root is not None:
         raise InvalidInputError("--url-prefix and --document-root exclude each other")

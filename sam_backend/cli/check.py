@@ -10,8 +10,8 @@ from sam_backend.errors import LabelStudioError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
-    from sam_backend.labelstudio.checks import Finding
-    from sam_backend.labelstudio.hosts import LabelStudioHost
+    from sam_backend.doctor import Finding
+    from sam_backend.labelstudio.api.hosts import LabelStudioHost
 
 _SIGNS = {
     "ok": "[green]✓[/green]",
@@ -49,10 +49,10 @@ def check(
 
     Prints the fix for what fails; exit code 1 if anything does.
     """
-    from sam_backend.engine.model_choice import ModelChoice
-    from sam_backend.engine.semi_automatic.choices import describe_prefilling
-    from sam_backend.labelstudio.checks import Backend, Checkup
-    from sam_backend.labelstudio.images import image_resolver
+    from sam_backend.doctor import Backend, Checkup
+    from sam_backend.labelstudio.images.resolver import image_resolver
+    from sam_backend.semi_automatic.factory import describe_prefilling
+    from sam_backend.serving.model_choice import ModelChoice
     from sam_backend.store.models import open_store
 
     settings = Settings(label_studio_url=url) if url else Settings()
@@ -92,8 +92,8 @@ def _host(settings: Settings, project: int, token: str | None) -> "LabelStudioHo
     Raises:
         LabelStudioError: Nobody has told its address.
     """
-    from sam_backend.labelstudio.connections import Connections
-    from sam_backend.labelstudio.hosts import LabelStudioHost
+    from sam_backend.labelstudio.api.connections import Connections
+    from sam_backend.labelstudio.api.hosts import LabelStudioHost
 
     url, key = settings.label_studio_url, settings.label_studio_api_key
     try:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sam_backend.cli.launching import settings_with
 from sam_backend.cli.open_project import OpenProject, Project, open_project
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.paths import output_folder
+from sam_backend.cli.process_setup import settings_with
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
@@ -60,10 +60,10 @@ def commit(
 ) -> None:
     """Read what the project has now, and keep it as a version."""
     with open_project(project, settings_with(model, None)) as at, progress_bar() as show:
-        from sam_backend.engine.model_choice import ModelChoice
-        from sam_backend.engine.versions.reading import read_project
+        from sam_backend.serving.model_choice import ModelChoice
         from sam_backend.store.models import open_store
         from sam_backend.store.versions import Circumstances
+        from sam_backend.versions.reading import read_project
 
         served = ModelChoice(at.settings, open_store(at.settings)).checkpoint().model_version
         read = read_project(at.client, project, at.revisions, everything, counting(show, "reading"))
@@ -173,13 +173,13 @@ def diff(
 ) -> None:
     """What differs between two versions, in regions: added, removed, relabelled, changed."""
     with open_project(project) as at, progress_bar() as bar:
-        from sam_backend.engine.versions.changes import differences
+        from sam_backend.versions.changes import differences
 
         first, second = at.versions.find(before), at.versions.find(after)
         found = differences(at.versions, first, second, at.true_sizes, counting(bar, "comparing"))
         if draw is not None:
-            from sam_backend.engine.versions.drawing import difference_page
-            from sam_backend.labelstudio.config import LabelConfig
+            from sam_backend.labelstudio.config.label_config import LabelConfig
+            from sam_backend.versions.drawing import difference_page
 
             draw.mkdir(parents=True, exist_ok=True)
             (draw / "diff.html").write_text(
@@ -239,7 +239,7 @@ def checkout(
 ) -> None:
     """Write a version as a data set that `train`, `evaluate` and `gold add` read."""
     with open_project(project) as at, progress_bar() as bar:
-        from sam_backend.engine.versions.checkout import MANIFEST
+        from sam_backend.versions.checkout import MANIFEST
 
         data = _checked_out(at, at.versions.find(version), out, counting(bar, "writing"))
     file = str(out / MANIFEST)
@@ -260,7 +260,7 @@ def export(
     """Write a version as COCO's instances, SA-1B's files, or tasks for Label Studio's import."""
     with open_project(project) as at, progress_bar() as bar:
         from sam_backend.datasets.exporting import export_coco, export_sa1b
-        from sam_backend.engine.versions.checkout import write_tasks
+        from sam_backend.versions.checkout import write_tasks
 
         found = at.versions.find(version)
         if format_ is Format.LABELSTUDIO:
@@ -290,7 +290,7 @@ def restore(
     if (version is None) == (revision is None):
         raise InvalidInputError("restore takes either --version or --revision")
     with open_project(project) as at:
-        from sam_backend.engine.versions import restoring
+        from sam_backend.versions import restoring
 
         if revision is not None:
             one = at.revisions.revision(revision)
@@ -311,7 +311,7 @@ def _checked_out(
     at: OpenProject, version: "Version", out: Path, observe: Callable[[int, int], None]
 ) -> "Dataset":
     """Write a version as a data set into a folder, images and all."""
-    from sam_backend.engine.versions.checkout import check_out
+    from sam_backend.versions.checkout import check_out
 
     images = at.images(out)
     return check_out(at.versions, version, at.client.host, images, out, observe, at.planted_names)

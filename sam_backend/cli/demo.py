@@ -17,14 +17,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from sam_backend.cli.demo_model import HOW_TO_GET_VIT_B, has_better, offer_better
-from sam_backend.cli.launching import backend_process
 from sam_backend.cli.listening import check_free
 from sam_backend.cli.paths import output_folder
+from sam_backend.cli.process_setup import backend_process
+from sam_backend.demo.local_server import LocalLabelStudio, ensure_label_studio_env
+from sam_backend.demo.server_process import ServerProcess
 from sam_backend.errors import SamBackendError
-from sam_backend.labelstudio.local_server import LocalLabelStudio, ensure_label_studio_env
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.server_process import ServerProcess
-from sam_backend.labelstudio.templates import template
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.templates import template
 from sam_backend.settings import Settings
 from sam_backend.store.models import open_store, own_store
 
@@ -134,7 +134,7 @@ class _Progress:
 def _run(
     folder: Path, env_dir: Path, port: int, output: str, console: Console, stack: ExitStack
 ) -> NoReturn:
-    from sam_backend.cli.demo_images import demo_images  # OpenCV: `--help` need not wait for it
+    from sam_backend.demo.images import demo_images  # OpenCV: `--help` need not wait for it
 
     images = demo_images()
     label_config = template(output)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.launching import tune_allocator
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.paths import output_folder
+from sam_backend.cli.process_setup import tune_allocator
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError, SamBackendError
@@ -18,7 +18,7 @@ from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
     from sam_backend.datasets.types import Dataset
-    from sam_backend.engine.evaluation import Evaluation
+    from sam_backend.retraining.evaluation import Evaluation
     from sam_backend.sam.automatic.settings import AutomaticSettings
     from sam_backend.sam.checkpoints import LoadedModel
     from sam_backend.store.learned_images import LearnedImages
@@ -75,7 +75,7 @@ class _Measurement:
             out: Is made.
             name: Says on the progress bar which data set it is.
         """
-        from sam_backend.engine.evaluation import draw_examples, evaluate_model
+        from sam_backend.retraining.evaluation import draw_examples, evaluate_model
 
         before = f"{name}, " if name else ""
         with progress_bar() as show:
@@ -275,8 +275,8 @@ def _load(
 
 def _print_papers(found: "Mapping[str, Evaluation]") -> None:
     """The table that papers print: a row a data set, each figure over its interval."""
-    from sam_backend.quality.figures import in_papers
-    from sam_backend.quality.intervals import intervals
+    from sam_backend.metrics.figures import in_papers
+    from sam_backend.metrics.intervals import intervals
 
     clicks = next(iter(found.values())).interactive.max_clicks
     columns = in_papers(clicks)
@@ -293,8 +293,8 @@ def _print_papers(found: "Mapping[str, Evaluation]") -> None:
 
 
 def _print(found: "Evaluation") -> None:
-    from sam_backend.quality.figures import figures
-    from sam_backend.quality.intervals import intervals
+    from sam_backend.metrics.figures import figures
+    from sam_backend.metrics.intervals import intervals
 
     report, told = found.interactive, intervals(found.interactive)
     rows = [("FIGURE", found.model_version, "95 % INTERVAL")]

@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from sam_backend.cli.launching import (
+from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.paths import output_folder
+from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
+from sam_backend.cli.process_setup import (
     keep_compiled,
     leaving_at_signals,
     log_to_stderr,
     settings_with,
     tune_allocator,
 )
-from sam_backend.cli.output import AsJson, echo_json
-from sam_backend.cli.paths import output_folder
-from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_figures
 
@@ -60,8 +60,8 @@ def generate(
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     import threading
 
-    from sam_backend.engine.bulk.executors import Machines, executor_named
-    from sam_backend.engine.bulk.generating import generate_run, plan_run
+    from sam_backend.fully_automatic.executors import Machines, executor_named
+    from sam_backend.fully_automatic.generating import generate_run, plan_run
 
     stopped = threading.Event()
     where = executor_named(executor, settings, Machines(address, actors, gpus, cpus))

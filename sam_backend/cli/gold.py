@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sam_backend.cli.launching import log_to_stderr
 from sam_backend.cli.open_project import open_client, open_project
 from sam_backend.cli.output import AsJson, echo_json, echo_result
+from sam_backend.cli.process_setup import log_to_stderr
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
@@ -48,8 +48,8 @@ def add(
     settings = Settings()
     log_to_stderr(settings)
     from sam_backend.datasets.reading import read_dataset
-    from sam_backend.engine.gold.adding import add_gold
-    from sam_backend.engine.project_dataset import host_of_project, pull_project
+    from sam_backend.projects.dataset import host_of_project, pull_project
+    from sam_backend.quality.gold.adding import add_gold
     from sam_backend.store.database import open_database
 
     with progress_bar() as show:
@@ -199,8 +199,8 @@ def plant(
     The same command adds what is missing, such as after new tasks came.
     """
     with open_project(project) as at, progress_bar() as show:
-        from sam_backend.engine.gold.planting import plant as put
-        from sam_backend.engine.stages.steering import gold_rate
+        from sam_backend.quality.gold.planting import plant as put
+        from sam_backend.stages.policy_resolution import gold_rate
         from sam_backend.store.gold import Gold
 
         told = put(
@@ -239,9 +239,9 @@ def score(
         raise InvalidInputError(f"--by is nothing, label or week, not {by!r}")
     settings = Settings()
     log_to_stderr(settings)
-    from sam_backend.engine.gold.scoring import score_project
-    from sam_backend.labelstudio.people import people_names
-    from sam_backend.quality import scorecards
+    from sam_backend.labelstudio.api.people import people_names
+    from sam_backend.metrics import scorecards
+    from sam_backend.quality.gold.scoring import score_project
     from sam_backend.store.database import open_database
 
     with (

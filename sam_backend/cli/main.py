@@ -34,7 +34,7 @@ from sam_backend.cli import (
     worker,
 )
 from sam_backend.cli.failures import file_fault, settings_faults, unknown_settings
-from sam_backend.cli.launching import is_restarted
+from sam_backend.cli.process_setup import is_restarted
 from sam_backend.errors import InvalidInputError, SamBackendError
 
 log = logging.getLogger(__name__)

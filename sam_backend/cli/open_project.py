@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.launching import log_to_stderr
+from sam_backend.cli.process_setup import log_to_stderr
 from sam_backend.errors import InvalidInputError, LabelStudioUnavailableError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
-    from sam_backend.engine.project_images import ProjectImages
-    from sam_backend.engine.stages.policy import StagePolicy
-    from sam_backend.engine.true_sizes import TrueSizes
-    from sam_backend.labelstudio.client import LabelStudioClient
+    from sam_backend.labelstudio.api.client import LabelStudioClient
+    from sam_backend.projects.images import ProjectImages
+    from sam_backend.projects.true_sizes import TrueSizes
+    from sam_backend.stages.policy import StagePolicy
     from sam_backend.store.annotators import Annotators
     from sam_backend.store.database import Database
     from sam_backend.store.leases import Leases
@@ -84,7 +84,7 @@ class OpenProject:
     @property
     def policy(self) -> "StagePolicy | None":
         """Of the stage that it is in; None: nobody has put it into one."""
-        from sam_backend.engine.stages.steering import policy_of
+        from sam_backend.stages.policy_resolution import policy_of
 
         return policy_of(self.settings, self.database, self.client.host.url, self.number)
 
@@ -95,15 +95,15 @@ class OpenProject:
 
     def images(self, folder: Path) -> "ProjectImages":
         """Fetches images into a folder."""
-        from sam_backend.engine.project_images import ProjectImages
-        from sam_backend.labelstudio.images import image_resolver
+        from sam_backend.labelstudio.images.resolver import image_resolver
+        from sam_backend.projects.images import ProjectImages
 
         return ProjectImages(folder / "images", image_resolver(self.settings), self.max_pixels)
 
     @property
     def true_sizes(self) -> "TrueSizes":
         """Of its images."""
-        from sam_backend.engine.true_sizes import TrueSizes
+        from sam_backend.projects.true_sizes import TrueSizes
 
         return TrueSizes(self.settings, self.database, self.client.host, self.number)
 
@@ -123,7 +123,7 @@ class OpenProject:
         Raises:
             InvalidInputError: Nobody is called so.
         """
-        from sam_backend.labelstudio.people import people_names
+        from sam_backend.labelstudio.api.people import people_names
 
         names = people_names(self.client)
         by_name = {name.lower(): number for number, name in names.items()}
@@ -154,7 +154,7 @@ def open_client(
         LabelStudioError: There is no such project, or Label Studio refuses our token or is out of
             reach.
     """
-    from sam_backend.engine.project_dataset import client_of_project, find_project
+    from sam_backend.projects.dataset import client_of_project, find_project
 
     with client_of_project(settings, number) as client:
         try:

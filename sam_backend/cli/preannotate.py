@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
-from sam_backend.cli.launching import (
+from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
+from sam_backend.cli.process_setup import (
     keep_compiled,
     leaving_at_signals,
     log_to_stderr,
     settings_with,
     tune_allocator,
 )
-from sam_backend.cli.output import AsJson, echo_json
-from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out
 from sam_backend.errors import InvalidInputError
@@ -53,7 +53,7 @@ def preannotate(
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     import threading
 
-    from sam_backend.engine.semi_automatic.runs import preannotate_project
+    from sam_backend.semi_automatic.runs import preannotate_project
 
     stopped = threading.Event()
     with leaving_at_signals(stopped.set), progress_bar() as show:

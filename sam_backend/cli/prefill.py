@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from sam_backend.cli.launching import log_to_stderr, tune_allocator
 from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.paths import output_folder
 from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
+from sam_backend.cli.process_setup import log_to_stderr, tune_allocator
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_left_out, echo_table, shown
 from sam_backend.errors import InvalidInputError
@@ -39,7 +39,7 @@ def report(project: Project, as_json: AsJson = False) -> None:
     """
     settings = Settings()
     log_to_stderr(settings)
-    from sam_backend.engine.semi_automatic.edit_report import edit_report
+    from sam_backend.semi_automatic.edit_report import edit_report
     from sam_backend.store.database import open_database
 
     with open_client(project, settings) as client:
@@ -91,8 +91,8 @@ def evaluate(
     log_to_stderr(settings)
     from sam_backend.datasets.reading import read_dataset
     from sam_backend.datasets.selection import select
-    from sam_backend.engine.semi_automatic.runs import evaluate_prefilling
-    from sam_backend.quality.prefill_curve import draw_curve
+    from sam_backend.metrics.prefill_curve import draw_curve
+    from sam_backend.semi_automatic.runs import evaluate_prefilling
 
     told = None if bars is None else _bars(bars)
     dataset = select(read_dataset(data, images), min_area, "all", limit=limit)
@@ -149,7 +149,7 @@ def learn_labels(project: Project, as_json: AsJson = False) -> None:
     settings = Settings()
     log_to_stderr(settings)
     from sam_backend.datasets.left_out import LeftOut
-    from sam_backend.engine.semi_automatic.runs import learn_project_labels
+    from sam_backend.semi_automatic.runs import learn_project_labels
 
     left_out = LeftOut()
     with progress_bar() as show:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from sam_backend.cli.launching import log_to_stderr, settings_with
 from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.paths import output_folder
+from sam_backend.cli.process_setup import log_to_stderr, settings_with
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
@@ -33,10 +33,10 @@ def agreement(project: Project, as_json: AsJson = False) -> None:
     """How much people agree on the tasks that several of them have labelled."""
     settings = Settings()
     log_to_stderr(settings)
-    from sam_backend.engine.gold.answers import read_answers
-    from sam_backend.labelstudio.people import people_names
-    from sam_backend.quality.agreement import agreements
-    from sam_backend.quality.scorecards import shown
+    from sam_backend.labelstudio.api.people import people_names
+    from sam_backend.metrics.agreement import agreements
+    from sam_backend.metrics.scorecards import shown
+    from sam_backend.quality.gold.answers import read_answers
 
     with (
         open_client(project, settings) as client,
@@ -99,11 +99,11 @@ def calibrate(
     settings = settings_with(model, None)
     log_to_stderr(settings)
     from sam_backend.datasets.left_out import LeftOut
-    from sam_backend.engine.bulk.run_folder import read_run
-    from sam_backend.engine.establishing import establish_trust, gather_judged
-    from sam_backend.engine.model_choice import ModelChoice
-    from sam_backend.engine.quality_report import write_reliability
-    from sam_backend.quality.trust import Asked
+    from sam_backend.fully_automatic.run_folder import read_run
+    from sam_backend.quality.calibration.gather import establish_trust, gather_judged
+    from sam_backend.quality.calibration.trust import Asked
+    from sam_backend.quality.report import write_reliability
+    from sam_backend.serving.model_choice import ModelChoice
     from sam_backend.store.database import open_database
     from sam_backend.store.models import open_store
 
@@ -164,8 +164,8 @@ def report(
     """All that is known of a project's quality; exit code 1 if a bar is not passed."""
     settings = settings_with(model, None)
     log_to_stderr(settings)
-    from sam_backend.engine.model_choice import ModelChoice
-    from sam_backend.engine.quality_report import Bars, quality_report, write_report
+    from sam_backend.quality.report import Bars, quality_report, write_report
+    from sam_backend.serving.model_choice import ModelChoice
     from sam_backend.store.database import open_database
     from sam_backend.store.models import open_store
 

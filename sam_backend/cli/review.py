@@ -16,9 +16,9 @@ from sam_backend.cli.bulk import (
     UrlPrefix,
     addresses_of,
 )
-from sam_backend.cli.launching import log_to_stderr
 from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json, echo_result
+from sam_backend.cli.process_setup import log_to_stderr
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
@@ -71,9 +71,9 @@ def sample(
     min_share, iou = _claim(prove) if prove else (None, None)
     settings = Settings()
     log_to_stderr(settings)
-    from sam_backend.engine.bulk.review.runs import Asked, draw_sample
-    from sam_backend.engine.bulk.run_folder import read_run
-    from sam_backend.engine.bulk.tasks import TaskOptions
+    from sam_backend.fully_automatic.review.runs import Asked, draw_sample
+    from sam_backend.fully_automatic.run_folder import read_run
+    from sam_backend.fully_automatic.tasks import TaskOptions
     from sam_backend.store.database import open_database
 
     found = read_run(run)
@@ -138,11 +138,11 @@ def report(
     """
     settings = Settings()
     log_to_stderr(settings)
-    from sam_backend.engine.bulk.review.judging import history_rows
-    from sam_backend.engine.bulk.review.runs import report_lot
-    from sam_backend.engine.bulk.review.samples import REPORT_HTML, read_sample
-    from sam_backend.engine.bulk.run_folder import read_run
-    from sam_backend.quality.acceptance import Verdict
+    from sam_backend.fully_automatic.review.judging import history_rows
+    from sam_backend.fully_automatic.review.runs import report_lot
+    from sam_backend.fully_automatic.review.samples import REPORT_HTML, read_sample
+    from sam_backend.fully_automatic.run_folder import read_run
+    from sam_backend.metrics.acceptance import Verdict
     from sam_backend.store.database import open_database
 
     found = read_run(run)
@@ -210,8 +210,8 @@ def quarantine(
     """Remove a rejected run's predictions from a project; what people have made of them stays."""
     settings = Settings()
     log_to_stderr(settings)
-    from sam_backend.engine.bulk.review.quarantine import quarantine as remove
-    from sam_backend.engine.bulk.run_folder import read_run
+    from sam_backend.fully_automatic.review.quarantine import quarantine as remove
+    from sam_backend.fully_automatic.run_folder import read_run
     from sam_backend.store.database import open_database
     from sam_backend.store.lots import Lots
 
@@ -239,7 +239,7 @@ def reopen(
     """
     settings = Settings()
     log_to_stderr(settings)
-    from sam_backend.engine.bulk.run_folder import read_run
+    from sam_backend.fully_automatic.run_folder import read_run
     from sam_backend.store.database import open_database
     from sam_backend.store.lots import Lots
 

@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from sam_backend.cli.launching import (
+from sam_backend.cli.listening import check_address
+from sam_backend.cli.process_setup import (
     ending_at_signals,
     keep_compiled,
     log_to_stderr,
     tune_allocator,
 )
-from sam_backend.cli.listening import check_address
 from sam_backend.settings import Settings
 
 _PATIENCE_S = 5
@@ -37,7 +37,7 @@ def serve(
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     import uvicorn
 
-    from sam_backend.engine.retraining.loop import RetrainingLoop
+    from sam_backend.jobs.services import RetrainingLoop
     from sam_backend.server.app import create_app
     from sam_backend.server.service import Service
 

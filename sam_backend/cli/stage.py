@@ -21,8 +21,8 @@ from sam_backend.errors import SamBackendError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
-    from sam_backend.engine.stages.gates import Checked
-    from sam_backend.engine.stages.moving import Standing
+    from sam_backend.stages.gates import Checked
+    from sam_backend.stages.transitions import Standing
     from sam_backend.store.stage_moves import StageMove
 
 HELP = "Accuracy, then coverage, then scale: the stage of a project, and its gates."
@@ -43,7 +43,7 @@ def stage() -> None:
 @app.command()
 def policy(as_json: AsJson = False) -> None:
     """The table of stages: what each is for, how it works, and when it is left."""
-    from sam_backend.engine.stages.policy import policies
+    from sam_backend.stages.policy import policies
 
     told = policies(Settings().stages)
     if as_json:
@@ -87,7 +87,7 @@ def status(project: Project, measure: Measure = False, as_json: AsJson = False) 
 @app.command()
 def begin(project: Project, as_json: AsJson = False) -> None:
     """Put a project into the first stage: from now on it works as the table says."""
-    from sam_backend.engine.stages.moving import begin as begin_
+    from sam_backend.stages.transitions import begin as begin_
 
     with _standing(project, False) as (at, now):
         _told(begin_(at.stage_moves, now, _who(), datetime.now(UTC)), as_json)
@@ -98,7 +98,7 @@ def advance(
     project: Project, reason: Reason = "", measure: Measure = True, as_json: AsJson = False
 ) -> None:
     """On to the next stage, if every gate is open or there is a reason; exit code 1 if not."""
-    from sam_backend.engine.stages.moving import advance as move
+    from sam_backend.stages.transitions import advance as move
 
     _move(project, measure, reason, move, as_json)
 
@@ -108,7 +108,7 @@ def retreat(
     project: Project, reason: Reason = "", measure: Measure = True, as_json: AsJson = False
 ) -> None:
     """Back to the stage before, if a gate down is open or there is a reason."""
-    from sam_backend.engine.stages.moving import retreat as move
+    from sam_backend.stages.transitions import retreat as move
 
     _move(project, measure, reason, move, as_json)
 
@@ -139,8 +139,8 @@ def plot(
     With --json the figures that are drawn are printed, too.
     """
     with open_project(project, may_be_away=True) as at:
-        from sam_backend.engine.monitoring.surveying import board_of, served_by
-        from sam_backend.quality.stage_plot import draw_stages
+        from sam_backend.metrics.stage_plot import draw_stages
+        from sam_backend.monitoring.surveying import board_of, served_by
 
         told = board_of(at.settings, at.database, at.client.host, project, served_by(at.settings))
         for part in ("course", "trade-off"):
@@ -155,9 +155,9 @@ def plot(
 def _standing(project: int, measures: bool) -> "Iterator[tuple[OpenProject, Standing]]":
     """A project and how it stands, measured anew or as it was measured last."""
     with open_project(project) as at:
-        from sam_backend.engine.monitoring.surveying import evidence_of, measure
-        from sam_backend.engine.stages.moving import standing
-        from sam_backend.engine.stages.policy import policies
+        from sam_backend.monitoring.surveying import evidence_of, measure
+        from sam_backend.stages.policy import policies
+        from sam_backend.stages.transitions import standing
 
         told = policies(at.settings.stages)
         if measures:
@@ -175,7 +175,7 @@ def _standing(project: int, measures: bool) -> "Iterator[tuple[OpenProject, Stan
 def _move(
     project: int, measures: bool, reason: str, move: "Callable[..., StageMove]", as_json: bool
 ) -> None:
-    from sam_backend.engine.stages.policy import policies
+    from sam_backend.stages.policy import policies
 
     with _standing(project, measures) as (at, now):
         told = policies(at.settings.stages)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.launching import keep_compiled, settings_with, tune_allocator
 from sam_backend.cli.open_project import OpenProject, Project, open_project
 from sam_backend.cli.output import AsJson, echo_json
+from sam_backend.cli.process_setup import keep_compiled, settings_with, tune_allocator
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from sam_backend.engine.ordering.ordering import Ordering
+    from sam_backend.dispatch.ordering.ordering import Ordering
 
 Kinds = Annotated[int, typer.Option(help="Kinds of images at the most.", min=1)]
 Model = Annotated[str | None, typer.Option(help="Version, see `sam-backend models list`.")]
@@ -44,7 +44,7 @@ def order(
     as_json: AsJson = False,
 ) -> None:
     """Find the order in which tasks should be labelled, and why; the next balancing follows it."""
-    from sam_backend.engine.ordering.scores import STAGE_WEIGHTS
+    from sam_backend.dispatch.ordering.scores import STAGE_WEIGHTS
 
     if stage is not None and stage not in STAGE_WEIGHTS:
         raise InvalidInputError(f"the stage is {', '.join(STAGE_WEIGHTS)}, not {stage!r}")
@@ -77,7 +77,7 @@ def gaps(
     as_json: AsJson = False,
 ) -> None:
     """Show which labels, sizes and kinds of images are under-represented in what is labelled."""
-    from sam_backend.engine.ordering.planning import change_table
+    from sam_backend.dispatch.ordering.planning import change_table
 
     with _ordering(project, kinds, model, device) as (ordering, at), progress_bar() as show:
         version = None if before is None else at.versions.find(before)
@@ -110,8 +110,8 @@ def _ordering(
     tune_allocator(settings)
     keep_compiled(settings)
     with open_project(project, settings) as at:
-        from sam_backend.engine.ordering.ordering import Ordering
-        from sam_backend.engine.serving import serving_champion
+        from sam_backend.dispatch.ordering.ordering import Ordering
+        from sam_backend.serving.factory import serving_champion
 
         with serving_champion(settings) as champion:
             yield Ordering(settings, at.client, project, at.database, champion, kinds), at
@@ -123,7 +123,7 @@ def _numbers(told: list[str]) -> dict[str, float]:
     Raises:
         InvalidInputError: A name is unknown, or a value no number.
     """
-    from sam_backend.engine.ordering.scores import Weights
+    from sam_backend.dispatch.ordering.scores import Weights
 
     known = [field.name for field in fields(Weights)]
     found = {}

@@ -44,7 +44,7 @@ def join(
     if bool(who) == everyone:
         raise InvalidInputError("join takes either people or --everyone")
     with open_project(project) as at:
-        from sam_backend.labelstudio.people import people_names
+        from sam_backend.labelstudio.api.people import people_names
 
         chosen = list(people_names(at.client)) if everyone else at.people(who or [])
         for person in chosen:
@@ -97,7 +97,7 @@ def back(project: Project, who: Who, as_json: AsJson = False) -> None:
 def people(project: Project, as_json: AsJson = False) -> None:
     """Show who has a queue, and what is in it."""
     with open_project(project) as at:
-        from sam_backend.labelstudio.people import people_names
+        from sam_backend.labelstudio.api.people import people_names
         from sam_backend.store.annotators import FOR_GOOD
 
         names = people_names(at.client)

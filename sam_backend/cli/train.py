@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sam_backend.cli.following import known_handlers, result_of, work_or_follow
 from sam_backend.cli.gate_table import gate_rows
-from sam_backend.cli.launching import log_to_stderr, tune_allocator
+from sam_backend.cli.job_progress import known_handlers, result_of, work_or_follow
 from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json, echo_result
+from sam_backend.cli.process_setup import log_to_stderr, tune_allocator
 from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
@@ -60,7 +60,7 @@ def train(
         log_to_stderr(settings)
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
-    from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
+    from sam_backend.retraining.request import JOB_KIND, RetrainingOrder
     from sam_backend.store.database import open_database
     from sam_backend.store.jobs import Jobs
 

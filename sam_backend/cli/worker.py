@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sam_backend.cli.launching import (
+from sam_backend.cli.process_setup import (
     leave_with_parent,
     leaving_at_signals,
     log_to_stderr,
@@ -37,8 +37,8 @@ def worker(
         os.nice(nice)
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
-    from sam_backend.engine.job_handlers import handlers
-    from sam_backend.engine.worker import Worker
+    from sam_backend.jobs.handlers import handlers
+    from sam_backend.jobs.worker import Worker
     from sam_backend.store.database import open_database
     from sam_backend.store.jobs import Jobs
 

@@ -1,1 +1,1 @@
-"""Measures of masks against the truth."""
+"""Whether masks and people's work can be trusted: gold, calibration, the quality report."""

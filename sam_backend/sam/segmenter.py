@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sam_backend.sam.bounded_memory import BoundedMemory
 from sam_backend.sam.checkpoints import LoadedModel
 from sam_backend.sam.decoder import Decoded, ImageFeatures, ImageSide, PromptDecoder
 from sam_backend.sam.encoder import ImageEncoder
+from sam_backend.sam.lru_cache import BoundedMemory
 from sam_backend.sam.postprocess import Frame, shapes
 from sam_backend.sam.precision import Precision
 from sam_backend.sam.preprocess import LongestSide, PreparedImage

@@ -11,8 +11,8 @@ import logging
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sam_backend.labelstudio.event_secret import HEADER, event_secret
-from sam_backend.server.plain import send_text
+from sam_backend.labelstudio.api.event_secret import HEADER, event_secret
+from sam_backend.server.responses import send_text
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sam_backend.engine.monitoring.alerts import PROJECT_RULES, raised
-from sam_backend.engine.monitoring.surveying import Served, board_of
 from sam_backend.errors import SamBackendError
-from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.connections import Connections
-from sam_backend.labelstudio.people import people_names
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.connections import Connections
+from sam_backend.labelstudio.api.people import people_names
+from sam_backend.monitoring.alerts import PROJECT_RULES, raised
+from sam_backend.monitoring.surveying import Served, board_of
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 

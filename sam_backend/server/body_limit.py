@@ -3,7 +3,7 @@
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sam_backend.server.plain import send_text
+from sam_backend.server.responses import send_text
 
 
 class BodyLimit:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import httpx
 
 from sam_backend.errors import SamBackendError
-from sam_backend.labelstudio.client import LabelStudioClient, refusal
-from sam_backend.labelstudio.connections import Connections
-from sam_backend.labelstudio.event_secret import give_secret, has_secret
+from sam_backend.labelstudio.api.client import LabelStudioClient, refusal
+from sam_backend.labelstudio.api.connections import Connections
+from sam_backend.labelstudio.api.event_secret import give_secret, has_secret
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class EventRegistrar:
     """Gives webhooks their secret, on a thread of its own. Close it.
 
     Args:
-        secret: What this backend's webhooks send (`labelstudio.event_secret`).
+        secret: What this backend's webhooks send (`labelstudio.api.event_secret`).
         connections: Which Label Studio a project is of.
         tell: Told the subject and the reason of what goes wrong.
         clock: Monotonic seconds.

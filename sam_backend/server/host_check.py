@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from sam_backend.server.plain import send_text
+from sam_backend.server.responses import send_text
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from sam_backend.engine.monitoring.alerts import PROJECT_RULES, SERVER_RULES, Rule, raised
 from sam_backend.errors import SamBackendError
+from sam_backend.monitoring.alerts import PROJECT_RULES, SERVER_RULES, Rule, raised
 from sam_backend.server.boards import MAX_PROJECTS, Boards
 
 log = logging.getLogger(__name__)

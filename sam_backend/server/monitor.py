@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from sam_backend.engine.timing import StageClock
+from sam_backend.serving.timing import StageClock
 
 Kind = Literal["click", "open", "prefill"]
 

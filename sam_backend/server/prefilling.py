@@ -4,28 +4,28 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sam_backend.engine.champion import Champion
-from sam_backend.engine.semi_automatic.asked import Asked, AskedAnswer, AskedPredictions
-from sam_backend.engine.semi_automatic.choices import (
+from sam_backend.errors import InvalidInputError, SamBackendError
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.connections import Connections
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.labelstudio.config.label_config import LabelConfig
+from sam_backend.labelstudio.images.resolver import ImageResolver
+from sam_backend.projects.tasks import task_id
+from sam_backend.semi_automatic.factory import (
     PrefillChoice,
     params_of_project,
     prefill_params,
 )
-from sam_backend.engine.semi_automatic.ledger import ledger_row
-from sam_backend.engine.semi_automatic.recording import TaskTeller, Told
-from sam_backend.engine.semi_automatic.task_prefill import Prefilled
-from sam_backend.engine.stages.policy import StagePolicy
-from sam_backend.engine.stages.steering import policy_of, prefills, staged_params
-from sam_backend.engine.tasks import task_id
-from sam_backend.errors import InvalidInputError, SamBackendError
-from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.config import LabelConfig
-from sam_backend.labelstudio.connections import Connections
-from sam_backend.labelstudio.hosts import LabelStudioHost
-from sam_backend.labelstudio.images import ImageResolver
+from sam_backend.semi_automatic.online import Asked, AskedAnswer, AskedPredictions
+from sam_backend.semi_automatic.prefill_log import ledger_row
+from sam_backend.semi_automatic.task_prefill import Prefilled
+from sam_backend.semi_automatic.writeback import TaskTeller, Told
 from sam_backend.server.journal import Journal
 from sam_backend.server.protocol import PredictRequest
+from sam_backend.serving.champion import Champion
 from sam_backend.settings import Settings
+from sam_backend.stages.policy import StagePolicy
+from sam_backend.stages.policy_resolution import policy_of, prefills, staged_params
 from sam_backend.store.database import Database
 from sam_backend.store.prefills import Prefills
 

@@ -14,10 +14,10 @@ from pydantic import (
     field_validator,
 )
 
-from sam_backend.engine.events import WebhookEvent, event_key
-from sam_backend.engine.versions.sightings import webhook_sightings
 from sam_backend.errors import InvalidInputError
+from sam_backend.jobs.events import WebhookEvent, event_key
 from sam_backend.store.revisions import Sighting
+from sam_backend.versions.observations import webhook_sightings
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -8,27 +8,20 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from sam_backend.engine.assisted import Assisted, InteractiveAnswer, InteractiveRequest
-from sam_backend.engine.champion import Champion
-from sam_backend.engine.champion_watch import ChampionWatch, Refused
-from sam_backend.engine.events import START_TRAINING, WebhookEvent
-from sam_backend.engine.model_choice import ModelChoice
-from sam_backend.engine.monitoring.surveying import Served
-from sam_backend.engine.opening import Opening
-from sam_backend.engine.semi_automatic.settings import PrefillSettings
-from sam_backend.engine.served_model import ServedModel
-from sam_backend.engine.serving import Caches, open_caches, serve_champion
-from sam_backend.engine.stages.policy import policies
-from sam_backend.engine.task_embeddings import TaskEmbeddings
-from sam_backend.engine.timing import StageClock
+from sam_backend.assisted_manual.interactive import Assisted, InteractiveAnswer, InteractiveRequest
+from sam_backend.assisted_manual.prefetch import Opening
+from sam_backend.assisted_manual.task_embeddings import TaskEmbeddings
 from sam_backend.errors import DatabaseError, InvalidInputError, LabelStudioError, SamBackendError
-from sam_backend.labelstudio.config import LabelConfig
-from sam_backend.labelstudio.connections import Connections
-from sam_backend.labelstudio.event_secret import event_secret
-from sam_backend.labelstudio.hosts import LabelStudioHost
-from sam_backend.labelstudio.images import image_resolver
-from sam_backend.labelstudio.memory import TaskMemory
+from sam_backend.jobs.events import START_TRAINING, WebhookEvent
+from sam_backend.labelstudio.api.connections import Connections
+from sam_backend.labelstudio.api.event_secret import event_secret
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.labelstudio.config.label_config import LabelConfig
+from sam_backend.labelstudio.images.resolver import image_resolver
+from sam_backend.labelstudio.prompts.prompt_session import TaskMemory
+from sam_backend.monitoring.surveying import Served
 from sam_backend.sam.segmenter import Segmenter
+from sam_backend.semi_automatic.settings import PrefillSettings
 from sam_backend.server.boards import Boards
 from sam_backend.server.event_registrar import EventRegistrar
 from sam_backend.server.journal import Journal, utc_now
@@ -37,7 +30,14 @@ from sam_backend.server.monitor import Monitor
 from sam_backend.server.prefilling import NOT_READY, Prefilling
 from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest
 from sam_backend.server.status import StatusReport
+from sam_backend.serving.champion import Champion
+from sam_backend.serving.champion_watch import ChampionWatch, Refused
+from sam_backend.serving.factory import Caches, open_caches, serve_champion
+from sam_backend.serving.model_choice import ModelChoice
+from sam_backend.serving.served_model import ServedModel
+from sam_backend.serving.timing import StageClock
 from sam_backend.settings import Settings
+from sam_backend.stages.policy import policies
 from sam_backend.store.database import Database
 from sam_backend.store.jobs import Job
 from sam_backend.store.models import ModelStore, open_store

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sam_backend.engine.champion import Champion
-from sam_backend.engine.champion_watch import ChampionWatch
-from sam_backend.engine.serving import MEGABYTE, STARTER_NOTE, Caches, is_starter
 from sam_backend.errors import SamBackendError
-from sam_backend.labelstudio.connections import Connections
+from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.server.journal import Journal
+from sam_backend.serving.champion import Champion
+from sam_backend.serving.champion_watch import ChampionWatch
+from sam_backend.serving.factory import MEGABYTE, STARTER_NOTE, Caches, is_starter
 from sam_backend.store.jobs import Job
 from sam_backend.store.models import ModelStore
 

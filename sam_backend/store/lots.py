@@ -18,7 +18,7 @@ from sam_backend.store.tables import LOT_RECORDS, LOTS
 SAMPLED, LOOKED, REOPENED, QUARANTINED = "sampled", "looked", "reopened", "quarantined"
 """Kinds of records."""
 ACCEPTED, REJECTED, UNDECIDED = "accept", "reject", "continue sampling"
-"""Verdicts, as `sam_backend.quality.acceptance.Verdict` writes them."""
+"""Verdicts, as `sam_backend.metrics.acceptance.Verdict` writes them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.training.depths import Depth
+from sam_backend.training.trainable_scope import Depth
 
 MIN_TARGETS = 2
 """Targets on an image: one session starts with a click and one with a box at least."""

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from sam_backend.cli.check import check
 from sam_backend.errors import LabelStudioError
-from sam_backend.labelstudio.connections import Connections
+from sam_backend.labelstudio.api.connections import Connections
 from tests.canned_server import CannedServer, canned_server
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"

@@ -309,7 +309,7 @@ def test_a_process_that_fails_while_its_model_loads_ends_without_a_traceback(
     script = """
 import sys
 from sam_backend.settings import Settings
-from sam_backend.engine.serving import serving_champion
+from sam_backend.serving.factory import serving_champion
 with serving_champion(Settings()):
     sys.exit(3)
 """

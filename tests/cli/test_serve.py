@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sam_backend.cli.launching import ALLOCATOR_TUNING, backend_process
+from sam_backend.cli.process_setup import ALLOCATOR_TUNING, backend_process
 from sam_backend.datasets.manifest import write_manifest
-from sam_backend.engine.retraining.order import JOB_KIND, RetrainingOrder
-from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.demo.server_process import ServerProcess, free_port
 from sam_backend.program import PROGRAM
+from sam_backend.retraining.request import JOB_KIND, RetrainingOrder
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.jobs import Jobs

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sam_backend.cli.stage import _row
-from sam_backend.engine.stages.gates import Figure, Gate, Reading
+from sam_backend.stages.gates import Figure, Gate, Reading
 from tests.e2e.commands import command_inside, inside
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sam_backend.datasets.file_names import safe_file_name, with_image_suffix
-from sam_backend.labelstudio.file_names import file_name_of, original_name
+from sam_backend.labelstudio.images.file_names import file_name_of, original_name
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sam_backend.labelstudio.local_server import LABEL_STUDIO_VERSION, LocalLabelStudio
+from sam_backend.demo.local_server import LABEL_STUDIO_VERSION, LocalLabelStudio
 from sam_backend.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 from sam_backend.cli.main import main
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.server_process import bare_environment
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.demo.server_process import bare_environment
 
 T = TypeVar("T")
 

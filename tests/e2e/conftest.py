@@ -11,11 +11,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from sam_backend.cli.launching import backend_process
-from sam_backend.labelstudio.local_server import LABEL_STUDIO_VERSION, LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.server_process import bare_environment
-from sam_backend.labelstudio.templates import template
+from sam_backend.cli.process_setup import backend_process
+from sam_backend.demo.local_server import LABEL_STUDIO_VERSION, LocalLabelStudio
+from sam_backend.demo.server_process import bare_environment
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.templates import template
 from tests.e2e.browser import LabellingPage, chromium
 from tests.e2e.scene import Scene, draw_scene
 from tests.system_packages import CHROMIUM, in_ci

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from sam_backend.labelstudio import controls
+from sam_backend.labelstudio.regions import codec
 from sam_backend.masks.rle import encode, to_coco
 from tests.e2e.commands import inside
 
@@ -38,7 +38,7 @@ class Thing:
     @property
     def is_small(self) -> bool:
         """By its mask's area, as COCO has it."""
-        return bool(controls.decode(region_of(self)).sum() < 32**2)
+        return bool(codec.decode(region_of(self)).sum() < 32**2)
 
 
 Picture = tuple[bytes, tuple[Thing, ...]]
@@ -93,7 +93,7 @@ def coco_of(pictures: dict[str, Picture]) -> Json:
             "id": 100 * number + place,
             "image_id": number,
             "category_id": LABELS.index(thing.label) + 1,
-            "segmentation": to_coco(encode(controls.decode(region_of(thing)))),
+            "segmentation": to_coco(encode(codec.decode(region_of(thing)))),
         }
         for number, (_, things) in enumerate(pictures.values(), start=1)
         for place, thing in enumerate(things)

@@ -6,7 +6,7 @@ import httpx
 import numpy as np
 from label_studio_sdk.converter.brush import mask2rle
 
-from sam_backend.labelstudio.local_server import LocalLabelStudio
+from sam_backend.demo.local_server import LocalLabelStudio
 from sam_backend.masks.types import Mask
 
 Json = dict[str, Any]

@@ -16,23 +16,23 @@ from playwright.sync_api import Browser
 
 from sam_backend.datasets.image_files import digest_of
 from sam_backend.datasets.left_out import LeftOut
-from sam_backend.engine.bulk.run_folder import BulkRun, read_run
-from sam_backend.engine.bulk.sources import ImageReader, list_images, name_of
-from sam_backend.engine.bulk.tasks import surest
-from sam_backend.engine.semi_automatic.triage import Judged, Outcome, predicted_confidence
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.demo.server_process import bare_environment
 from sam_backend.errors import ImageFetchError
-from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.drawn_masks import drawn_masks
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.server_process import bare_environment
-from sam_backend.labelstudio.templates import template
+from sam_backend.fully_automatic.run_folder import BulkRun, read_run
+from sam_backend.fully_automatic.sources import ImageReader, list_images, name_of
+from sam_backend.fully_automatic.tasks import surest
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.templates import template
+from sam_backend.labelstudio.regions import codec
+from sam_backend.labelstudio.regions.drawn_masks import drawn_masks
 from sam_backend.masks.rle import encode
-from sam_backend.quality.acceptance import LotTest
+from sam_backend.metrics.acceptance import LotTest
+from sam_backend.semi_automatic.triage import Judged, Outcome, predicted_confidence
 from sam_backend.settings import Settings
 from tests.e2e.commands import command, command_inside, eventually, inside, settings_of
 from tests.e2e.people import Person, brush_region
-from tests.engine.bulk.making import generate, make_images
+from tests.fully_automatic.making import generate, make_images
 
 pytestmark = pytest.mark.e2e
 
@@ -100,7 +100,7 @@ def test_import_makes_every_task_once(
         assert task["data"]["sam_file"] == Path(image.uri).name
         (prediction,) = task["predictions"]
         assert prediction["model_version"] == run.plan.model_version
-        drawn = [encode(controls.decode(region)) for region in prediction["result"]]
+        drawn = [encode(codec.decode(region)) for region in prediction["result"]]
         assert [one.counts.tolist() for one in drawn] == [
             mask.rle.counts.tolist() for mask in image.masks
         ]
@@ -338,7 +338,7 @@ def with_one_touched_up(result: Result) -> Result:
 
 def reshaped(region: dict[str, Any], share: float) -> dict[str, Any]:
     """The first part of a mask's pixels."""
-    mask = controls.decode(region)
+    mask = codec.decode(region)
     inside = np.flatnonzero(mask)
     mask.reshape(-1)[inside[round(share * len(inside)) :]] = False
     return brush_region(region["id"], mask)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.regions import codec
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import encode
 from tests.e2e.commands import done, inside, settings_of
@@ -37,11 +37,11 @@ def test_what_people_did_to_prefilled_masks_becomes_probabilities(
     person = Person.administrator(label_studio)
     for task in person.tasks(project):
         (prediction,) = task["predictions"]
-        truth = [encode(controls.decode(region_of(thing))) for thing in _drawn_on(task, pictures)]
+        truth = [encode(codec.decode(region_of(thing))) for thing in _drawn_on(task, pictures)]
         kept = [
             region
             for region in prediction["result"]
-            if iou_matrix([encode(controls.decode(region))], truth).max() >= 0.9
+            if iou_matrix([encode(codec.decode(region))], truth).max() >= 0.9
         ]
         person.submit(task["id"], *kept, parent_prediction=prediction["id"], lead_time=9.0)
     told = json.loads(

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from sam_backend.labelstudio.event_secret import HEADER, event_secret
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.templates import template
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.labelstudio.api.event_secret import HEADER, event_secret
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.templates import template
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.revisions import DELETED, Revisions

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from sam_backend.engine.measured import GOLD
+from sam_backend.store.measurement_kinds import GOLD
 from sam_backend.store.measurements import Measurements
-from tests.engine.working_project import HOST, PROJECT
+from tests.projects.working_project import HOST, PROJECT
 from tests.server.watched_server import NOW, connect, first_day, serving
 
 pytestmark = pytest.mark.e2e

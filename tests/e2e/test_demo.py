@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from sam_backend.labelstudio.projects import Projects
+from sam_backend.labelstudio.api.projects import Projects
 
 pytestmark = pytest.mark.e2e
 

@@ -13,10 +13,10 @@ from typing import Any, Self
 
 import pytest
 
-from sam_backend.cli.launching import backend_process
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.server_process import bare_environment
+from sam_backend.cli.process_setup import backend_process
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.demo.server_process import bare_environment
+from sam_backend.labelstudio.api.projects import Projects
 from tests.e2e.commands import eventually, inside, settings_of
 from tests.e2e.known_skill import CONFIG, draw_picture, region_of
 from tests.e2e.people import Person

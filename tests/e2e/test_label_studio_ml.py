@@ -16,7 +16,7 @@ import pytest
 from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
-from sam_backend.labelstudio.server_process import ServerProcess, free_port
+from sam_backend.demo.server_process import ServerProcess, free_port
 from sam_backend.server.app import create_app
 from sam_backend.server.service import Service
 from sam_backend.settings import Settings

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser
 
-from sam_backend.cli.demo_images import demo_images
 from sam_backend.datasets.left_out import LeftOut
-from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.config import LabelConfig
-from sam_backend.labelstudio.drawn_masks import drawn_masks
-from sam_backend.labelstudio.local_server import LocalLabelStudio
+from sam_backend.demo.images import demo_images
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.labelstudio.config.label_config import LabelConfig
+from sam_backend.labelstudio.regions import codec
+from sam_backend.labelstudio.regions.drawn_masks import drawn_masks
 from sam_backend.masks.rle import decode
 from tests.e2e.browser import LabellingPage
 from tests.e2e.conftest import REPOSITORY, OpenTask
@@ -324,7 +324,7 @@ def test_a_picture_that_the_annotator_turned(
     for region, (turn, (x0, y0, x1, y1)) in zip(by_hand, frames.items(), strict=True):
         frame = np.zeros((height, 560), bool)
         frame[y0:y1, x0:x1] = True
-        assert iou(controls.decode(region, (height, 560)), frame) > 0.97, turn
+        assert iou(codec.decode(region, (height, 560)), frame) > 0.97, turn
 
 
 TWO_IMAGES = """<View>

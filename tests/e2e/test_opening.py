@@ -7,9 +7,9 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.templates import template
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.templates import template
 from tests.e2e.browser import LabellingPage
 from tests.e2e.conftest import running_backend
 from tests.e2e.scene import Scene

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.training.leaves import leaves_scene
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.labelstudio.api.projects import Projects
 from tests.e2e.browser import LabellingPage
 from tests.e2e.commands import command_inside, inside, settings_of
 from tests.e2e.known_skill import CONFIG, draw_picture, region_of
 from tests.e2e.people import Person
+from tools.starter.leaves import leaves_scene
 
 pytestmark = pytest.mark.e2e
 

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.hosts import LabelStudioHost
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.project_tasks import read_filter, task_numbers, tasks_numbered
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.server_process import bare_environment
-from sam_backend.labelstudio.templates import template
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.demo.server_process import bare_environment
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.labelstudio.api.project_tasks import read_filter, task_numbers, tasks_numbered
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.templates import template
+from sam_backend.labelstudio.regions import codec
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.masks.types import Mask
 from tests.e2e.browser import LabellingPage
@@ -56,7 +56,7 @@ def predictions(admin: Person, task: int) -> list[dict[str, Any]]:
 
 
 def masks_of(prediction: dict[str, Any]) -> list[Mask]:
-    return [controls.decode(region) for region in prediction["result"]]
+    return [codec.decode(region) for region in prediction["result"]]
 
 
 def found(masks: list[Mask], wanted: Mask) -> Mask:
@@ -167,7 +167,7 @@ def complete_in_the_page(
     page.start_from_prediction()
     before = page.regions()
     assert len(before) == len(prediction["result"])
-    masks = [controls.decode(region) for region in before]
+    masks = [codec.decode(region) for region in before]
     disc = found(masks, scene.masks["disc"])
     box = found(masks, scene.masks["box"])
     by_mask = {id(mask): region["id"] for mask, region in zip(masks, before, strict=True)}

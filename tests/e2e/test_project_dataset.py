@@ -13,19 +13,19 @@ from PIL import Image
 from sam_backend.datasets import reasons
 from sam_backend.datasets.manifest import read_manifest
 from sam_backend.datasets.types import Dataset
-from sam_backend.engine.project_dataset import (
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.labelstudio.api.annotations import count_human_masks
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.masks import rle
+from sam_backend.masks.types import Mask
+from sam_backend.projects.dataset import (
     CANCELLED,
     UNFETCHED_IMAGE,
     PullProgress,
     host_of_project,
     pull_project,
 )
-from sam_backend.labelstudio.annotations import count_human_masks
-from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.masks import rle
-from sam_backend.masks.types import Mask
 from sam_backend.settings import Settings
 from tests.e2e.people import Json, Person
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.server_process import bare_environment
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.demo.server_process import bare_environment
+from sam_backend.labelstudio.api.projects import Projects
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.gold import Gold

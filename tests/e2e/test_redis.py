@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.templates import template
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.templates import template
 from tests.e2e.conftest import running_backend
 from tests.e2e.decoding import iou, mask_of
 from tests.e2e.people import Person

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.templates import template
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.templates import template
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.jobs import Job, Jobs

@@ -20,12 +20,12 @@ import pytest
 from playwright.sync_api import Browser
 from sqlalchemy import update
 
-from sam_backend.cli.launching import backend_process
+from sam_backend.cli.process_setup import backend_process
 from sam_backend.datasets.manifest import write_manifest
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.server_process import ServerProcess
-from sam_backend.labelstudio.templates import template
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.demo.server_process import ServerProcess
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.templates import template
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.jobs import Job, Jobs

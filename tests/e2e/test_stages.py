@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.projects import Projects
-from sam_backend.labelstudio.templates import template
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.labelstudio.api.projects import Projects
+from sam_backend.labelstudio.config.templates import template
 from tests.bullseyes import bullseyes, png
 from tests.e2e.commands import command_inside, eventually, inside, settings_of
 from tests.e2e.conftest import running_backend

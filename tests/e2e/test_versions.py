@@ -11,13 +11,13 @@ import pytest
 from playwright.sync_api import Browser
 from pycocotools.coco import COCO
 
-from sam_backend.cli.launching import backend_process
+from sam_backend.cli.process_setup import backend_process
 from sam_backend.datasets.reading import read_dataset
-from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.hosts import LabelStudioHost
-from sam_backend.labelstudio.local_server import LocalLabelStudio
-from sam_backend.labelstudio.project_tasks import changed_at, every_task, last_change
-from sam_backend.labelstudio.projects import Projects
+from sam_backend.demo.local_server import LocalLabelStudio
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.labelstudio.api.project_tasks import changed_at, every_task, last_change
+from sam_backend.labelstudio.api.projects import Projects
 from tests.e2e.commands import command_inside, eventually, inside, settings_of
 from tests.e2e.known_skill import CONFIG, draw_picture, region_of
 from tests.e2e.people import Person

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from tests.labelstudio.web import Web, send, serve
 
 Json = dict[str, Any]

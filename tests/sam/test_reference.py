@@ -17,9 +17,7 @@ def run(code: str) -> str:
     return ended.stdout
 
 
-@pytest.mark.parametrize(
-    "module", ["sam_backend.server.service", "sam_backend.engine.job_handlers"]
-)
+@pytest.mark.parametrize("module", ["sam_backend.server.service", "sam_backend.jobs.handlers"])
 def test_neither_server_nor_worker_waits_for_torchs_compiler(module: str) -> None:
     names = "{'torch', 'torchvision', 'torch._dynamo', 'ray'}"
     assert run(f"import sys, {module}; print({names} & sys.modules.keys())") == "{'torch'}\n"

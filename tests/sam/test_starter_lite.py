@@ -6,7 +6,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sam_backend.engine.image_features import mean_features
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.convolution import PackedConv, SameConv, SameConvReLU6
@@ -15,9 +14,10 @@ from sam_backend.sam.embeddings.packing import pack, unpack
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.starter import EMBEDDING_SIZE, IMAGE_SIZE, PROMPT_DIM
 from sam_backend.sam.starter_lite import Trunk, build_starter_lite
-from sam_backend.training.depths import Depth
-from sam_backend.training.learning import close_to_learning, open_to_learning
+from sam_backend.serving.image_features import mean_features
+from sam_backend.training.freezing import close_to_learning, open_to_learning
 from sam_backend.training.resolution import set_input_size
+from sam_backend.training.trainable_scope import Depth
 from tests.sam.networks import random_starter_lite
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from sam_backend.engine.champion import Champion
-from sam_backend.engine.events import WebhookEvent
-from sam_backend.engine.model_choice import ModelChoice
-from sam_backend.engine.serving import open_caches
 from sam_backend.errors import DatabaseError, ModelStoreError
+from sam_backend.jobs.events import WebhookEvent
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.server.app import create_app
 from sam_backend.server.service import Service
+from sam_backend.serving.champion import Champion
+from sam_backend.serving.factory import open_caches
+from sam_backend.serving.model_choice import ModelChoice
 from sam_backend.settings import Settings
 from sam_backend.store.models import open_store
 from tests.server.playing import CONFIG, PROJECT, running_service

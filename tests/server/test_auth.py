@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from sam_backend.labelstudio.event_secret import HEADER, event_secret
+from sam_backend.labelstudio.api.event_secret import HEADER, event_secret
 from sam_backend.server.auth import BasicAuth
 
 PATHS = ("/health", "/ready", "/status", "/webhook")

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from sam_backend.errors import ImageFetchError
-from sam_backend.labelstudio.bulkhead import Bulkhead
-from sam_backend.labelstudio.hosts import Origin
+from sam_backend.labelstudio.api.hosts import Origin
+from sam_backend.labelstudio.images.bulkhead import Bulkhead
 from sam_backend.server.app import create_app
 from sam_backend.settings import Settings
 from tests.canned_server import Canned, Request, canned_server

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from sam_backend.labelstudio.checks import Backend
-from sam_backend.labelstudio.checks.backend import reachable
+from sam_backend.doctor import Backend
+from sam_backend.doctor.backend import reachable
 from sam_backend.server.app import create_app
 from sam_backend.server.host_check import host_name, is_inner_name
 from sam_backend.server.service import Service

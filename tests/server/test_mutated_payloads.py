@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from sam_backend.engine.retraining.loop import RetrainingLoop
+from sam_backend.jobs.services import RetrainingLoop
 from sam_backend.server.app import create_app
 from sam_backend.server.protocol import WebhookRequest
 from sam_backend.server.service import Service

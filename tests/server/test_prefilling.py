@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sam_backend.labelstudio import controls
+from sam_backend.labelstudio.regions import codec
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.server.prefilling import NOT_READY
 from sam_backend.server.protocol import PredictRequest, SetupRequest
@@ -18,7 +18,7 @@ from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.prefills import Prefills
 from tests.canned_server import CannedServer, Request, canned_server
-from tests.engine.working_project import move
+from tests.projects.working_project import move
 from tests.server.playing import CONFIG, PROJECT, disc, disc_image, png, reasons, set_up
 
 SIZE = (240, 320)
@@ -69,7 +69,7 @@ def predict(service: Service, *images: str, **task: Any) -> list[Any]:
 
 
 def masks(prediction: dict[str, Any]) -> list[Any]:
-    return [controls.decode(region) for region in prediction["result"]]
+    return [codec.decode(region) for region in prediction["result"]]
 
 
 def eventually(ask: Any) -> None:

@@ -16,8 +16,8 @@ import pytest
 import uvicorn
 from safetensors.torch import save_file
 
-from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.server_process import free_port
+from sam_backend.demo.server_process import free_port
+from sam_backend.labelstudio.regions import codec
 from sam_backend.server.app import create_app
 from sam_backend.server.service import Service
 from sam_backend.settings import Settings
@@ -108,7 +108,7 @@ def click(client: httpx.Client, url: str, path: str, task_id: int) -> dict[str, 
 
 def mask_of(prediction: dict[str, Any]) -> bytes:
     (region,) = prediction["result"]
-    return controls.decode(region).tobytes()
+    return codec.decode(region).tobytes()
 
 
 @dataclass

@@ -14,10 +14,10 @@ from PIL import Image
 
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import InvalidInputError
-from sam_backend.labelstudio import controls
-from sam_backend.labelstudio.config import LabelConfig, NamedLabel
-from sam_backend.labelstudio.drawn_masks import drawn_masks
-from sam_backend.labelstudio.regions import Answer
+from sam_backend.labelstudio.config.label_config import LabelConfig, NamedLabel
+from sam_backend.labelstudio.regions import codec
+from sam_backend.labelstudio.regions.drawn_masks import drawn_masks
+from sam_backend.labelstudio.regions.region import Answer
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.server.protocol import PredictRequest
 from sam_backend.server.service import Service
@@ -63,7 +63,7 @@ def service(images: CannedServer, tmp_path: Path) -> Iterator[Service]:
 
 def test_a_click_gives_the_mask_of_what_was_clicked(service: Service) -> None:
     (region,) = ask(service, "/left.png", point(90 / 3.2, 120 / 2.4))
-    assert mask_iou(controls.decode(region), disc(SIZE, *LEFT)) > 0.8
+    assert mask_iou(codec.decode(region), disc(SIZE, *LEFT)) > 0.8
     assert region["value"]["brushlabels"] == ["Car"]
     assert (region["original_width"], region["original_height"]) == (320, 240)
     assert 0 <= region["score"] <= 1
@@ -72,19 +72,19 @@ def test_a_click_gives_the_mask_of_what_was_clicked(service: Service) -> None:
 
 def test_a_box_gives_the_mask_in_it(service: Service) -> None:
     (region,) = ask(service, "/right.png", box(53, 20, 38, 52))
-    assert mask_iou(controls.decode(region), disc(SIZE, *RIGHT)) > 0.8
+    assert mask_iou(codec.decode(region), disc(SIZE, *RIGHT)) > 0.8
 
 
 def test_several_boxes_give_one_mask_each(service: Service) -> None:
     first, second = ask(service, "/left.png", box(12, 29, 32, 42), box(60, 60, 20, 20))
-    assert mask_iou(controls.decode(first), disc(SIZE, *LEFT)) > 0.8
+    assert mask_iou(codec.decode(first), disc(SIZE, *LEFT)) > 0.8
     assert first["id"] != second["id"]
 
 
 def test_a_negative_click_takes_its_place_out_of_the_mask(service: Service) -> None:
     clicks = [point(28, 50), point(28, 65, is_positive=False)]
-    before = controls.decode(ask(service, "/left.png", clicks[0])[0])
-    after = controls.decode(ask(service, "/left.png", *clicks)[0])
+    before = codec.decode(ask(service, "/left.png", clicks[0])[0])
+    after = codec.decode(ask(service, "/left.png", *clicks)[0])
     assert before[156, 90]
     assert after.sum() < before.sum()
 
@@ -98,7 +98,7 @@ def test_a_click_inside_a_pending_box_joins_it(service: Service) -> None:
     ask(service, "/left.png", boxed, task_id=1)
     drafts = [{"id": 1, "result": [boxed], "updated_at": "2026-11-23T14:00:00Z"}]
     (region,) = ask(service, "/left.png", beside, task_id=1, drafts=drafts)
-    assert mask_iou(controls.decode(region), disc(SIZE, *LEFT)) > 0.7
+    assert mask_iou(codec.decode(region), disc(SIZE, *LEFT)) > 0.7
 
 
 def test_a_click_joins_a_box_that_is_still_being_answered(service: Service) -> None:
@@ -134,13 +134,13 @@ def test_a_brush_on_the_task_is_a_mask_prompt_where_the_config_marks_it(service:
     )
     rough = disc(SIZE, 90, 120, 40)
     tag = LabelConfig.parse(config).control("rough")
-    drawn = controls.encode(rough, Answer(tag, NamedLabel("Car")))
+    drawn = codec.encode(rough, Answer(tag, NamedLabel("Car")))
     drafts = [{"id": 1, "result": drawn, "updated_at": "2026-11-23T14:00:00Z"}]
     beside = point(40, 68, is_positive=False)
     inside = point(28, 62, is_positive=False)
     assert ask(service, "/left.png", inside, task_id=1) == []
     (region,) = ask(service, "/left.png", inside, task_id=2, config=config, drafts=drafts)
-    assert mask_iou(controls.decode(region), rough) > 0.5
+    assert mask_iou(codec.decode(region), rough) > 0.5
     assert ask(service, "/left.png", beside, task_id=3, config=CONFIG, drafts=drafts) == []
 
 
@@ -170,7 +170,7 @@ def test_the_image_is_the_one_that_the_tag_names(service: Service) -> None:
     config = CONFIG.replace("$image", "$img")
     data = {"caption": "/right.png", "img": "/left.png"}
     (region,) = ask(service, "", point(28, 50), config=config, data=data)
-    assert mask_iou(controls.decode(region), disc(SIZE, *LEFT)) > 0.8
+    assert mask_iou(codec.decode(region), disc(SIZE, *LEFT)) > 0.8
 
 
 def test_exif_orientation_6_is_applied(service: Service, images: CannedServer) -> None:
@@ -185,7 +185,7 @@ def test_exif_orientation_6_is_applied(service: Service, images: CannedServer) -
     click = point(60 / 2.4, 200 / 3.2, original_width=240, original_height=320)
     (region,) = ask(service, "/turned.jpg", click)
     assert (region["original_width"], region["original_height"]) == (240, 320)
-    assert mask_iou(controls.decode(region), disc((320, 240), 60, 200, 40)) > 0.8
+    assert mask_iou(codec.decode(region), disc((320, 240), 60, 200, 40)) > 0.8
 
 
 def test_the_same_question_gets_the_same_answer(service: Service) -> None:
@@ -218,8 +218,8 @@ def test_two_label_studios_with_the_same_task_and_path(service: Service) -> None
         set_up(service, other.url, project="1.99", token="other")
         (ours,) = ask(service, "/left.png", point(28, 50))
         (theirs,) = ask(service, "/left.png", point(72, 46), project="1.99")
-        assert mask_iou(controls.decode(ours), disc(SIZE, *LEFT)) > 0.8
-        assert mask_iou(controls.decode(theirs), disc(SIZE, *RIGHT)) > 0.8
+        assert mask_iou(codec.decode(ours), disc(SIZE, *LEFT)) > 0.8
+        assert mask_iou(codec.decode(theirs), disc(SIZE, *RIGHT)) > 0.8
         assert {request.authorization for request in other.requests} == {"Token other"}
 
 
@@ -356,7 +356,7 @@ def test_a_label_goes_to_the_tag_that_has_it_and_all_labels_survive(service: Ser
         (region,) = ask(service, "/left.png", click, config=config)
         assert region["from_name"] == tag
         assert region["value"][region["type"]] == labels
-        assert mask_iou(controls.decode(region), disc(SIZE, *LEFT)) > 0.8
+        assert mask_iou(codec.decode(region), disc(SIZE, *LEFT)) > 0.8
         [read] = drawn_masks([region], None, LeftOut(), "task 1", lambda name: SIZE)
         assert read.mask.labels == tuple(labels), "as data sets, versions and exports read it"
     assert reasons(service) == []
@@ -390,7 +390,7 @@ def test_no_token_in_log_status_or_journal(
 def test_the_mask_is_on_the_real_image_whatever_size_the_prompt_names(service: Service) -> None:
     click = point(28, 50, original_width=3200, original_height=2400)
     (region,) = ask(service, "/left.png", click)
-    assert controls.decode(region).shape == SIZE
+    assert codec.decode(region).shape == SIZE
     click = point(28, 50, original_width=240, original_height=320)
     assert ask(service, "/left.png", click)
     assert "240x320" in reasons(service)[0]

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sam_backend.engine.measured import DRIFT, GOLD, LOT
 from sam_backend.server.app import create_app
 from sam_backend.server.protocol import SetupRequest
 from sam_backend.server.service import Service
@@ -14,11 +13,12 @@ from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.jobs import Jobs
 from sam_backend.store.leases import Leases
+from sam_backend.store.measurement_kinds import DRIFT, GOLD, LOT
 from sam_backend.store.measurements import Measurements
 from sam_backend.store.prefills import PrefillRow, Prefills
 from sam_backend.store.trusts import Trusts
-from tests.engine.working_project import HOST, PROJECT, falling, label, move
-from tests.quality.trusts import trust
+from tests.projects.working_project import HOST, PROJECT, falling, label, move
+from tests.quality.calibration.trusts import trust
 from tests.server import playing
 
 NOW = datetime.now(UTC)

@@ -4,15 +4,15 @@ import os
 import time
 from pathlib import Path
 
-from sam_backend.engine.versions.reading import read_project
-from sam_backend.labelstudio.client import LabelStudioClient
-from sam_backend.labelstudio.hosts import LabelStudioHost
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.server.journal import utc_now
 from sam_backend.server.protocol import WebhookRequest, parse
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.revisions import WEBHOOK, Revisions
 from sam_backend.store.versions import Circumstances, Versions
+from sam_backend.versions.reading import read_project
 from tests.labelstudio.played_project import PROJECT, TOKEN
 
 

@@ -8,7 +8,7 @@ from sam_backend.datasets.types import LabelledImage, LabelledMask
 from sam_backend.errors import InvalidInputError
 from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold, GoldCopy, GoldImage
-from tests.engine.semi_automatic.records import SIZE, block
+from tests.semi_automatic.records import SIZE, block
 
 
 def image(digit: str, *labels: str, makers: frozenset[str] = frozenset()) -> GoldImage:

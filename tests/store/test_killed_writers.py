@@ -13,16 +13,16 @@ from typing import Any, Self
 
 import numpy as np
 
-from sam_backend.engine.versions.reading import READ
 from sam_backend.settings import Settings
 from sam_backend.store import manifest_tree
 from sam_backend.store.database import Database
 from sam_backend.store.revisions import DELETED, SAVED, Revisions
 from sam_backend.store.versions import Version, Versions
-from tests.engine.versions.edited_project import EditedProject, edited_project
-from tests.engine.versions.making import CONFIG, brush, rectangle
+from sam_backend.versions.reading import READ
 from tests.labelstudio.played_project import PROJECT
 from tests.store.noting_workers import read_and_commit, tell_events
+from tests.versions.edited_project import EditedProject, edited_project
+from tests.versions.making import CONFIG, brush, rectangle
 
 # What a server imports takes seconds: children are forked from a process that has done so, and
 # inherit nothing else.

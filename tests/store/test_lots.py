@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from sam_backend.errors import DatabaseError, InvalidInputError
-from sam_backend.quality.acceptance import Verdict
+from sam_backend.metrics.acceptance import Verdict
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.lots import (

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sam_backend.store.database import Database
 from sam_backend.store.mask_records import pack
 from sam_backend.store.prefills import PrefillRow, Prefills
-from tests.engine.semi_automatic.records import block, record
+from tests.semi_automatic.records import block, record
 
 HOST = "http://localhost:8080"
 ROW = PrefillRow(

@@ -9,7 +9,7 @@ import pytest
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.proposals import ProposalKey, Proposals
-from tests.engine.semi_automatic.records import block, record
+from tests.semi_automatic.records import block, record
 
 KEY = ProposalKey("a" * 64, "starter-2+00000000", "grid-12345678")
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from sam_backend.cli.demo_images import demo_images
 from sam_backend.datasets.manifest import write_manifest
+from sam_backend.demo.images import demo_images
 from sam_backend.errors import InvalidInputError
-from sam_backend.quality.interactive import evaluate
+from sam_backend.metrics.interactive import evaluate
 from sam_backend.sam.checkpoints import load
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.store.learned_images import LEARNED_NAME

@@ -2,8 +2,8 @@
 
 import torch
 
-from sam_backend.training.depths import Depth
-from sam_backend.training.learning import close_to_learning, open_to_learning
+from sam_backend.training.freezing import close_to_learning, open_to_learning
+from sam_backend.training.trainable_scope import Depth
 from tests.training.tiny import SIDE, tiny_sam
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.training.depths import Depth
 from sam_backend.training.plan import Phase, TrainingPlan, retraining_plan
+from sam_backend.training.trainable_scope import Depth
 
 LAST = Phase(1.0, 64, 1, 2)
 

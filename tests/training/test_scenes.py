@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from sam_backend.training.canvas import MIN_AREA_SHARE
-from sam_backend.training.leaves import LEAVES, leaves_scene
 from sam_backend.training.scenes import hard_scene, simple_scene
 from sam_backend.training.shapes import SHAPES, draw, moved
+from tools.starter.leaves import LEAVES, leaves_scene
 
 PHOTOS = [np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)]
 MAKERS = {

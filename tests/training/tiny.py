@@ -18,8 +18,8 @@ from torch import nn
 from sam_backend.datasets.image_files import examine
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.masks import rle
-from sam_backend.training.depths import Depth
 from sam_backend.training.plan import Phase, TrainingPlan
+from sam_backend.training.trainable_scope import Depth
 
 SIDE = 64
 DIM = 32

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from sam_backend.cli.launching import ALLOCATOR_TUNING
+from sam_backend.cli.process_setup import ALLOCATOR_TUNING
 
 if __name__ == "__main__" and not ALLOCATOR_TUNING.keys() & os.environ.keys():
     arguments = [sys.executable, "-m", "tools.starter", *sys.argv[1:]]

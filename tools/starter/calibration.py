@@ -14,7 +14,7 @@ import torch
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks import rle
 from sam_backend.masks.clicks import deepest_point, tight_box
-from sam_backend.quality.interactive import Sample, labelled
+from sam_backend.metrics.interactive import Sample, labelled
 from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.types import Prompt

@@ -11,9 +11,8 @@ from typing import Annotated
 import torch
 import typer
 
-from sam_backend.cli.launching import leaving_at_signals
+from sam_backend.cli.process_setup import leaving_at_signals
 from sam_backend.datasets.reading import read_dataset
-from sam_backend.engine.semi_automatic.settings import PrefillSettings
 from sam_backend.errors import InvalidInputError
 from sam_backend.sam import checkpoints
 from sam_backend.sam.automatic.settings import AutomaticSettings
@@ -23,13 +22,14 @@ from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.starter import IMAGE_SIZE
 from sam_backend.sam.starter_lite import build_starter_lite
+from sam_backend.semi_automatic.settings import PrefillSettings
 from sam_backend.training.curves import draw_curves
-from sam_backend.training.feeding import Feeding
 from sam_backend.training.loop import CHECKPOINT_NAME
 from sam_backend.training.metrics import METRICS_NAME
 from sam_backend.training.plan import Phase
 from sam_backend.training.weights import save_weights
 from tools.starter import demo_picture, measuring, releasing
+from tools.starter.data_workers import Feeding
 from tools.starter.imagenet import weights_path
 from tools.starter.network import begin, level_taps, load_weights
 from tools.starter.sources import StarterSource, read_photos

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from sam_backend.cli.demo_images import demo_images
+from sam_backend.demo.images import demo_images
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.types import Embedding, Prompt
 

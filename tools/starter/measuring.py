@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.types import Dataset
-from sam_backend.engine.evaluation import samples
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks import rle
 from sam_backend.masks.clicks import deepest_point, tight_box
-from sam_backend.quality.interactive import evaluate
+from sam_backend.metrics.interactive import evaluate
+from sam_backend.retraining.evaluation import samples
 from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.types import Prompt

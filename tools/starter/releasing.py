@@ -16,17 +16,17 @@ from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks import rle
 from sam_backend.masks.clicks import deepest_point, tight_box
-from sam_backend.quality.interactive import MAX_CLICKS, Sample, evaluate, labelled
+from sam_backend.metrics.interactive import MAX_CLICKS, Sample, evaluate, labelled
 from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.types import Prompt
 from sam_backend.store.learned_images import LEARNED_NAME, NOTHING_LEARNED
 from sam_backend.training.canvas import Scene
 from sam_backend.training.examples import covered_cells, cut_to_aspect
-from sam_backend.training.leaves import leaves_scene
 from sam_backend.training.scenes import hard_scene, simple_scene
 from sam_backend.training.weights import save_weights
 from tools.starter import calibration
+from tools.starter.leaves import leaves_scene
 from tools.starter.logit_scale import best_factor, scale_logits
 
 SCENE_SIZE_PX = 512

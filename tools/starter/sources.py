@@ -18,11 +18,11 @@ from sam_backend.training.balance import draw_targets
 from sam_backend.training.camera import camera
 from sam_backend.training.canvas import Scene
 from sam_backend.training.examples import Example, augment, cut_to_aspect, prepare
-from sam_backend.training.leaves import leaves_scene
 from sam_backend.training.plan import Phase
 from sam_backend.training.scenes import hard_scene, simple_scene
 from sam_backend.training.sources import example_chance
 from sam_backend.training.targets import min_area_px
+from tools.starter.leaves import leaves_scene
 
 SCENES = {"simple": 0.1, "hard": 0.1, "leaves": 0.05}
 """Share of the examples that each kind of drawn scene gets; photos get the rest."""

@@ -16,11 +16,11 @@ import numpy.typing as npt
 from sam_backend.masks.rle import decode, encode, place
 from sam_backend.masks.small_regions import clean_as_published
 from sam_backend.masks.types import Mask, window
-from sam_backend.sam.automatic.coarse import covered, levels
+from sam_backend.sam.automatic.coarse_to_fine import covered, levels
 from sam_backend.sam.automatic.grids import Crop, crops, point_grid, touches_inner_edge
+from sam_backend.sam.automatic.nms import best_of_each
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.automatic.settings import AutomaticSettings
-from sam_backend.sam.automatic.suppression import best_of_each
 from sam_backend.sam.types import Embedding, PointMask
 
 

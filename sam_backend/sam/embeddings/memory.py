@@ -1,7 +1,7 @@
 """Embeddings in this process's memory."""
 
-from sam_backend.sam.bounded_memory import BoundedMemory
 from sam_backend.sam.embeddings.keys import EmbeddingKey
+from sam_backend.sam.lru_cache import BoundedMemory
 from sam_backend.sam.types import Embedding
 
 

@@ -1,0 +1,1 @@
+"""Stage 1: people prompt, the model answers with masks."""

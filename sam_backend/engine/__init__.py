@@ -1,1 +1,0 @@
-"""The three stages: assisted, semi-automatic and fully automatic."""

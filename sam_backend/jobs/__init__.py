@@ -1,0 +1,1 @@
+"""What runs beside requests: the queue's worker, its handlers, triggers and schedules."""

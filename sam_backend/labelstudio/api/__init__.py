@@ -1,0 +1,1 @@
+"""Label Studio's REST API: all that speaks HTTP to it."""

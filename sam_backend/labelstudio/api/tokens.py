@@ -1,0 +1,153 @@
+"""How a Label Studio token becomes an Authorization header.
+
+Legacy tokens (40 hex digits) go as `Token …`. Personal access tokens are JWT refresh tokens: POST
+/api/token/refresh turns one into an access token of 300 s, which goes as `Bearer …`; the personal
+token itself as Bearer is 401 (Label Studio 1.23, jwt_auth).
+"""
+
+import base64
+import binascii
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import httpx
+
+from sam_backend.errors import LabelStudioError
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
+
+Clock = Callable[[], float]
+Kind = Literal["legacy", "personal"]
+
+_LIFETIME_S = 300.0  # Label Studio's, where the token does not say
+_EARLY_S = 30.0  # renewed this long before it expires
+_REFRESH = "/api/token/refresh"
+
+
+def token_kind(token: str) -> Kind:
+    """What a token looks like; a personal one is a JWT whose payload can be read."""
+    return "personal" if jwt_claims(token) else "legacy"
+
+
+def jwt_claims(token: str) -> Mapping[str, Any]:
+    """Claims of a JWT, its signature unchecked; empty if it is none."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        padded = parts[1] + "=" * (-len(parts[1]) % 4)
+        claims = json.loads(base64.urlsafe_b64decode(padded))
+    except (binascii.Error, ValueError, RecursionError):  # whoever sends /setup writes it
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+class Authorization:
+    """The Authorization header for one Label Studio. Safe under threads.
+
+    Attributes:
+        kind: Told by the token's shape alone: Label Studio takes no JWT as `Token …`, and its
+            exchange takes nothing else (1.23).
+
+    Args:
+        host: Where, and with which token.
+        timeout_s: Limit of the token exchange.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, host: LabelStudioHost, timeout_s: float = 10.0, clock: Clock = time.monotonic
+    ) -> None:
+        self._host = host
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.kind: Kind = token_kind(host.token)
+        self._access: str | None = None
+        self._expires = 0.0
+
+    def __repr__(self) -> str:
+        return f"Authorization({self._host.url!r}, kind={self.kind!r})"
+
+    def header(self) -> str | None:
+        """Value to send now; None without a token.
+
+        Raises:
+            LabelStudioError: A personal access token is refused, or Label Studio is out of reach.
+        """
+        if not self._host.token:
+            return None
+        with self._lock:
+            return self._header()
+
+    def renew(self, rejected: str | None) -> bool:
+        """After a 401: make `header` answer something else. False: nothing is left to try.
+
+        Args:
+            rejected: The value that was answered 401.
+        """
+        if rejected is None:
+            return False
+        with self._lock:
+            try:
+                if self._header() != rejected:
+                    return True  # another thread has renewed it meanwhile
+                self._access = None
+                return self._header() != rejected
+            except LabelStudioError:
+                return False  # the exchange is down: the next call tries it again
+
+    def _header(self) -> str:
+        if self.kind == "legacy":
+            return f"Token {self._host.token}"
+        if jwt_claims(self._host.token).get("token_type") == "access":
+            return f"Bearer {self._host.token}"
+        if self._access is None or self._clock() >= self._expires:
+            self._access = self._exchange()
+            claims = jwt_claims(self._access)
+            try:
+                lifetime_s = float(claims["exp"]) - float(claims["iat"])
+            except (KeyError, TypeError, ValueError):
+                lifetime_s = _LIFETIME_S
+            self._expires = self._clock() + max(lifetime_s - _EARLY_S, lifetime_s / 2)
+        return f"Bearer {self._access}"
+
+    def _exchange(self) -> str:
+        url = self._host.absolute(_REFRESH)
+        try:
+            # No proxies: the token goes to Label Studio itself. No redirects: nor elsewhere.
+            with httpx.Client(timeout=self._timeout_s, trust_env=False) as client:
+                response = client.post(url, json={"refresh": self._host.token})
+            access = response.json().get("access") if response.status_code == 200 else None
+        except (httpx.HTTPError, ValueError, AttributeError) as error:
+            raise LabelStudioError(
+                f"POST {_REFRESH} at {self._host.url} failed: {type(error).__name__}"
+            ) from None
+        if not isinstance(access, str) or not access:
+            raise LabelStudioError(
+                f"POST {_REFRESH} at {self._host.url} answers {response.status_code}: "
+                "the personal access token is refused (expired or revoked?)"
+            )
+        return access
+
+
+class Authorizations:
+    """One `Authorization` per host and token, so that access tokens are shared. Bounded."""
+
+    def __init__(self, capacity: int = 64) -> None:
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[LabelStudioHost, Authorization] = OrderedDict()
+
+    def of(self, host: LabelStudioHost) -> Authorization:
+        """The authorization of this host and token."""
+        with self._lock:
+            authorization = self._kept.get(host) or Authorization(host)
+            self._kept[host] = authorization
+            self._kept.move_to_end(host)
+            while len(self._kept) > self._capacity:
+                self._kept.popitem(last=False)
+            return authorization

@@ -1,0 +1,1 @@
+"""A project's labelling configuration: its tags, labels and templates."""

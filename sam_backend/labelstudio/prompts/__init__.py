@@ -1,0 +1,1 @@
+"""What an annotator asks for: clicks, boxes and strokes as prompts of one object."""

@@ -1,0 +1,108 @@
+"""Trust in a model version, gathered from all that people have judged of its masks."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from sam_backend.datasets.left_out import LeftOut
+from sam_backend.errors import InvalidInputError
+from sam_backend.fully_automatic.review.judging import judge
+from sam_backend.fully_automatic.review.samples import read_sample
+from sam_backend.fully_automatic.run_folder import BulkRun
+from sam_backend.projects.dataset import client_of_project
+from sam_backend.quality.calibration.fit import establish
+from sam_backend.quality.calibration.judged_masks import JudgedMask
+from sam_backend.quality.calibration.judged_reviews import judged_reviews
+from sam_backend.quality.calibration.judgements import judged_gold, judged_prefills
+from sam_backend.quality.calibration.trust import Asked, Trust
+from sam_backend.settings import Settings
+from sam_backend.store.database import Database
+from sam_backend.store.gold import Gold
+from sam_backend.store.learned_images import learned_by_model
+from sam_backend.store.models import open_store
+from sam_backend.store.prefills import Prefills
+from sam_backend.store.proposals import Proposals
+from sam_backend.store.trusts import Trusts
+
+log = logging.getLogger(__name__)
+
+
+def gather_judged(
+    settings: Settings,
+    database: Database,
+    model_version: str,
+    projects: Sequence[int] = (),
+    runs: Sequence[BulkRun] = (),
+    with_gold: bool = True,
+    observe: Callable[[str, int], None] = lambda what, done: None,
+    left_out: LeftOut | None = None,
+) -> list[JudgedMask]:
+    """All masks of a model version that people have judged, on images that it has not learned from.
+
+    Args:
+        settings: The settings of this process.
+        database: Knows what was proposed and prefilled, and what is gold.
+        model_version: Whose masks.
+        projects: Whose prefilled tasks people have submitted.
+        runs: Whose samples people have reviewed, the newest sample of each.
+        with_gold: Also what was proposed for trusted images.
+        observe: Told what is read, and how many tasks or images have been.
+        left_out: Gets what could not be compared.
+
+    Raises:
+        SamBackendError: A run is of another model or has no sample, or Label Studio refuses a call.
+    """
+    found: list[JudgedMask] = []
+    for project in projects:
+        with client_of_project(settings, project) as client:
+            found += judged_prefills(
+                client,
+                project,
+                Prefills(database),
+                model_version,
+                lambda done, project=project: observe(f"project {project}", done),  # type: ignore[misc]
+                left_out,
+            )
+    for run in runs:
+        if run.plan.model_version != model_version:
+            raise InvalidInputError(
+                f"{run.folder} holds masks of {run.plan.model_version}, not {model_version}"
+            )
+        sample = read_sample(run)
+        with client_of_project(settings, sample.project_id) as client:
+            report = judge(client, run, sample, lambda done, of: observe("review", done))
+        if left_out is not None:
+            left_out.update(report.unread)
+        found += judged_reviews(run, report)
+    if with_gold:
+        found += judged_gold(Gold(database).images(), Proposals(database), model_version)
+    return _unlearned(settings, model_version, found)
+
+
+def _unlearned(
+    settings: Settings, model_version: str, judged: Sequence[JudgedMask]
+) -> list[JudgedMask]:
+    """Those on images that the model has not learned from: it is better there than elsewhere."""
+    learned = learned_by_model(open_store(settings).list(), model_version)
+    kept = [one for one in judged if one.image not in learned]
+    if len(kept) < len(judged):
+        log.warning(
+            "%d of %d judged masks are left out: %s has learned from their images",
+            len(judged) - len(kept),
+            len(judged),
+            model_version,
+        )
+    return kept
+
+
+def establish_trust(
+    database: Database, model_version: str, judged: Sequence[JudgedMask], asked: Asked
+) -> Trust:
+    """Calibrate a model version and prove thresholds; they count from now on.
+
+    Raises:
+        InvalidInputError: The judged masks are too few.
+    """
+    trust = establish(model_version, judged, asked, datetime.now(UTC))
+    Trusts(database).put(model_version, trust.as_json(), trust.fitted_at)
+    return trust

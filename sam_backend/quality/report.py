@@ -1,0 +1,323 @@
+"""All that is known of a project's quality, as JSON and as a page; bars that it has to pass."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam_backend.datasets.pixels import read_pixels
+from sam_backend.errors import ImageDecodeError
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.people import people_names
+from sam_backend.masks.rle import decode
+from sam_backend.metrics.agreement import Agreement, agreements
+from sam_backend.metrics.comparison import Comparison
+from sam_backend.metrics.drawing import Picture, View
+from sam_backend.metrics.pages import figure, page, picture, table
+from sam_backend.metrics.scorecards import (
+    BOUNDARY_IOU,
+    EXTRA,
+    MATCHED_IOU,
+    MISSING,
+    QUALITY,
+    SECONDS,
+    WRONG_LABEL,
+    Scorecard,
+    shown,
+)
+from sam_backend.metrics.standing_plot import draw_standings
+from sam_backend.quality.calibration.current import keep_drift, trust_of
+from sam_backend.quality.calibration.fit import stale_reasons
+from sam_backend.quality.calibration.gather import gather_judged
+from sam_backend.quality.calibration.reliability_plot import draw_reliability
+from sam_backend.quality.calibration.trust import Trust
+from sam_backend.quality.gold.scoring import GoldReport, Standing, score_project
+from sam_backend.settings import Settings
+from sam_backend.store.database import Database
+from sam_backend.store.gold import Gold, GoldImage
+
+REPORT_JSON, REPORT_HTML = "report.json", "report.html"
+RELIABILITY_PNG, RELIABILITY_JSON = "reliability.png", "reliability.json"
+STANDINGS_PNG = "standings.png"
+N_WORST = 4
+_COLUMNS = (
+    QUALITY,
+    MATCHED_IOU,
+    BOUNDARY_IOU,
+    "precision@0.75",
+    "recall@0.75",
+    MISSING,
+    EXTRA,
+    WRONG_LABEL,
+    SECONDS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """What a project has to pass; None: not asked.
+
+    Attributes:
+        annotators: Least quality (panoptic quality on gold) of each annotator.
+        models: Likewise of each model version.
+        calibration_error: Largest expected calibration error.
+        proof: An accept threshold must be proven, and the calibration not stale.
+    """
+
+    annotators: float | None = None
+    models: float | None = None
+    calibration_error: float | None = None
+    proof: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QualityReport:
+    """What is known.
+
+    Attributes:
+        project: Its number.
+        at: When.
+        gold: Who stands where.
+        names: Of people, by their id.
+        agreements: Of people with each other, the least first.
+        trust: In the model that is served; None: nothing is known of it.
+        stale: Why that should be established anew.
+        failures: Bars that are not passed.
+    """
+
+    project: int
+    at: datetime
+    gold: GoldReport
+    names: Mapping[str, str]
+    agreements: Sequence[Agreement]
+    trust: Trust | None
+    stale: Sequence[str]
+    failures: Sequence[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """All figures."""
+        return {
+            "project": self.project,
+            "at": self.at.isoformat(),
+            "failures": list(self.failures),
+            "gold": self.gold.as_json(),
+            "names": dict(self.names),
+            "agreement": [one.as_json() for one in self.agreements],
+            "trust": None if self.trust is None else self.trust.as_json(),
+            "stale": list(self.stale),
+        }
+
+
+def quality_report(
+    settings: Settings,
+    database: Database,
+    client: LabelStudioClient,
+    project_id: int,
+    model_version: str,
+    bars: Bars,
+    observe: Callable[[int, int], None] = lambda done, of: None,
+) -> QualityReport:
+    """Look at everything.
+
+    Args:
+        settings: The settings of this process.
+        database: Knows gold, and what is known of models.
+        client: API client of the project's Label Studio.
+        project_id: The project.
+        model_version: That is served.
+        bars: To pass.
+        observe: Told how many tasks of how many have been read.
+
+    Raises:
+        SamBackendError: There is no gold, or Label Studio cannot be asked.
+    """
+    gold, answers = score_project(settings, database, client, project_id, observe)
+    trust, now = trust_of(database, model_version), datetime.now(UTC)
+    stale: list[str] = []
+    if trust is not None:
+        # of the kinds that it rests on, as far as one can look at them here
+        judged = gather_judged(
+            settings, database, model_version, [project_id], with_gold="gold" in trust.sources
+        )
+        stale = stale_reasons(trust, judged, now)
+        keep_drift(database, client.host.url, project_id, trust, judged, now)
+    names = people_names(client)
+    return QualityReport(
+        project=project_id,
+        at=now,
+        gold=gold,
+        names=names,
+        agreements=agreements(answers.people),
+        trust=trust,
+        stale=stale,
+        failures=_failures(bars, gold, names, trust, stale),
+    )
+
+
+def write_report(report: QualityReport, database: Database, folder: Path) -> Path:
+    """Write JSON, page and plots; returns the page.
+
+    Args:
+        report: What is known.
+        database: Knows where trusted images are.
+        folder: Made if it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / REPORT_JSON).write_text(json.dumps(report.as_json(), indent=1) + "\n")
+    gold = {image.digest: image for image in Gold(database).images()}
+    standings = [*report.gold.annotators, *report.gold.models]
+    parts = [_verdict(report), f"<p>{report.gold.gold} gold images.</p>"]
+    if standings:
+        cards = [(report.names.get(one.card.who, one.card.who), one.card) for one in standings]
+        draw_standings(cards, folder / STANDINGS_PNG)
+        parts.append(figure((folder / STANDINGS_PNG).read_bytes(), "who stands where"))
+    for title, group in (("People", report.gold.annotators), ("Models", report.gold.models)):
+        parts += [f"<h2>{title}</h2>", _standings(group, report.names)]
+    parts += ["<h2>Agreement between people</h2>", _agreements(report)]
+    parts += ["<h2>Trust in the model</h2>", *_trust(report, folder)]
+    for one in standings:
+        parts += _details(one, report.names, gold)
+    file = folder / REPORT_HTML
+    file.write_text(page(f"Quality of project {report.project}", parts), encoding="utf-8")
+    return file
+
+
+def write_reliability(trust: Trust, folder: Path) -> None:
+    """The reliability diagram before and after calibration, as PNG and JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_reliability(trust.before, trust.after, folder / RELIABILITY_PNG)
+    (folder / RELIABILITY_JSON).write_text(json.dumps(trust.as_json(), indent=1) + "\n")
+
+
+def _failures(
+    bars: Bars, gold: GoldReport, names: Mapping[str, str], trust: Trust | None, stale: list[str]
+) -> list[str]:
+    found = []
+    for bar, standings in ((bars.annotators, gold.annotators), (bars.models, gold.models)):
+        for one in standings:
+            value = one.card.value(QUALITY)
+            if bar is not None and value is not None and value < bar:
+                name = names.get(one.card.who, one.card.who)
+                found.append(f"{name}: quality {value:.3f}, asked {bar:g}")
+    error = bars.calibration_error
+    if error is not None and (trust is None or trust.after.error > error):
+        told = "unknown" if trust is None else f"{trust.after.error:.3f}"
+        found.append(f"expected calibration error {told}, asked at most {error:g}")
+    if bars.proof:
+        if trust is None:
+            found.append("nothing is known of the model: `sam-backend quality calibrate`")
+        elif trust.accept is None:
+            found.append(trust.explain_accept())
+        found += [f"the calibration is stale: {reason}" for reason in stale]
+    return found
+
+
+def _verdict(report: QualityReport) -> str:
+    if not report.failures:
+        return ""
+    return "".join(f"<p class='verdict reject'>{escape(one)}</p>" for one in report.failures)
+
+
+def _standings(group: Sequence[Standing], names: Mapping[str, str]) -> str:
+    if not group:
+        return "<p>None has met gold yet.</p>"
+    rows = [
+        (
+            names.get(one.card.who, one.card.who),
+            "; ".join(fault.name for fault in one.faults) or "none proven",
+            str(one.card.images),
+            *(_cell(one.card, name) for name in _COLUMNS),
+            shown(one.card.ap),
+            shown(one.card.ar),
+        )
+        for one in group
+    ]
+    return table([("", "faults", "images", *_COLUMNS, "AP", "AR")], rows)
+
+
+def _cell(card: Scorecard, name: str) -> str:
+    return shown(card.figures[name], ".1f" if name == SECONDS else ".2f")
+
+
+def _agreements(report: QualityReport) -> str:
+    if not report.agreements:
+        return "<p>No image has been labelled by two people.</p>"
+    rows = [
+        (
+            " and ".join(report.names.get(who, who) for who in one.people),
+            str(one.images),
+            *(shown(found) for found in one.figures.values()),
+            shown(one.kappa),
+        )
+        for one in report.agreements
+    ]
+    return table([("", "images", *report.agreements[0].figures, "label kappa")], rows)
+
+
+def _trust(report: QualityReport, folder: Path) -> list[str]:
+    trust = report.trust
+    if trust is None:
+        return ["<p>Nothing is known yet: <code>sam-backend quality calibrate</code>.</p>"]
+    write_reliability(trust, folder)
+    told = [trust.explain_accept(), trust.explain_discard()]
+    told += [f"stale: {reason}" for reason in report.stale]
+    return [
+        f"<p>{trust.model_version}, from {trust.masks} judged masks on {trust.images} images.</p>",
+        table([], [(one,) for one in told]),
+        figure((folder / RELIABILITY_PNG).read_bytes(), "reliability diagram"),
+    ]
+
+
+def _details(one: Standing, names: Mapping[str, str], gold: Mapping[str, GoldImage]) -> list[str]:
+    name = names.get(one.card.who, one.card.who)
+    parts = [f"<h2>{escape(name)}</h2>"]
+    parts += [f"<p class='failed'>{escape(str(fault))}</p>" for fault in one.faults]
+    for title, cards in (("label", one.labels), ("week", one.weeks)):
+        if cards:
+            rows = [
+                (key, str(card.objects), *(_cell(card, column) for column in _COLUMNS[:-1]))
+                for key, card in cards.items()
+            ]
+            parts.append(table([(title, "objects", *_COLUMNS[:-1])], rows))
+    parts.append("<p>The worst, outlined: gold, filled: the answer.</p>")
+    return [*parts, *_worst(one, gold)]
+
+
+def _worst(one: Standing, gold: Mapping[str, GoldImage]) -> list[str]:
+    found: list[str] = []
+    for image in one.images:
+        worst = min(image.objects, key=_worth, default=None)
+        if len(found) == N_WORST or worst is None or _worth(worst) == 1:
+            break
+        try:
+            pixels = read_pixels(gold[image.answer.image].labelled)
+        except ImageDecodeError:
+            continue
+        found.append(_pictured(pixels, worst))
+    return found or ["<p>All of it is as in the gold.</p>"]
+
+
+def _worth(one: Comparison) -> float:
+    """A wrong label is worse than any boundary."""
+    if one.truth is None or one.found is None:
+        return 0.0
+    return one.iou if one.truth.label == one.found.label else 0.0
+
+
+def _pictured(pixels: Picture, one: Comparison) -> str:
+    answer = None if one.found is None else decode(one.found.rle)
+    truth = np.zeros(pixels.shape[:2], np.bool_) if one.truth is None else decode(one.truth.rle)
+    if one.truth is None or one.found is None:
+        caption = "missing" if one.found is None else "too much"
+    elif one.truth.label != one.found.label:
+        caption = f"{one.found.label}, not {one.truth.label}"
+    else:
+        caption = f"IoU {one.iou:.2f}"
+    view = View.of(pixels, truth if answer is None or truth.any() else answer)
+    tile = View(pixels, truth, view.where, view.scale).tile(caption[:30], answer)
+    return picture(tile, caption)

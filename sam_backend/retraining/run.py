@@ -1,0 +1,316 @@
+"""One retraining from data to verdict; it may be killed anywhere and goes on where it was.
+
+Each step leaves its result in the run folder: a second start of the same run finds the data pulled,
+the training at its last checkpoint, and a finished challenger in the store.
+"""
+
+import logging
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sam_backend.datasets.image_files import path_named
+from sam_backend.datasets.left_out import LeftOut
+from sam_backend.datasets.manifest import read_manifest, write_manifest
+from sam_backend.datasets.reading import read_dataset
+from sam_backend.datasets.types import Dataset
+from sam_backend.errors import InvalidInputError, ModelStoreError
+from sam_backend.jobs.worker import IsStopped, Report, StoppedError
+from sam_backend.projects.dataset import PullProgress, host_of_project, pull_project
+from sam_backend.retraining import model_card
+from sam_backend.retraining.folders import TRAINING_FOLDER, WEIGHTS_NAME
+from sam_backend.retraining.gate_evaluation import GATE_NAME, SHEET_NAME, Steering, compare
+from sam_backend.retraining.learned import MANIFEST_NAME, learned_by
+from sam_backend.retraining.request import RetrainingOrder
+from sam_backend.retraining.splits import GroundTruth, Parts, divide
+from sam_backend.sam.checkpoints import choose_device, load
+from sam_backend.settings import Settings
+from sam_backend.store.checkpoint_folders import VersionTakenError
+from sam_backend.store.database import open_database
+from sam_backend.store.gold import Gold
+from sam_backend.store.learned_images import LEARNED_NAME, LearnedImages
+from sam_backend.store.models import ModelEntry, ModelStore
+from sam_backend.training.loop import Ending
+from sam_backend.training.metrics import METRICS_NAME
+from sam_backend.training.plan import retraining_plan
+from sam_backend.training.progress import Progress
+from sam_backend.training.retraining import CURVES_NAME, Retrained, retrain
+from sam_backend.training.run_config import OtherRunError
+from sam_backend.training.weights import save_weights
+
+log = logging.getLogger(__name__)
+
+
+class RetrainingRun:
+    """Everything between an order and its outcome.
+
+    Args:
+        order: What is asked.
+        folder: Of this run alone (`folders.held`); its name names the run.
+        settings: Device, limits of images, folder of data, and which model is served.
+        store: Champion and challengers.
+        report: Takes the state of the work as JSON: `stage`, `done`, `of` and what is known.
+        is_stopped: True ends the run with what it has.
+        now: The clock, UTC.
+    """
+
+    def __init__(
+        self,
+        order: RetrainingOrder,
+        folder: Path,
+        settings: Settings,
+        store: ModelStore,
+        report: Report,
+        is_stopped: IsStopped,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._order = order
+        self._run_id = folder.name
+        self._folder = folder
+        self._settings = settings
+        self._store = store
+        self._report = report
+        self._is_stopped = is_stopped
+        self._now = now
+        self._device = choose_device(settings.device)
+
+    def run(self) -> dict[str, Any]:
+        """Train, compare, promote or keep; returns the outcome as JSON.
+
+        Raises:
+            StoppedError: Told to stop; the folder holds what is done so far.
+            SamBackendError: It cannot be done; the message says why.
+        """
+        challenger = self._finished()
+        if challenger is None:
+            parent = self._parent()
+            learned = learned_by(parent.version, self._store, self._folder.parent)
+            data = self._data()
+            try:
+                parts = divide(data, self._truth(), learned)
+            except InvalidInputError as error:
+                lines = data.skipped.lines()
+                told = f". Left out of the data: {'; '.join(lines)}" if lines else ""
+                raise InvalidInputError(f"{error}{told}") from None
+            challenger = self._train_and_judge(parent, data, parts, learned)
+        return self._promote(challenger)
+
+    def _finished(self) -> ModelEntry | None:
+        """The challenger that this run has brought into the store before it was killed."""
+        for entry in self._store.list():
+            if entry.card.run.get("id") == self._run_id:
+                return entry
+        return None
+
+    def _parent(self) -> ModelEntry:
+        """The checkpoint to start from and to beat, the same after a restart."""
+        note = self._folder / "parent.txt"
+        if note.is_file():
+            return self._store.get(note.read_text().strip())
+        named = self._order.parent
+        parent = self._store.get(named) if named else self._store.to_serve(self._settings.model)
+        half = note.with_suffix(".partial")
+        half.write_text(parent.version + "\n")
+        half.replace(note)
+        return parent
+
+    def _data(self) -> Dataset:
+        """The masks to learn from; pulled once a run, so that a restart sees the same."""
+        manifest = self._folder / MANIFEST_NAME
+        if manifest.is_file():
+            return read_manifest(manifest)
+        if self._order.project is None:
+            images = self._order.images
+            data = read_dataset(
+                path_named(str(self._order.data)), path_named(images) if images else None
+            )
+        else:
+            data = self._pull(self._order.project)
+        write_manifest(data, manifest)
+        return data
+
+    def _pull(self, project: int) -> Dataset:
+        def tell(progress: PullProgress) -> None:
+            self._check_stopped()
+            known = {"done": progress.tasks, "of": progress.of_tasks, "masks": progress.masks}
+            self._report({"stage": "pulling"} | known)
+
+        folder = self._settings.data_dir / "projects" / str(project)
+        host = host_of_project(self._settings, project)
+        return pull_project(host, project, folder, self._settings, tell)
+
+    def _truth(self) -> GroundTruth:
+        """What was ordered to judge on, and our own gold."""
+        database = open_database(self._settings)
+        try:
+            gold = Gold(database).images(with_excluded=True)
+        finally:
+            database.close()
+        used = tuple(image.labelled for image in gold if image.excluded is None)
+        named = self._order.gold
+        return GroundTruth(
+            named=None if named is None else read_dataset(path_named(named)),
+            stored=Dataset("gold", used),
+            reserved=frozenset(image.digest for image in gold),
+        )
+
+    def _train_and_judge(
+        self, parent: ModelEntry, data: Dataset, parts: Parts, learned: LearnedImages
+    ) -> ModelEntry:
+        trained = self._train(parent, parts)
+        weights = self._folder / WEIGHTS_NAME
+        save_weights(trained.sam, weights)
+        # What was written is judged, in half precision: it is what would be served.
+        verdict = compare(
+            load(parent.folder, self._device).sam,
+            load(weights, self._device).sam,
+            parts.gate,
+            self._folder,
+            self._order.seed,
+            self._tell_judging,
+            _left_out(parts, parent.version),
+        )
+        listed = self._folder / LEARNED_NAME
+        used = [image.digest for image in (*parts.train, *parts.steering)]
+        learned_from = learned.and_images(used).write(listed)
+        left_out = LeftOut(data.skipped)
+        if self._order.gold is not None:
+            left_out.update(parts.gate.skipped)
+        left_out.update(trained.skipped)
+        training = self._folder / TRAINING_FOLDER
+        files = [self._folder / GATE_NAME, self._folder / SHEET_NAME, listed]
+        files += [training / METRICS_NAME, training / CURVES_NAME]
+        return self._add(
+            parent,
+            weights,
+            attachments={file.name: file for file in files if file.is_file()},
+            name=model_card.name(parent.card.name, data),
+            source=f"trained by this project: sam-backend train, run {self._run_id}",
+            licence=model_card.licence(parent.card.licence, data.licence),
+            training_data=model_card.training_data(parent.card.training_data, data, parts.train),
+            parent=parent.version,
+            trained_on=self._now().date(),
+            automatic=parent.card.automatic,
+            prefill=parent.card.prefill,
+            challenger=True,
+            data_digest=data.digest,
+            learned_from=learned_from,
+            measured_quality={model_card.gate_name(parts): verdict.challenger.as_card()},
+            gate=verdict.decision.as_json(),
+            run={
+                "id": self._run_id,
+                "depth": self._order.depth,
+                "seed": self._order.seed,
+                "steps": trained.steps,
+                "best_step": trained.best_step,
+                "held_out_by_step": {str(k): round(v, 4) for k, v in trained.judged.items()},
+                "skipped": dict(left_out),
+                "left_out": left_out.as_json(),
+                "images": len(parts.train),
+                "masks": parts.train.n_masks,
+                "gate_images": len(parts.gate),
+                "gate_is_gold": parts.is_gold,
+                "gate_left_out": parts.left_out,
+            },
+        )
+
+    def _add(self, parent: ModelEntry, weights: Path, /, **about: Any) -> ModelEntry:
+        while True:
+            version = self._store.next_version(parent.version)
+            try:
+                return self._store.add(weights, version, parent.card.family, **about)
+            except VersionTakenError as error:  # another run has just ended
+                log.info("%s", error)
+
+    def _train(self, parent: ModelEntry, parts: Parts) -> Retrained:
+        try:
+            return self._go_on(parent, parts)
+        except OtherRunError as error:
+            # Stopped on another device, torch or version of ours: halves would not go together.
+            log.warning("the training begins anew: %s", error)
+            shutil.rmtree(self._folder / TRAINING_FOLDER)
+            return self._go_on(parent, parts)
+
+    def _go_on(self, parent: ModelEntry, parts: Parts) -> Retrained:
+        order = self._order
+        steps = {} if order.steps is None else {"steps": order.steps}
+        plan = retraining_plan(order.depth, seed=order.seed, **steps)
+        loaded = load(parent.folder, self._device)
+        steering = Steering(parts.steering, order.depth, order.seed, self._check_stopped)
+        trained = retrain(
+            loaded.sam,
+            loaded.family,
+            parts.train,
+            plan,
+            self._folder / TRAINING_FOLDER,
+            judge=steering.score,
+            observe=self._tell_training,
+            stop=self._is_stopped,
+        )
+        if trained.ending is Ending.STOPPED:
+            raise StoppedError(f"stopped at step {trained.steps}")
+        return trained
+
+    def _promote(self, challenger: ModelEntry) -> dict[str, Any]:
+        """Let the gate's word decide, unless another champion came meanwhile."""
+        card, reasons = challenger.card, list(challenger.card.gate["reasons"])
+        # Before a restart, perhaps; what a person has decided since stands.
+        promoted = any(one.by == self._run_id for one in self._store.history())
+        if not promoted and card.gate["promote"]:
+            if not self._order.promote:
+                reasons.append("not promoted: only training was asked for")
+            else:
+                try:
+                    self._store.promote(
+                        card.version,
+                        " ".join(reasons),
+                        self._run_id,
+                        replacing=card.parent,
+                        family=self._served_family(),
+                    )
+                    promoted = True
+                except ModelStoreError as error:
+                    reasons.append(f"not promoted: {error}")
+        log.info("%s is %s", card.version, "the champion" if promoted else "kept, not served")
+        return {
+            "version": card.version,
+            "parent": card.parent,
+            "promoted": promoted,
+            "reasons": reasons,
+            "comparisons": card.gate["comparisons"],
+            "folder": str(challenger.folder),
+            "left out": card.run.get("left_out", {}),
+        }
+
+    def _served_family(self) -> str | None:
+        """The family whose champion the settings serve.
+
+        None where that is the champion of all, or a version is pinned: what was compared with a
+        pinned version only must not replace a champion that it never met.
+        """
+        model = self._settings.model
+        is_pinned = any(entry.version == model for entry in self._store.list())
+        return None if is_pinned else model
+
+    def _tell_training(self, progress: Progress) -> None:
+        self._report(progress.as_json())
+
+    def _tell_judging(self, who: str, done: int, of: int) -> None:
+        self._check_stopped()
+        self._report({"stage": f"judging {who}", "done": done, "of": of})
+
+    def _check_stopped(self) -> None:
+        if self._is_stopped():
+            raise StoppedError("stopped before the training ended")
+
+
+def _left_out(parts: Parts, parent: str) -> tuple[str, ...]:
+    """Sentences for the gate's reasons: how many images of ground truth could not judge."""
+    if not parts.left_out:
+        return ()
+    return (
+        f"Left out of the judging: {parts.left_out} images of ground truth that {parent}, or a "
+        "version that it comes from, has learned from.",
+    )

@@ -1,0 +1,168 @@
+"""What a project's prefilling is put together of: its settings, proposer, classifier and config."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sam_backend.errors import InvalidInputError, suggestion
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.config.label_config import LabelConfig
+from sam_backend.labelstudio.images.resolver import ImageResolver, image_resolver
+from sam_backend.quality.calibration.current import trust_of
+from sam_backend.semi_automatic.labelling import classifier_named
+from sam_backend.semi_automatic.prefill import Prefiller
+from sam_backend.semi_automatic.proposers import Place, proposer_named
+from sam_backend.semi_automatic.regions import RegionWriter
+from sam_backend.semi_automatic.settings import PrefillSettings
+from sam_backend.semi_automatic.task_prefill import TaskPrefiller
+from sam_backend.serving.served_model import Checkpoint
+from sam_backend.settings import Settings
+from sam_backend.store.cards import ModelCard
+from sam_backend.store.database import Database
+from sam_backend.store.proposals import Proposals
+
+_LONGEST = 16_000  # what anybody says by /setup is kept, and settings are a few hundred letters
+
+
+def prefill_params(extra_params: object) -> dict[str, Any]:
+    """The part of a backend row's `extra_params` that is about prefilling: its key `prefill`.
+
+    Args:
+        extra_params: As Label Studio sends it: an object, its JSON text, or nothing.
+
+    Raises:
+        InvalidInputError: It is no object, its `prefill` is none, or it is far too long.
+    """
+    told = extra_params
+    if isinstance(told, str):
+        try:
+            told = json.loads(told) if told.strip() else {}
+        except (ValueError, RecursionError) as error:
+            raise InvalidInputError(f"the backend's extra_params are no JSON: {error}") from None
+    if told is None:
+        return {}
+    found = told.get("prefill", {}) if isinstance(told, dict) else told
+    if not isinstance(found, dict):
+        raise InvalidInputError(
+            'the backend\'s extra_params must be {"prefill": {…}}, not '
+            f"{type(told).__name__} with {type(found).__name__}"
+        )
+    if (n_letters := len(json.dumps(found))) > _LONGEST:
+        raise InvalidInputError(
+            f"the backend's extra_params have {n_letters} letters about prefilling; at most "
+            f"{_LONGEST} are kept"
+        )
+    names = set(told) if isinstance(told, dict) else set()
+    if unknown := sorted(map(str, names - {"prefill"})):
+        raise InvalidInputError(
+            'the backend\'s extra_params must be {"prefill": {…}}, and have '
+            + ", ".join(f"{name!r}{suggestion(name, ['prefill'])}" for name in unknown)
+        )
+    return found
+
+
+def params_of_project(client: LabelStudioClient, project_id: int) -> dict[str, Any]:
+    """What the project's backends say about prefilling; the first that says something counts.
+
+    Raises:
+        InvalidInputError: Its `extra_params` are malformed.
+        LabelStudioError: Label Studio cannot be asked.
+    """
+    for row in client.ml_backends(project_id):
+        if found := prefill_params(row.get("extra_params")):
+            return found
+    return {}
+
+
+def describe_prefilling(
+    settings: Settings,
+    checkpoint: Checkpoint,
+    project_id: int,
+    config: LabelConfig,
+    extra_params: object,
+) -> str:
+    """How a project's tasks are prefilled, in one sentence.
+
+    Raises:
+        SamBackendError: They cannot be: a setting is wrong, or the config lacks what it names.
+    """
+    choice = PrefillChoice(settings)
+    params = prefill_params(extra_params)
+    choice.task_prefiller(checkpoint, params, project_id, config)
+    told = choice.prefill_settings(checkpoint.card, params)
+    shown = " and ".join(
+        repr(RegionWriter(config, image, told).output.name) for image in config.images
+    )
+    bar = (
+        "as far as it is proven"
+        if told.triage == "proven"
+        else f"from a predicted IoU of {told.accept_predicted_iou:g} and a stability of "
+        f"{told.accept_stability:g}"
+    )
+    return f"by proposer {told.proposer!r}, accepted {bar}, in {shown}"
+
+
+class PrefillChoice:
+    """Puts together what prefills a project's tasks.
+
+    Args:
+        settings: Of this process: `prefill` holds for every project that says nothing else.
+        database: Keeps proposals, and what is known of models; None: nothing is kept or known.
+        resolver: Fetches images; made of the settings without.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database | None = None,
+        resolver: ImageResolver | None = None,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._resolver = resolver or image_resolver(settings)
+
+    def prefill_settings(self, card: ModelCard, params: Mapping[str, Any]) -> PrefillSettings:
+        """Of a checkpoint and a project.
+
+        Raises:
+            InvalidInputError: A setting is unknown or wrong.
+        """
+        return PrefillSettings.of(card, self._settings.prefill, params)
+
+    def prefiller(
+        self, checkpoint: Checkpoint, params: Mapping[str, Any], project_id: int
+    ) -> Prefiller:
+        """Chooses masks for images of a project.
+
+        Raises:
+            InvalidInputError: A setting is unknown or wrong, or the project has no detector.
+        """
+        told = self.prefill_settings(checkpoint.card, params)
+        place = Place(checkpoint.card, self._settings.data_dir, project_id)
+        proposer = proposer_named(told.proposer, told.parameters, place)
+        if self._database is None:
+            return Prefiller(told, proposer)
+        trust = trust_of(self._database, checkpoint.model_version)
+        return Prefiller(told, proposer, Proposals(self._database), trust)
+
+    def task_prefiller(
+        self,
+        checkpoint: Checkpoint,
+        params: Mapping[str, Any],
+        project_id: int,
+        config: LabelConfig,
+    ) -> TaskPrefiller:
+        """Prefills tasks of a project.
+
+        Raises:
+            SamBackendError: A setting is unknown or wrong, or the config cannot show masks.
+        """
+        prefiller = self.prefiller(checkpoint, params, project_id)
+        name = prefiller.settings.classifier
+        return TaskPrefiller(
+            prefiller,
+            config,
+            self._resolver,
+            self._settings.max_image_megapixels * 1_000_000,
+            None if name is None else classifier_named(name, self._settings.data_dir, project_id),
+        )

@@ -1,0 +1,78 @@
+"""Which checkpoint is served: the one that the settings name, else the store's champion."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sam_backend.sam import postprocess
+from sam_backend.sam.checkpoints import choose_device, load
+from sam_backend.sam.families import FAMILIES, family_named
+from sam_backend.sam.precision import choose_precision
+from sam_backend.sam.segmenter import Segmenter, model_version
+from sam_backend.serving.served_model import Checkpoint
+from sam_backend.settings import Settings
+from sam_backend.store.models import ModelEntry, ModelStore
+
+
+class ModelChoice:
+    """Chooses among the checkpoints of a store as the settings say.
+
+    Without a name that is the champion of the store, with a family's name the champion of that
+    family; a version is served whatever is promoted.
+
+    Args:
+        settings: Name, device and precision.
+        store: The checkpoints.
+
+    Raises:
+        InvalidInputError: The device is not here, or cannot compute so.
+    """
+
+    def __init__(self, settings: Settings, store: ModelStore) -> None:
+        name, versions = settings.model, {entry.version for entry in store.list()}
+        self._name = name
+        self._is_pinned = name is not None and (name in versions or name not in FAMILIES)
+        self._store = store
+        self.device = choose_device(settings.device)
+        self.precision = choose_precision(settings.precision, self.device)
+        self._is_compiled = settings.compile
+        self._sides: dict[str, int] = {}
+
+    @property
+    def is_pinned(self) -> bool:
+        """True if the settings name one version."""
+        return self._is_pinned
+
+    def stamp(self) -> object:
+        """Differs from an earlier one if `checkpoint` may answer another; costs a few stats."""
+        return self._store.champion_stamp()
+
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint to serve now.
+
+        Raises:
+            ModelStoreError: It is not in the store, or the store is empty.
+        """
+        entry = self._store.to_serve(self._name)
+        folder = entry.folder
+        return Checkpoint(entry.card, self._version(entry), lambda: self._load(folder))
+
+    def versions(self) -> list[str]:
+        """Model versions of all checkpoints in the store, best first."""
+        known = [entry for entry in self._store.list() if entry.card.family in FAMILIES]
+        return [self._version(entry) for entry in known]
+
+    def _load(self, folder: Path) -> Segmenter:
+        with ThreadPoolExecutor(1, "kernel") as beside:  # compiled at the first start: 10 s
+            kernel = beside.submit(postprocess.warm_up)
+            segmenter = Segmenter.of(load(folder, self.device), self.precision, self._is_compiled)
+            kernel.result()
+        segmenter.warm_up()
+        return segmenter
+
+    def _version(self, entry: ModelEntry) -> str:
+        family = entry.card.family
+        if family not in self._sides:
+            self._sides[family] = (
+                family_named(family).build_without_weights().image_encoder.img_size
+            )
+        return model_version(entry.version, entry.card.sha256, self._sides[family], self.precision)

@@ -1,0 +1,106 @@
+"""What is reckoned from a history, where there is none yet: an answer, and no error."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sam_backend.dispatch.ordering.groups import groups_of, injections
+from sam_backend.dispatch.ordering.planning import change_table, kinds_of, plan_order, survey
+from sam_backend.dispatch.ordering.scores import STAGE_WEIGHTS
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.metrics.agreement import agreements
+from sam_backend.metrics.diversity import quotas
+from sam_backend.metrics.intervals import Scale, ratio_interval
+from sam_backend.metrics.prefill_curve import CurvePoint, draw_curve
+from sam_backend.metrics.stage_plot import draw_stages
+from sam_backend.metrics.standing_plot import draw_standings
+from sam_backend.monitoring.board import board, trade_off, triage_shares
+from sam_backend.stages.labelling import (
+    by_stage,
+    masks_an_image,
+    masks_gain,
+    pace_gain,
+    points,
+    seconds_a_mask,
+    visits,
+)
+from sam_backend.stages.policy import policies
+from sam_backend.stages.stage_metrics import Evidence, gather
+from sam_backend.store.database import Database
+from tests.databases import database, settings
+
+__all__ = ["database", "settings"]
+
+HOST = LabelStudioHost("http://label.example", "token")
+NOTHING = np.zeros(0)
+NO_EVIDENCE = Evidence([], [], None, None, [], None, None, [], {}, 0)
+NO_TASKS = survey([], [], kinds_of([], 5))
+
+
+@pytest.mark.parametrize(
+    ("reckon", "answer"),
+    [
+        (lambda: visits([], []), []),
+        (lambda: by_stage([]), {}),
+        (lambda: points([]), []),
+        (lambda: seconds_a_mask([]), None),
+        (lambda: masks_an_image([]), None),
+        (lambda: pace_gain([]), None),
+        (lambda: masks_gain([]), None),
+        (lambda: trade_off(NO_EVIDENCE, {}), []),
+        (lambda: triage_shares({})["shares"], {"accepted": 0, "review": 0, "discarded": 0}),
+        (lambda: plan_order(NO_TASKS, STAGE_WEIGHTS["1"], 0.3, datetime.now(UTC)), []),
+        (lambda: change_table([], []), []),
+        (lambda: groups_of("label", {}), []),
+        (lambda: injections([], np.zeros((0, 0)), NOTHING, 3), []),
+        (lambda: quotas(np.zeros(0, np.int64), 5).tolist(), []),
+        (lambda: agreements([]), []),
+        (lambda: ratio_interval(NOTHING, NOTHING, Scale.POSITIVE), None),
+        (lambda: CurvePoint.of(0.5, []).recall, {"0.5": None, "0.75": None}),
+    ],
+)  # fmt: skip
+def test_no_history_has_an_answer(reckon: Callable[[], Any], answer: Any) -> None:
+    assert reckon() == answer
+
+
+def test_a_board_of_nothing_has_every_part(database: Database) -> None:
+    evidence = gather(database, HOST.url, 3, None, "starter-2")
+    told = board(database, HOST, 3, evidence, policies({}), datetime.now(UTC))
+    assert told["failures"] == {}
+    assert told["course"] == told["lots"] == told["moves"] == told["retrainings"] == []
+    assert told["queues"] == {"tasks": 0, "people": 0, "longest": 0}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda png: draw_stages([], [], png),
+        lambda png: draw_stages([_visit([])], [], png),
+        lambda png: draw_stages([_visit([_point(None)])], [_pace(None)], png),
+        lambda png: draw_stages([_visit([_point(9.0)])], [_pace(0.8)], png),
+        lambda png: draw_standings([], png),
+        lambda png: draw_curve([], [], png),
+        lambda png: draw_curve([CurvePoint.of(0.5, [])], [0.5], png),
+    ],
+)
+def test_a_plot_of_little_is_drawn(draw: Callable[[Path], None], tmp_path: Path) -> None:
+    draw(tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 5000
+
+
+def _visit(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {"stage": "none", "budget": None, "points": parts}
+
+
+def _point(seconds: float | None) -> dict[str, Any]:
+    return {"annotations": 1, "seconds a mask": seconds, "masks an image": 0.0 if seconds else None}
+
+
+def _pace(quality: float | None) -> dict[str, Any]:
+    pace = {"value": 9.0, "low": 9.0, "high": 9.0}
+    return {"stage": "none", "seconds a mask": pace, "IoU on gold": quality}
