@@ -10,7 +10,7 @@ from sam_backend.errors import SamBackendError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
-    from sam_backend.jobs.worker import Handler, IsStopped, Report
+    from sam_backend.store.job_handling import Handler, IsStopped, Report
     from sam_backend.store.jobs import Job, Jobs
 
 _FOLLOW_S = 1.0

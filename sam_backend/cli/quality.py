@@ -1,6 +1,7 @@
 """`sam-backend quality`: agreement, calibration, thresholds, and the report of all of it."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -99,6 +100,7 @@ def calibrate(
     settings = settings_with(model, None)
     log_to_stderr(settings)
     from sam_backend.datasets.left_out import LeftOut
+    from sam_backend.fully_automatic.review.judged_reviews import read_judged_reviews
     from sam_backend.fully_automatic.run_folder import read_run
     from sam_backend.quality.calibration.gather import establish_trust, gather_judged
     from sam_backend.quality.calibration.trust import Asked
@@ -110,16 +112,21 @@ def calibrate(
     version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
     database = open_database(settings)
     left_out = LeftOut()
+    runs = [read_run(folder) for folder in run or ()]
     with progress_bar() as show:
+
+        def observe(what: str, done: int) -> None:
+            show({"stage": what, "done": done, "of": done})
+
+        reviewed = [
+            mask
+            for one in runs
+            for mask in read_judged_reviews(
+                settings, one, version, partial(observe, "review"), left_out
+            )
+        ]
         judged = gather_judged(
-            settings,
-            database,
-            version,
-            project or (),
-            [read_run(folder) for folder in run or ()],
-            gold,
-            lambda what, done: show({"stage": what, "done": done, "of": done}),
-            left_out,
+            settings, database, version, project or (), reviewed, gold, observe, left_out
         )
     echo_left_out(left_out, "not compared")
     if not judged:

@@ -9,10 +9,10 @@ from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.file_names import file_name_of
 from sam_backend.labelstudio.regions.region import Region
 from sam_backend.projects.images import SOURCE_NAME
+from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.quality.calibration.trust import Trust
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.semi_automatic.regions import RegionWriter
-from sam_backend.semi_automatic.settings import PrefillSettings
 from sam_backend.semi_automatic.triage import (
     Bar,
     Judged,

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 
 from sam_backend.errors import SamBackendError
-from sam_backend.jobs.worker import Handler, IsStopped, Report, StoppedError
 from sam_backend.monitoring.surveying import JOB_KIND as SURVEY_KIND
 from sam_backend.monitoring.surveying import run_survey
 from sam_backend.retraining.folders import (
@@ -26,6 +25,7 @@ from sam_backend.semi_automatic.detector_training import (
     run_detector_training,
 )
 from sam_backend.settings import Settings
+from sam_backend.store.job_handling import Handler, IsStopped, Report, StoppedError
 from sam_backend.store.jobs import Job
 from sam_backend.store.models import open_store
 

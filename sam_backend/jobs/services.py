@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from sam_backend.errors import DatabaseError
-from sam_backend.jobs.events import START_TRAINING, WebhookEvent
 from sam_backend.jobs.subprocess_worker import OwnWorker
 from sam_backend.labelstudio.api.connections import Connections
+from sam_backend.labelstudio.api.webhook_events import START_TRAINING, WebhookEvent
 from sam_backend.monitoring.schedule import SurveySchedule
 from sam_backend.monitoring.surveying import JOB_KIND as SURVEY_KIND
 from sam_backend.retraining.triggers import Triggers, count_through_api

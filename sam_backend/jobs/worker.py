@@ -6,10 +6,11 @@ next worker goes on with the job: handlers keep what they have done in files.
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from sam_backend.errors import DatabaseError, SamBackendError
+from sam_backend.store.job_handling import Handler, StoppedError
 from sam_backend.store.jobs import LEASE_S, Job, Jobs, LeaseLostError
 
 log = logging.getLogger(__name__)
@@ -17,31 +18,6 @@ log = logging.getLogger(__name__)
 BEATS_PER_LEASE = 12
 """So many heartbeats may get lost before the job counts as abandoned."""
 POLL_S = 2.0
-
-Report = Callable[[Mapping[str, Any]], None]
-IsStopped = Callable[[], bool]
-
-
-class StoppedError(SamBackendError):
-    """A handler has kept what it has and ended early, as it was told to."""
-
-
-class Handler(Protocol):
-    """Does the work of one kind of job."""
-
-    def __call__(self, job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
-        """Do the job and return its result, JSON.
-
-        Args:
-            job: What is asked; with `attempts` above 1 somebody has begun it before.
-            report: Takes the state of the work, JSON, as often as the handler likes.
-            is_stopped: True once the handler should keep what it has and raise `StoppedError`.
-
-        Raises:
-            StoppedError: It was stopped.
-            SamBackendError: The job cannot be done; the message says why.
-        """
-        ...
 
 
 class Worker:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sam_backend.jobs.worker import IsStopped, Report, StoppedError
 from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.monitoring.board import board
@@ -22,6 +21,7 @@ from sam_backend.stages.transitions import Standing, move_by_gates, standing
 from sam_backend.store.checkpoint_folders import ModelEntry
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.gold import Gold
+from sam_backend.store.job_handling import IsStopped, Report, StoppedError
 from sam_backend.store.jobs import Job, Jobs
 from sam_backend.store.measurement_kinds import SURVEY
 from sam_backend.store.measurements import Measurements

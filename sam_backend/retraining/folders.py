@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sam_backend.jobs.worker import IsStopped, StoppedError
 from sam_backend.settings import Settings
 from sam_backend.store.file_lock import lock_file
+from sam_backend.store.job_handling import IsStopped, StoppedError
 from sam_backend.store.jobs import Job
 
 TRAINING_FOLDER = "training"

@@ -17,7 +17,6 @@ from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.reading import read_dataset
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError, ModelStoreError
-from sam_backend.jobs.worker import IsStopped, Report, StoppedError
 from sam_backend.projects.dataset import PullProgress, host_of_project, pull_project
 from sam_backend.retraining import model_card
 from sam_backend.retraining.folders import TRAINING_FOLDER, WEIGHTS_NAME
@@ -30,6 +29,7 @@ from sam_backend.settings import Settings
 from sam_backend.store.checkpoint_folders import VersionTakenError
 from sam_backend.store.database import open_database
 from sam_backend.store.gold import Gold
+from sam_backend.store.job_handling import IsStopped, Report, StoppedError
 from sam_backend.store.learned_images import LEARNED_NAME, LearnedImages
 from sam_backend.store.models import ModelEntry, ModelStore
 from sam_backend.training.loop import Ending

@@ -12,11 +12,11 @@ from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.split import split
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
-from sam_backend.jobs.worker import IsStopped, Report, StoppedError
 from sam_backend.projects.dataset import PullProgress, host_of_project, pull_project
 from sam_backend.sam.checkpoints import choose_device
 from sam_backend.settings import Settings
 from sam_backend.store.detectors import DetectorCard, DetectorStore
+from sam_backend.store.job_handling import IsStopped, Report, StoppedError
 from sam_backend.training.detector.loop import CHECKPOINT_NAME, DetectorProgress, train_detector
 from sam_backend.training.detector.plan import DetectorPlan
 from sam_backend.training.detector.recall import box_recall

@@ -13,10 +13,10 @@ from sam_backend.labelstudio.regions import codec
 from sam_backend.labelstudio.regions.region import Region
 from sam_backend.masks.rle import RLE, encode
 from sam_backend.metrics.prefill_curve import CurvePoint, Tally, tally
+from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.semi_automatic.prefill import Prefiller
 from sam_backend.semi_automatic.proposers.base import Proposer, Subject
 from sam_backend.semi_automatic.regions import RegionWriter
-from sam_backend.semi_automatic.settings import PrefillSettings
 from sam_backend.semi_automatic.triage import Outcome
 from sam_backend.serving.served_model import ServedModel
 

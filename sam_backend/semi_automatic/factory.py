@@ -8,12 +8,12 @@ from sam_backend.errors import InvalidInputError, suggestion
 from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import ImageResolver, image_resolver
+from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.quality.calibration.current import trust_of
 from sam_backend.semi_automatic.labelling import classifier_named
 from sam_backend.semi_automatic.prefill import Prefiller
 from sam_backend.semi_automatic.proposers import Place, proposer_named
 from sam_backend.semi_automatic.regions import RegionWriter
-from sam_backend.semi_automatic.settings import PrefillSettings
 from sam_backend.semi_automatic.task_prefill import TaskPrefiller
 from sam_backend.serving.served_model import Checkpoint
 from sam_backend.settings import Settings

@@ -1,15 +1,12 @@
 """An object and its parts (car and wheel): which of them are proposed."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
 from sam_backend.masks.overlap import share_inside
+from sam_backend.projects.prefill_settings import Nesting
 from sam_backend.semi_automatic.triage import Judged
-
-Nesting = Literal["whole", "parts", "both"]
-"""`whole`: no mask inside another one; `parts`: no mask around others; `both`: all of them."""
 
 
 def apply_rule(

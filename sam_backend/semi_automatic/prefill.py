@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_backend.masks.rle import RLE
+from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.quality.calibration.trust import Trust
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.semi_automatic.budget import cap
@@ -16,7 +17,6 @@ from sam_backend.semi_automatic.gaps import Gaps, find_gaps, prediction_score
 from sam_backend.semi_automatic.nesting import apply_rule
 from sam_backend.semi_automatic.proposers.base import Proposer, Subject
 from sam_backend.semi_automatic.repeats import Repeat, split_boxed, split_repeats
-from sam_backend.semi_automatic.settings import PrefillSettings
 from sam_backend.semi_automatic.triage import (
     Bar,
     Judged,

@@ -12,8 +12,8 @@ from sam_backend.labelstudio.regions import codec
 from sam_backend.labelstudio.regions.region import Answer, Region, make_regions, to_percent
 from sam_backend.masks.rle import decode
 from sam_backend.masks.small_regions import clean
+from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.semi_automatic.gaps import Gap
-from sam_backend.semi_automatic.settings import PrefillSettings
 from sam_backend.semi_automatic.triage import Judged, Outcome
 
 # Light ones first: a bitmask is a compressed picture, a polygon some points, a brush every run.

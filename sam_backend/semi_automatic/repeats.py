@@ -9,7 +9,7 @@ import numpy.typing as npt
 from sam_backend.masks.combining import union
 from sam_backend.masks.overlap import box_iou, iou_matrix, share_inside
 from sam_backend.masks.rle import RLE
-from sam_backend.semi_automatic.nesting import Nesting
+from sam_backend.projects.prefill_settings import Nesting
 from sam_backend.semi_automatic.triage import Judged
 
 

@@ -10,13 +10,13 @@ from sam_backend.labelstudio.api.project_tasks import read_filter, task_numbers
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.metrics.prefill_curve import CurvePoint
 from sam_backend.projects.dataset import find_project, host_of_project, pull_project
+from sam_backend.projects.prefill_settings import PrefillSettings, layered
 from sam_backend.semi_automatic.batch import Preannotation, Progress, Summary
 from sam_backend.semi_automatic.evaluation import evaluate_prefill
 from sam_backend.semi_automatic.factory import PrefillChoice, params_of_project
 from sam_backend.semi_automatic.labelling import learn_labels
 from sam_backend.semi_automatic.nearest import LabelBook
 from sam_backend.semi_automatic.proposers import Place, proposer_named
-from sam_backend.semi_automatic.settings import PrefillSettings, layered
 from sam_backend.serving.factory import chosen_checkpoint, serving_champion
 from sam_backend.settings import Settings
 from sam_backend.stages.policy_resolution import policy_of, staged_params

@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.jobs.events import WebhookEvent, event_key
+from sam_backend.labelstudio.api.webhook_events import WebhookEvent, event_key
 from sam_backend.store.revisions import Sighting
 from sam_backend.versions.observations import webhook_sightings
 

@@ -12,16 +12,16 @@ from sam_backend.assisted_manual.interactive import Assisted, InteractiveAnswer,
 from sam_backend.assisted_manual.prefetch import Opening
 from sam_backend.assisted_manual.task_embeddings import TaskEmbeddings
 from sam_backend.errors import DatabaseError, InvalidInputError, LabelStudioError, SamBackendError
-from sam_backend.jobs.events import START_TRAINING, WebhookEvent
 from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.labelstudio.api.event_secret import event_secret
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.labelstudio.api.webhook_events import START_TRAINING, WebhookEvent
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import image_resolver
 from sam_backend.labelstudio.prompts.prompt_session import TaskMemory
 from sam_backend.monitoring.surveying import Served
+from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.sam.segmenter import Segmenter
-from sam_backend.semi_automatic.settings import PrefillSettings
 from sam_backend.server.boards import Boards
 from sam_backend.server.event_registrar import EventRegistrar
 from sam_backend.server.journal import Journal, utc_now

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sam_backend.errors import InvalidInputError, unknown_names
-from sam_backend.semi_automatic.settings import PrefillSettings
+from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.stages.gates import Figure, Gate
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sam_backend.semi_automatic.settings import layered
+from sam_backend.projects.prefill_settings import layered
 from sam_backend.settings import Settings
 from sam_backend.stages.policy import StagePolicy, policies
 from sam_backend.store.database import Database

@@ -44,7 +44,7 @@ class ModelCard(BaseModel):
         automatic: Thresholds of the automatic generator that suit this checkpoint, by their names
             in `sam.automatic.settings.AutomaticSettings`; where it is silent, SAM's own.
         prefill: Bars for masks to be prefilled, by their names in
-            `engine.semi_automatic.settings.PrefillSettings`; where it is silent, SAM's own.
+            `engine.projects.prefill_settings.PrefillSettings`; where it is silent, SAM's own.
         parent: Version that the training began from.
         challenger: A training run of ours made it: not served unless promoted or named.
         data_digest: Of the data set it learned from (`Dataset.digest`).

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sam_backend.jobs.worker import IsStopped, Report, Worker
+from sam_backend.jobs.worker import Worker
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
+from sam_backend.store.job_handling import IsStopped, Report
 from sam_backend.store.jobs import Job, Jobs
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sam_backend.errors import DatabaseError, InvalidInputError
-from sam_backend.jobs.events import START_TRAINING, WebhookEvent
 from sam_backend.jobs.services import RetrainingLoop
+from sam_backend.labelstudio.api.webhook_events import START_TRAINING, WebhookEvent
 from sam_backend.settings import Settings
 
 BUTTON = WebhookEvent(START_TRAINING, 7, "pressed")

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from sam_backend.errors import DatabaseError, InvalidInputError
-from sam_backend.jobs.worker import Handler, IsStopped, Report, StoppedError, Worker
+from sam_backend.jobs.worker import Worker
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
+from sam_backend.store.job_handling import Handler, IsStopped, Report, StoppedError
 from sam_backend.store.jobs import Job, Jobs
 from tests.jobs.counting_worker import count_slowly
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sam_backend.jobs.worker import StoppedError
 from sam_backend.retraining.folders import clear, clear_abandoned, held
+from sam_backend.store.job_handling import StoppedError
 
 
 def run(folder: Path) -> Path:

@@ -9,9 +9,9 @@ import torch
 
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
-from sam_backend.jobs.worker import StoppedError
 from sam_backend.retraining.gate_evaluation import SHEET_NAME, Steering, compare
 from sam_backend.sam.checkpoints import load
+from sam_backend.store.job_handling import StoppedError
 from sam_backend.store.models import ModelStore, packaged_store
 from sam_backend.training.trainable_scope import Depth
 from tests.bullseyes import bullseye_dataset

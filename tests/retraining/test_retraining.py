@@ -14,7 +14,7 @@ from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.jobs.handlers import handlers
-from sam_backend.jobs.worker import IsStopped, Report, Worker
+from sam_backend.jobs.worker import Worker
 from sam_backend.metrics.intervals import MIN_IMAGES
 from sam_backend.quality.gold.adding import add_gold
 from sam_backend.retraining.gate_evaluation import spread
@@ -24,6 +24,7 @@ from sam_backend.retraining.run import RetrainingRun
 from sam_backend.retraining.splits import MIN_STEERING, GroundTruth, divide
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
+from sam_backend.store.job_handling import IsStopped, Report
 from sam_backend.store.jobs import Job, Jobs
 from sam_backend.store.learned_images import LEARNED_NAME, NOTHING_LEARNED, read_learned
 from sam_backend.store.models import open_store

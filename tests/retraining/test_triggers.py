@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sam_backend.errors import InvalidInputError, LabelStudioError
-from sam_backend.jobs.events import WebhookEvent
 from sam_backend.labelstudio.api.annotations import HumanMasks
+from sam_backend.labelstudio.api.webhook_events import WebhookEvent
 from sam_backend.retraining.request import RetrainingOrder
 from sam_backend.retraining.triggers import Triggers
 from sam_backend.settings import Settings

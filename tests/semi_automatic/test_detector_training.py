@@ -8,7 +8,6 @@ import pytest
 
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.errors import InvalidInputError, ModelStoreError
-from sam_backend.jobs.worker import StoppedError
 from sam_backend.semi_automatic.detector_training import (
     MIN_IMAGES,
     DetectorOrder,
@@ -18,6 +17,7 @@ from sam_backend.semi_automatic.proposers import Place, proposer_named
 from sam_backend.serving.champion import Champion
 from sam_backend.settings import Settings
 from sam_backend.store.detectors import DetectorStore
+from sam_backend.store.job_handling import StoppedError
 from tests.semi_automatic.served import scene_subject, served_starter
 from tests.training.test_detector import pictures
 

@@ -10,10 +10,10 @@ from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import image_resolver
 from sam_backend.labelstudio.regions import codec
 from sam_backend.masks.rle import decode, encode
+from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.semi_automatic.prefill import Prefiller
 from sam_backend.semi_automatic.proposers.existing import Existing
 from sam_backend.semi_automatic.regions import RegionWriter
-from sam_backend.semi_automatic.settings import PrefillSettings
 from sam_backend.semi_automatic.task_prefill import TaskPrefiller
 from sam_backend.settings import Settings
 from tests.semi_automatic.records import SIZE, block, record

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from sam_backend.errors import DatabaseError, ModelStoreError
-from sam_backend.jobs.events import WebhookEvent
+from sam_backend.labelstudio.api.webhook_events import WebhookEvent
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.server.app import create_app
 from sam_backend.server.service import Service

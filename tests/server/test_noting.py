@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from sam_backend.jobs.events import WebhookEvent
 from sam_backend.labelstudio.api.connections import Connections
+from sam_backend.labelstudio.api.webhook_events import WebhookEvent
 from sam_backend.server.app import create_app
 from sam_backend.server.journal import Journal
 from sam_backend.server.service import Service

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.jobs.events import WebhookEvent
+from sam_backend.labelstudio.api.webhook_events import WebhookEvent
 from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest, parse
 
 SAMPLES = Path(__file__).parents[1] / "data" / "labelstudio"

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.semi_automatic.settings import PrefillSettings
+from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.stages.gates import SOURCES, Figure, Gate, Reading
 from sam_backend.stages.policy import STAGES, policies
 

@@ -3,7 +3,7 @@
 from dataclasses import fields
 from datetime import UTC, datetime
 
-from sam_backend.semi_automatic.settings import PrefillSettings
+from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.settings import Settings
 from sam_backend.stages.policy import STAGES
 from sam_backend.stages.policy_resolution import (

@@ -14,6 +14,7 @@ import typer
 from sam_backend.cli.process_setup import leaving_at_signals
 from sam_backend.datasets.reading import read_dataset
 from sam_backend.errors import InvalidInputError
+from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.sam import checkpoints
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.checkpoints import choose_device
@@ -22,7 +23,6 @@ from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.starter import IMAGE_SIZE
 from sam_backend.sam.starter_lite import build_starter_lite
-from sam_backend.semi_automatic.settings import PrefillSettings
 from sam_backend.training.curves import draw_curves
 from sam_backend.training.loop import CHECKPOINT_NAME
 from sam_backend.training.metrics import METRICS_NAME

@@ -1,8 +1,8 @@
 """What calibrated confidence has said of a lot's masks, beside what people found."""
 
+from sam_backend.fully_automatic.review.judged_reviews import judged_reviews
 from sam_backend.fully_automatic.review.judging import Foretold, LotReport
 from sam_backend.fully_automatic.run_folder import BulkRun
-from sam_backend.quality.calibration.judged_reviews import judged_reviews
 from sam_backend.quality.calibration.probability import traits_of
 from sam_backend.quality.calibration.trust import Trust
 

@@ -1,18 +1,13 @@
 """Trust in a model version, gathered from all that people have judged of its masks."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from sam_backend.datasets.left_out import LeftOut
-from sam_backend.errors import InvalidInputError
-from sam_backend.fully_automatic.review.judging import judge
-from sam_backend.fully_automatic.review.samples import read_sample
-from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.projects.dataset import client_of_project
 from sam_backend.quality.calibration.fit import establish
 from sam_backend.quality.calibration.judged_masks import JudgedMask
-from sam_backend.quality.calibration.judged_reviews import judged_reviews
 from sam_backend.quality.calibration.judgements import judged_gold, judged_prefills
 from sam_backend.quality.calibration.trust import Asked, Trust
 from sam_backend.settings import Settings
@@ -32,7 +27,7 @@ def gather_judged(
     database: Database,
     model_version: str,
     projects: Sequence[int] = (),
-    runs: Sequence[BulkRun] = (),
+    reviewed: Iterable[JudgedMask] = (),
     with_gold: bool = True,
     observe: Callable[[str, int], None] = lambda what, done: None,
     left_out: LeftOut | None = None,
@@ -44,15 +39,15 @@ def gather_judged(
         database: Knows what was proposed and prefilled, and what is gold.
         model_version: Whose masks.
         projects: Whose prefilled tasks people have submitted.
-        runs: Whose samples people have reviewed, the newest sample of each.
+        reviewed: What the samples of bulk runs have shown of its masks.
         with_gold: Also what was proposed for trusted images.
         observe: Told what is read, and how many tasks or images have been.
         left_out: Gets what could not be compared.
 
     Raises:
-        SamBackendError: A run is of another model or has no sample, or Label Studio refuses a call.
+        SamBackendError: Label Studio refuses a call.
     """
-    found: list[JudgedMask] = []
+    found = list(reviewed)
     for project in projects:
         with client_of_project(settings, project) as client:
             found += judged_prefills(
@@ -63,17 +58,6 @@ def gather_judged(
                 lambda done, project=project: observe(f"project {project}", done),  # type: ignore[misc]
                 left_out,
             )
-    for run in runs:
-        if run.plan.model_version != model_version:
-            raise InvalidInputError(
-                f"{run.folder} holds masks of {run.plan.model_version}, not {model_version}"
-            )
-        sample = read_sample(run)
-        with client_of_project(settings, sample.project_id) as client:
-            report = judge(client, run, sample, lambda done, of: observe("review", done))
-        if left_out is not None:
-            left_out.update(report.unread)
-        found += judged_reviews(run, report)
     if with_gold:
         found += judged_gold(Gold(database).images(), Proposals(database), model_version)
     return _unlearned(settings, model_version, found)

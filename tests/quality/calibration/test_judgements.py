@@ -9,6 +9,7 @@ import pytest
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import LabelledImage, LabelledMask
 from sam_backend.fully_automatic.review.calibration_check import foretold
+from sam_backend.fully_automatic.review.judged_reviews import judged_reviews
 from sam_backend.fully_automatic.review.judging import LotReport, Reviewed, report_of
 from sam_backend.fully_automatic.review.samples import Sample
 from sam_backend.fully_automatic.review.sampling import SampledImage
@@ -17,7 +18,6 @@ from sam_backend.masks.rle import RLE
 from sam_backend.metrics.acceptance import AcceptancePlan
 from sam_backend.metrics.corrections import correction
 from sam_backend.quality.calibration.judged_masks import Traits
-from sam_backend.quality.calibration.judged_reviews import judged_reviews
 from sam_backend.quality.calibration.judgements import judged_gold
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database

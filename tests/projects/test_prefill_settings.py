@@ -3,8 +3,8 @@
 import pytest
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.projects.prefill_settings import PrefillSettings, layered
 from sam_backend.semi_automatic.factory import prefill_params
-from sam_backend.semi_automatic.settings import PrefillSettings, layered
 from sam_backend.store.cards import ModelCard, make_card
 
 CARD_FIELDS = {

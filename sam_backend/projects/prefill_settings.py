@@ -9,9 +9,10 @@ from typing import Any, Literal, Self, get_args
 from sam_backend.errors import InvalidInputError, unknown_names
 from sam_backend.labelstudio.config.tags import OUTPUT_KINDS
 from sam_backend.sam.automatic.settings import PRESETS, AutomaticSettings
-from sam_backend.semi_automatic.nesting import Nesting
 from sam_backend.store.cards import ModelCard
 
+Nesting = Literal["whole", "parts", "both"]
+"""`whole`: no mask inside another one; `parts`: no mask around others; `both`: all of them."""
 Triage = Literal["bars", "proven"]
 
 
