@@ -52,3 +52,15 @@ def test_issue_forms_are_well_formed() -> None:
         assert form["description"]
         ids = [part["id"] for part in form["body"] if part["type"] != "markdown"]
         assert len(ids) == len(set(ids)) > 1
+
+
+def test_contributing_names_files_that_exist() -> None:
+    named = set(re.findall(r"`((?:[\w.]+/)*[\w.]+\.py)`", text_of("CONTRIBUTING.md")))
+    tracked = [str(one.relative_to(REPOSITORY)) for one in REPOSITORY.glob("*/**/*.py")]
+    for file in named - {"sam_backend/sam/NAME.py"}:
+        if "NAME" in file:
+            assert (REPOSITORY / file).parent.is_dir(), file
+        else:
+            assert any(one == file or one.endswith(f"/{file}") for one in tracked), file
+    for target in re.findall(r"\]\(([^)#]+)\)", text_of("CONTRIBUTING.md")):
+        assert "://" in target or (REPOSITORY / target).exists(), target
