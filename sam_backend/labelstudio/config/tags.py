@@ -15,7 +15,7 @@ _PATH_STEP = re.compile(r"[^.\[\]]+")
 Role = Literal["output", "prompt"]
 
 OUTPUT_KINDS = ("brush", "polygon", "bitmask", "rectangle")
-"""Tags that can show a mask: each has a file in `controls/`."""
+"""Tags that can show a mask: each has a file in `labelstudio/regions`."""
 
 MASK_KINDS = ("brush", "polygon", "bitmask", "ellipse")
 """Tags whose regions are masks: a rectangle says where an object is, not which pixels are it."""
