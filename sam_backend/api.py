@@ -133,13 +133,18 @@ class Model:
 
         Args:
             embedding: From this model's `embed`.
-            prompts: Of one object each.
-            multimask: As of `predict`.
-            limit: As of `predict`.
+            prompts: One prompt for each object, in any combination of points, boxes and logits.
+            multimask: How many masks each prompt gets: three if True, one if False, and if None
+                three for a single point and one for everything else.
+            limit: Return at most so many masks for each prompt.
+
+        Returns:
+            One list for each prompt, in the order of `prompts`, the highest predicted IoU first.
 
         Raises:
-            PromptError: As of `predict`.
-            InvalidInputError: As of `predict`.
+            PromptError: A point or a whole box lies outside of the image, or a mask prompt has
+                another size than this model's.
+            InvalidInputError: Another model made the embedding.
         """
         if not self.segmenter.is_ours(embedding):
             raise InvalidInputError(
@@ -216,7 +221,7 @@ def read_image(path: str | Path) -> npt.NDArray[np.uint8]:
     JPEG, PNG, WebP, AVIF, GIF, BMP, JPEG 2000, PPM and TIFF are read, HEIC with the extra `heic`.
 
     Args:
-        path: Of a file on this machine.
+        path: The image file to read.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -243,8 +248,9 @@ def generate(
     Args:
         image: A file, or RGB, shape (H, W, 3) uint8.
         model: A loaded model, or what `load_model` takes. Load it once if there are more images.
-        preset: As of `Model.generate`.
-        **settings: As of `Model.generate`.
+        preset: `paper` or `segment_anything`; None: the settings that suit the checkpoint.
+        **settings: Single values of `AutomaticSettings`, which go before the preset's, such as
+            `points_per_side=16`.
 
     Raises:
         SamBackendError: Image, model or a setting cannot be used.

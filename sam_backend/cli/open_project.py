@@ -102,7 +102,7 @@ class OpenProject:
 
     @property
     def true_sizes(self) -> "TrueSizes":
-        """Of its images."""
+        """Reads and remembers the true sizes of the project's images."""
         from sam_backend.projects.true_sizes import TrueSizes
 
         return TrueSizes(self.settings, self.database, self.client.host, self.number)

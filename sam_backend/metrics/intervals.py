@@ -257,7 +257,7 @@ def _with_unseen_extremes(
         masks: How many these are, likewise.
         limits: The least and the most of a single mask: each end is that of the images and one
             more, with as many masks as the others on average, all of them at this limit.
-        scale: Of the mean.
+        scale: Which values the mean can have.
         confidence: Of the interval.
     """
     usual = masks.mean()

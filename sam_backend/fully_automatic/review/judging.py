@@ -361,5 +361,5 @@ def _shown(
 def _masks(
     result: Sequence[Region], size: tuple[int, int], unread: LeftOut, where: str
 ) -> list[RLE]:
-    """Of a task of ours, which has one image."""
+    """Return the masks of a review task's regions; such a task has one image, of `size`."""
     return [one.mask.rle for one in drawn_masks(result, None, unread, where, lambda name: size)]
