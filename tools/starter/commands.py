@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ import typer
 
 from sam_backend.cli.process_setup import leaving_at_signals
 from sam_backend.datasets.reading import read_dataset
+from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
 from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.sam import checkpoints
@@ -28,6 +30,7 @@ from sam_backend.training.loop import CHECKPOINT_NAME
 from sam_backend.training.metrics import METRICS_NAME
 from sam_backend.training.plan import Phase
 from sam_backend.training.weights import save_weights
+from tools.starter import bars as bars_module
 from tools.starter import demo_picture, measuring, releasing
 from tools.starter.data_workers import Feeding
 from tools.starter.imagenet import weights_path
@@ -197,6 +200,12 @@ def release(
         list[Path] | None,
         typer.Option(help="A held-out data set to calibrate and measure on; repeat it."),
     ] = None,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One to measure on with three clicks only, PATH or PATH=NAME; repeat it."
+        ),
+    ] = None,
     images: Annotated[
         int | None, typer.Option(help="Images of each held-out set; all without.", min=2)
     ] = None,
@@ -216,14 +225,76 @@ def release(
     bars = _bars(bar or [])
     releasing.training_data(learned)
     chosen = [read_dataset(path) for path in choose or ()]
+    judged = [_named(told) for told in judge or ()]
     sam = _averaged(run)
     ready = releasing.make_ready(sam, chosen, min(images or 40, 40))
-    quality = releasing.measure(sam, chosen, n=images)
+    quality = releasing.measure(sam, chosen, n=images, judged=judged)
     day = datetime.fromtimestamp((run / CHECKPOINT_NAME).stat().st_mtime, UTC).date()
     card = releasing.release(
         sam, out, learned, str(record["command"]), ready, quality, bars, trained_on=day
     )
     typer.echo(card.read_text(encoding="utf-8"))
+
+
+@app.command()
+def bars(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of the model store: its card.")],
+    data: Annotated[
+        str, typer.Argument(help="Photos with masks that the weights never saw, PATH or PATH=NAME.")
+    ],
+    choose_on: Annotated[
+        Path | None,
+        typer.Option(help="File with names of photos, without suffix; without it the first half."),
+    ] = None,
+    points: Annotated[int, typer.Option(help="A side of the grid on the card.", min=1)] = 16,
+    threads: Threads = 2,
+) -> None:
+    """Choose the card's bars for automatic and prefilled masks; write them and what they give.
+
+    One pass over the photos. Some of them choose, the others measure: their figures go on the card.
+    """
+    torch.set_num_threads(threads)
+    photos = _named(data)
+    if choose_on is None:
+        named = {Path(image.name).stem for image in photos.images[: -(-len(photos) // 2)]}
+    else:
+        named = set(choose_on.read_text(encoding="utf-8").split())
+    segmenter = Segmenter.of(checkpoints.load(checkpoint))
+    chosen_on, measured_on = (
+        bars_module.scan_all(
+            segmenter,
+            replace(
+                photos,
+                images=tuple(
+                    image for image in photos if (Path(image.name).stem in named) is is_named
+                ),
+            ),
+            points,
+            _tell_photos,
+        )
+        for is_named in (True, False)
+    )
+    found = bars_module.choose(chosen_on, points)
+    figures = bars_module.measure(measured_on, found).as_card()
+    releasing.write_bars(checkpoint, found.as_card(), photos.name, figures)
+    told = {
+        **found.as_card(),
+        "on the photos that chose": bars_module.measure(chosen_on, found).as_card(),
+        "on the others": figures,
+    }
+    typer.echo(json.dumps(told, indent=2))
+
+
+def _named(told: str) -> Dataset:
+    """A data set under the name that the card shall call it by."""
+    path, _, name = told.partition("=")
+    dataset = read_dataset(Path(path))
+    return replace(dataset, name=name or dataset.name)
+
+
+def _tell_photos(done: int, of: int) -> None:
+    if done % 10 == 0 or done == of:
+        typer.echo(f"{done} of {of} photos", err=True)
 
 
 def _bars(given: list[str]) -> dict[str, dict[str, float]]:

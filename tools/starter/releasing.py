@@ -1,6 +1,7 @@
 """From a run to a checkpoint of the model store: made ready, measured, written with its card."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -112,7 +113,11 @@ def make_ready(sam: Sam, photos: Sequence[Dataset], n: int = 40) -> Readiness:
 
 
 def measure(
-    sam: Sam, photos: Sequence[Dataset], max_clicks: int = MAX_CLICKS, n: int | None = None
+    sam: Sam,
+    photos: Sequence[Dataset],
+    max_clicks: int = MAX_CLICKS,
+    n: int | None = None,
+    judged: Sequence[Dataset] = (),
 ) -> dict[str, dict[str, float | int]]:
     """What the card says of a network's quality: for each held-out set, each figure by name.
 
@@ -121,6 +126,7 @@ def measure(
         photos: Sets that it has not seen.
         max_clicks: That each mask of a photo may get.
         n: Images a set, a hundred scenes at most; None: all.
+        judged: Further sets that it has not seen; three clicks are enough there.
     """
     segmenter = Segmenter(sam, "measured")
     scenes = min(100, n or 100)
@@ -131,6 +137,8 @@ def measure(
     }
     for dataset in photos:
         sets[dataset.name] = held_out_photos(dataset, n), max_clicks
+    for dataset in judged:
+        sets[dataset.name] = held_out_photos(dataset, n), 3
     told: dict[str, dict[str, float | int]] = {}
     for name, (samples, clicks) in sets.items():
         report = evaluate(segmenter, samples, max_clicks=clicks)
@@ -195,7 +203,7 @@ def release(
         "family": "starter_lite",
         "version": folder.name,
         "sha256": save_weights(sam, folder / "weights.safetensors"),
-        "source": f"trained by this project: {command}",
+        "source": f"trained by this project: {without_folders(command)}",
         "licence": "Apache-2.0",
         "training_data": told,
         "learned_from": listed.model_dump(mode="json"),
@@ -211,6 +219,31 @@ def release(
     path = folder / "card.json"
     path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return path
+
+
+def write_bars(
+    folder: Path,
+    bars: Mapping[str, Mapping[str, float]],
+    measured_on: str,
+    figures: Mapping[str, float],
+) -> None:
+    """Put bars on the card of a checkpoint, in the place of those that it has.
+
+    Args:
+        folder: Of the model store.
+        bars: What the card says under `automatic` and `prefill`.
+        measured_on: The data set's name.
+        figures: That these bars give there, for `measured_quality`.
+    """
+    path = folder / "card.json"
+    card = json.loads(path.read_text(encoding="utf-8")) | bars
+    card["measured_quality"][f"{measured_on}, without clicks"] = dict(figures)
+    path.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def without_folders(command: str) -> str:
+    """A command whose files are named without the folders that they lay in."""
+    return shlex.join(Path(word).name for word in shlex.split(command))
 
 
 def _sample(scene: Scene) -> Sample:
