@@ -5,7 +5,7 @@ Redis server, then clicks as 1, 8 and 32 users. Prints one Markdown table; the b
 `segment_anything.SamPredictor` with Label Studio's own RLE converter, in this same run, so that
 figures compare across machines as ratios.
 
-    python -m benchmarks.click [--redis] [--clicks 20] [--users 1 8 32] [--model starter-2]
+    python -m benchmarks.click [--redis] [--clicks 20] [--users 1 8 32] [--model starter-3]
 """
 
 import argparse

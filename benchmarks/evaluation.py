@@ -1,6 +1,6 @@
 """Clicks of an evaluation: side by side over images, one mask at a time, and by `segment_anything`.
 
-    python -m benchmarks.evaluation DATA [--model starter-2] [--images 24] [--threads 2]
+    python -m benchmarks.evaluation DATA [--model starter-3] [--images 24] [--threads 2]
 
 All three measure the same masks, some images each in turn, with at most 20 clicks a mask. The
 baseline is what published code does: one mask after the other, `SamPredictor.predict` to full-size
@@ -103,7 +103,7 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--model", default="starter-2")
+    parser.add_argument("--model", default="starter-3")
     parser.add_argument("--images", type=int, default=2 * IMAGES_IN_TURN)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()

@@ -3,7 +3,7 @@
 The first start has empty caches of compiled kernels, as after an installation; later ones find what
 the first one kept. Prints one Markdown table.
 
-    python -m benchmarks.startup [--model starter-2] [--rounds 3]
+    python -m benchmarks.startup [--model starter-3] [--rounds 3]
 """
 
 import argparse

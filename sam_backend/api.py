@@ -82,7 +82,7 @@ class Model:
 
     @property
     def version(self) -> str:
-        """The checkpoint's version with a fingerprint, such as `starter-2+1f0c93aa`.
+        """The checkpoint's version with a fingerprint, such as `starter-3+1f0c93aa`.
 
         The fingerprint changes with the weights, the preprocessing and the precision.
         """
@@ -192,7 +192,7 @@ def load_model(
         name: One of
 
             - `"starter"`: the small model that ships with the package,
-            - a version of the model store, such as `"starter-2"`, or a family, such as `"vit_b"`
+            - a version of the model store, such as `"starter-3"`, or a family, such as `"vit_b"`
               (`sam-backend models pull vit_b` downloads it),
             - a path to a weights file (`.pth`, `.safetensors`) or to a folder with a card,
             - None: the checkpoint that `sam-backend serve` would serve.

@@ -26,7 +26,7 @@ def test_the_licence_is_the_packages() -> None:
     project = tomllib.loads(text_of("pyproject.toml"))["project"]
     assert project["license"] == yaml.safe_load(text_of("CITATION.cff"))["license"] == "Apache-2.0"
     assert "Version 2.0, January 2004" in text_of("LICENSE")
-    assert "starter-2" in text_of("NOTICE"), "its weights have narrower terms than the code"
+    assert "NonCommercial" in text_of("NOTICE"), "of some photos that the starter learned from"
 
 
 def test_ci_runs_what_a_developer_runs_on_every_python() -> None:

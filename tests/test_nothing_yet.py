@@ -68,7 +68,7 @@ def test_no_history_has_an_answer(reckon: Callable[[], Any], answer: Any) -> Non
 
 
 def test_a_board_of_nothing_has_every_part(database: Database) -> None:
-    evidence = gather(database, HOST.url, 3, None, "starter-2")
+    evidence = gather(database, HOST.url, 3, None, "starter-3")
     told = board(database, HOST, 3, evidence, policies({}), datetime.now(UTC))
     assert told["failures"] == {}
     assert told["course"] == told["lots"] == told["moves"] == told["retrainings"] == []

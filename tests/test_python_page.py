@@ -48,7 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     done = CliRunner().invoke(app, ["generate", "photos", *options])
     assert done.exit_code == 0, done.output
 
-    weights = packaged_store() / "starter-2-synthetic" / "weights.safetensors"
+    weights = packaged_store() / "starter-3" / "weights.safetensors"
     shutil.copy(weights, "sam_vit_b_01ec64.pth")
     network = sb.load_model(weights, device="cpu").loaded.sam
     registry = {"vit_b": lambda checkpoint: network}

@@ -61,7 +61,7 @@ def test_commands_and_their_options_exist(page: Path) -> None:
         ("train --projekt 1", "--projekt"),
         ("jobs cancel x", "integer"),
         ("models diff starter-1", "second"),
-        ("models promote starter-1 starter-2", "unexpected extra argument"),
+        ("models promote starter-1 starter-3", "unexpected extra argument"),
     ],
 )
 def test_a_wrong_line_would_be_found(line: str, fault: str) -> None:

@@ -11,7 +11,7 @@ from sam_backend.sam.checkpoints import load
 from sam_backend.sam.families import family_named
 from sam_backend.store.models import ModelStore, packaged_store
 
-STARTER = "starter-2"
+STARTER = "starter-3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.metrics.intervals import MIN_IMAGES
 from sam_backend.retraining.splits import GATE_SEED, GATE_SHARE
 from sam_backend.store.cards import ModelCard
-from sam_backend.store.learned_images import LearnedImages, not_recorded, read_learned
+from sam_backend.store.learned_images import RETIRED, LearnedImages, not_recorded, read_learned
 from sam_backend.store.models import ModelEntry, ModelStore
 
 MANIFEST_NAME = "manifest.jsonl"
@@ -38,6 +38,8 @@ def learned_by(version: str, store: ModelStore, runs: Path) -> LearnedImages:
 
 def _learned_by(version: str, entries: dict[str, ModelEntry], runs: Path) -> LearnedImages:
     entry = entries.get(version)
+    if entry is None and version in RETIRED:
+        return RETIRED[version]
     if entry is None:
         raise _unknown(version, "it is not in the model store any more")
     known, card = read_learned(entry), entry.card
@@ -45,7 +47,7 @@ def _learned_by(version: str, entries: dict[str, ModelEntry], runs: Path) -> Lea
         return known
     if not card.challenger:
         before = LearnedImages()
-        if card.parent in entries:
+        if card.parent in entries or card.parent in RETIRED:
             before = _learned_by(card.parent, entries, runs)
         return LearnedImages(before.prefixes, (*before.unrecorded, not_recorded(card)))
     digests = _images_of_run(card, runs)

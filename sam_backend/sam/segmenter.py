@@ -49,7 +49,7 @@ class Segmenter:
 
     Attributes:
         model_version: Names the checkpoint and the settings that shape its answers, such as
-            `starter-2+1f0c93aa`: the suffix is a fingerprint of weights, preprocessing, precision.
+            `starter-3+1f0c93aa`: the suffix is a fingerprint of weights, preprocessing, precision.
         preprocessing: Names what is done to an image before it is encoded; part of cache keys.
         mask_side: Side in pixels of low-resolution logits, L.
     """

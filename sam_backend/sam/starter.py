@@ -1,4 +1,6 @@
-"""The starter: a SAM of 2.4 million parameters, small enough to ship inside the package.
+"""The first starters' network, a SAM of 2.4 million parameters, and what all starters have alike.
+
+No checkpoint of it ships any more; those that were retrained from one that did are loaded by it.
 
 The classes are `segment_anything`'s own, with smaller sizes; only the patch embedding differs. A
 strided convolution stem learns much faster from little data than one large patch projection

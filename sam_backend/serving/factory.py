@@ -28,9 +28,10 @@ MEGABYTE = 1024 * 1024
 
 STARTER_FAMILIES = ("starter", "starter_lite")
 STARTER_NOTE = (
-    "This is the small starter model that ships with sam_backend: good for simple scenes and for "
-    "trying things out. For real work get Meta's ViT-B (375 MB): sam-backend models pull vit_b, "
-    "then sam-backend models promote vit_b-01ec64."
+    "This is the small starter model that ships with sam_backend: quick, and good at clear objects "
+    "of everyday photos. For thin or crowded things, other kinds of pictures and exact outlines "
+    "get Meta's ViT-B (375 MB): sam-backend models pull vit_b, then "
+    "sam-backend models promote vit_b-01ec64."
 )
 
 

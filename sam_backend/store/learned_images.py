@@ -53,6 +53,16 @@ class LearnedImages:
 
 
 NOTHING_LEARNED = LearnedImages()
+_BSDS_TRAIN = (
+    "BSDS500 train (200 photos, for non-commercial research and education; Arbelaez, Maire, "
+    "Fowlkes, Malik, TPAMI 2011)"
+)
+RETIRED = {
+    "starter-1": LearnedImages(unrecorded=(_BSDS_TRAIN,)),
+    "starter-2": LearnedImages(unrecorded=(_BSDS_TRAIN,)),
+    "starter-2-synthetic": NOTHING_LEARNED,
+}
+"""Starters that shipped once: checkpoints that were retrained from them still name them."""
 
 
 def not_recorded(card: ModelCard) -> str:

@@ -63,7 +63,7 @@ class ModelStore(CheckpointFolders):
 
         Larger image encoders segment better (the paper's figure 13) but are slower; on a CPU one
         may want to name a smaller one. Within a family the one added last wins, then the higher
-        version, then the plain one: `starter-2` before `starter-2-synthetic`. A
+        version, then the plain one: `starter-10` before `starter-10-synthetic`. A
         challenger is never picked: whether it is better, only the gate can tell.
 
         Raises:
@@ -229,7 +229,7 @@ class ModelStore(CheckpointFolders):
         )
 
     def next_version(self, parent: str) -> str:
-        """The next free name for a checkpoint trained from `parent`: starter-2-r1, starter-2-r2 …
+        """The next free name for a checkpoint trained from `parent`: starter-3-r1, starter-3-r2 …
 
         It is not reserved: `add` refuses the second of two that take it.
         """

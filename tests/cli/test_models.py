@@ -39,9 +39,8 @@ def test_add_then_list(tmp_path: Path, weights: Path) -> None:
     (line,) = [line for line in listed.stdout.splitlines() if line.startswith("v-1 ")]
     millions = sum(weight.numel() for weight in random_starter().parameters()) / 1e6
     size = f"{weights.stat().st_size / 1e6:.1f} MB"
-    assert (
-        " ".join(line.split()[1:]) == f"champion starter {millions:.1f} M {size} MIT not measured"
-    )
+    assert " ".join(line.split()[1:]) == f"starter {millions:.1f} M {size} MIT not measured"
+    assert "starter-3 stays the champion" in added.stderr, "its family is the better one"
     assert "models pull vit_b | vit_l | vit_h" in listed.stderr
 
     as_json = json.loads(run(tmp_path, "list", "--json").stdout)

@@ -54,7 +54,7 @@ def test_its_end_is_the_end_of_its_worker_and_the_job_waits_again(tmp_path: Path
     """Told to end by either signal or killed: what trains leaves, and the next server goes on."""
     data = tmp_path / "data.jsonl"
     write_manifest(bullseye_dataset(tmp_path / "images", range(12)), data)
-    order = RetrainingOrder(data=str(data), steps=100_000, parent="starter-2")
+    order = RetrainingOrder(data=str(data), steps=100_000, parent="starter-3")
     database = open_database(Settings(data_dir=tmp_path))
     jobs = Jobs(database)
     job = jobs.enqueue(JOB_KIND, order.model_dump(mode="json", exclude_none=True), None)

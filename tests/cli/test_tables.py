@@ -64,7 +64,7 @@ def test_the_gate_s_table() -> None:
     "line",
     [
         "models list",
-        "models diff starter-2 starter-2-synthetic",
+        "models diff starter-3 starter-3",
         "stage policy",
         "jobs list",
         "gold list",

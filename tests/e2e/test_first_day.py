@@ -83,7 +83,7 @@ OF_NO_PROJECT = """
     stage policy
     models list
     models add {photos}/photo.png
-    models promote starter-2-synthetic
+    models promote starter-3
     models rollback
     models prune
     gold list
@@ -160,7 +160,7 @@ STANDS_FOR = {
     "/data/photos": "{photos}",
     " --every 30": "",
     "--task 14": "--task {task}",
-    "starter-2-r1": "starter-2-synthetic",
+    "starter-3-r1": "starter-3",
     "--out data": "--out {out}/data",
     "--out report": "--out {out}/report",
     "--out stages.png": "--out {out}/stages.png",

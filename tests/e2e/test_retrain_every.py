@@ -42,7 +42,7 @@ def test_enough_masks_order_one_retraining(
         return found if is_over else None
 
     with running_backend(tmp_path, **every) as backend:
-        projects.connect_backend(project, backend, "starter-2")
+        projects.connect_backend(project, backend, "starter-3")
         hook = {"project": project, "url": f"{backend}/webhook", "send_payload": True}
         anna.call("POST", "/api/webhooks/", hook | {"send_for_all_actions": True})
         hooks = anna.call("GET", f"/api/webhooks/?project={project}")

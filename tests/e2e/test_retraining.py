@@ -45,7 +45,7 @@ N_ANNOTATED = 20
 STEPS = 14
 SHOWN, CLICKED = 26, 27
 """Pictures of which the starter takes the whole."""
-STARTER = "starter-2"
+STARTER = "starter-3"
 GOLD = range(1000, 1006)
 
 
@@ -284,7 +284,9 @@ def test_a_challenger_of_shuffled_labels_is_refused(targets: Targets, tmp_path: 
     outcome = json.loads(ended.stdout)
     assert outcome["promoted"] is False
     assert outcome["reasons"][0].startswith("Kept the champion: ")
-    assert "better" not in {one["verdict"] for one in outcome["comparisons"]}
+    verdicts = {one["figure"]: one["verdict"] for one in outcome["comparisons"]}
+    assert verdicts["1-click mIoU"] != "better"
+    assert "worse" in verdicts.values()
     assert targets.served() == champion
     cards = {card["version"]: card for card in listed(targets.folder, "models")}
     kept = cards[outcome["version"]]

@@ -57,7 +57,7 @@ def test_a_project_moves_by_command_and_by_itself(
 
     watched = easy | {"SAM_BACKEND_SURVEY_S": "1", "SAM_BACKEND_STAGE_AUTOMATIC": "true"}
     with running_backend(tmp_path, **watched) as backend:
-        projects.connect_backend(project, backend, "starter-2")
+        projects.connect_backend(project, backend, "starter-3")
         for seed, task in enumerate(tasks[:N_TASKS]):
             regions = [brush_region(f"m{n}", mask) for n, mask in enumerate(bullseyes(seed)[1])]
             anna.submit(task, *regions, lead_time=10.0 * (seed + 1))

@@ -19,7 +19,7 @@ from tests.e2e.scene import draw_scene
 @contextmanager
 def served_starter() -> Iterator[Champion]:
     """A champion that is loaded."""
-    entry = ModelStore([packaged_store()]).get("starter-2")
+    entry = ModelStore([packaged_store()]).get("starter-3")
     segmenter = Segmenter.of(load(entry.folder, "cpu"))
     champion = Champion(
         Checkpoint(entry.card, segmenter.model_version, lambda: segmenter),

@@ -23,7 +23,7 @@ class Watched:
         self.store: ModelStore = open_store(settings)
         save_file(random_starter().state_dict(), folder / "r.safetensors")
         self.store.add(folder / "r.safetensors", "starter-r")
-        self.promote("starter-2")
+        self.promote("starter-3")
         choice = ModelChoice(settings, self.store)
         self.champion = Champion(choice.checkpoint(), MemoryEmbeddings(0))
         self.told: list[Refused] = []
@@ -47,11 +47,11 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
 
 
 def test_promotion_and_rollback_are_followed(watched: Watched) -> None:
-    assert watched.look() == "starter-2"
+    assert watched.look() == "starter-3"
     watched.promote("starter-r")
     assert watched.look() == "starter-r"
     watched.store.rollback(reason="a test", by="the test")
-    assert watched.look() == "starter-2"
+    assert watched.look() == "starter-3"
     assert watched.told == []
 
 
@@ -59,12 +59,12 @@ def test_a_history_that_cannot_be_read_is_told_once_and_got_over(watched: Watche
     good = watched.file.read_bytes()
     watched.file.write_text("{")
     for _ in range(3):
-        assert watched.look() == "starter-2"
+        assert watched.look() == "starter-3"
     (refused,) = watched.told
     assert "champion.json" in refused.reason
     assert watched.watch.refused == refused
     watched.file.write_bytes(good)
-    assert watched.look() == "starter-2"
+    assert watched.look() == "starter-3"
     assert watched.watch.refused is None
 
 
@@ -73,12 +73,12 @@ def test_a_champion_that_fails_is_tried_again_after_the_next_change(watched: Wat
     good = weights.read_bytes()
     weights.write_bytes(b"damaged")
     watched.promote("starter-r")
-    assert watched.look() == "starter-2"
-    assert watched.look() == "starter-2"
+    assert watched.look() == "starter-3"
+    assert watched.look() == "starter-3"
     assert [refused.version.partition("+")[0] for refused in watched.told] == ["starter-r"]
     weights.write_bytes(good)
-    assert watched.look() == "starter-2"
-    watched.promote("starter-2")
+    assert watched.look() == "starter-3"
+    watched.promote("starter-3")
     watched.promote("starter-r")
     assert watched.look() == "starter-r"
     assert watched.watch.refused is None
@@ -89,4 +89,4 @@ def test_a_champion_that_was_removed_gives_way_to_the_one_before(watched: Watche
     assert watched.look() == "starter-r"
     folder = watched.store.get("starter-r").folder
     folder.rename(folder.parent.parent / "gone")
-    assert watched.look() == "starter-2"
+    assert watched.look() == "starter-3"

@@ -16,6 +16,7 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.metrics.interactive import evaluate
 from sam_backend.sam.checkpoints import load
 from sam_backend.sam.segmenter import Segmenter
+from sam_backend.store.cards import read_card
 from sam_backend.store.learned_images import LEARNED_NAME
 from tests.training.tiny import mask_of, squares
 from tools.starter import calibration, demo_picture, releasing
@@ -24,7 +25,8 @@ from tools.starter.network import begin
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-STARTER = Path(__file__).parents[2] / "model_store" / "starter-2"
+EN_DASH = "\N{EN DASH}"
+STARTER = Path(__file__).parents[2] / "model_store" / "starter-3"
 
 
 def test_the_shipped_starter_does_what_its_card_says() -> None:
@@ -36,6 +38,19 @@ def test_the_shipped_starter_does_what_its_card_says() -> None:
     told = card["measured_quality"]["simple scenes"]["1-click mIoU"]
     # twelve scenes instead of a hundred: the mean wavers
     assert quality.miou_at(1) == pytest.approx(told, abs=0.12)
+
+
+def test_the_readme_tells_what_the_card_tells() -> None:
+    told = read_card(STARTER / "card.json").measured_quality
+    rows = []
+    for name in ("simple scenes", "hard scenes", "dead leaves", "berkeley", "BSDS500 val"):
+        figures = told[name]
+        ious = [f"{figures[f'{of} mIoU']:.3f}" for of in ("1-click", "3-click", "box")]
+        clicks = [f"{figures[of]:.1f}" if of in figures else EN_DASH for of in ("NoC@85", "NoC@90")]
+        rows.append("| " + " | ".join((name, *ious, *clicks)) + " |\n")
+    table = "".join(rows)
+    readme = (STARTER.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert table in readme, f"README has other figures than the starter's card:\n{table}"
 
 
 def test_held_out_sets_stay_the_same() -> None:
@@ -114,6 +129,7 @@ def test_a_run_becomes_a_checkpoint_of_the_model_store(
 
     monkeypatch.setattr(calibration, "MIN_MASKS", 2)
     words = f"release {run} --out {folder} --choose {photos[2]} --images 2 --threads 1"
+    words += f" --judge {photos[1]}=judged"
     assert "the run learned from coco_small" in fails(words)
     assert "not 'box_nms'" in fails(f"{words} {learned} --bar box_nms")
     assert "must be between 0 and 1, not 3" in fails(f"{words} {learned} --bar automatic.box_nms=3")
@@ -125,18 +141,26 @@ def test_a_run_becomes_a_checkpoint_of_the_model_store(
 
     card = json.loads((folder / "card.json").read_text())
     assert (card["version"], card["licence"]) == ("starter-x", "Apache-2.0")
+    assert card["source"].startswith("trained by this project: python -m tools.starter ")
     assert "Flickr licences" in card["training_data"]
     assert "EfficientNet-Lite0" in card["training_data"]
     assert card["learned_from"]["images"] == len((folder / LEARNED_NAME).read_text().split()) == 3
     assert card["automatic"] == {"predicted_iou": 0.3}
     assert card["prefill"] == {"accept_predicted_iou": 0.9}
     assert {"1-click mIoU", "NoC@85", "NoC@90"} <= card["measured_quality"]["judge"].keys()
-    assert set(card["measured_quality"]) == {"simple scenes", "hard scenes", "dead leaves", "judge"}
+    scenes = {"simple scenes", "hard scenes", "dead leaves"}
+    assert set(card["measured_quality"]) == scenes | {"judge", "judged"}
+    assert "NoC@85" not in card["measured_quality"]["judged"]
     assert len(card["run"]["iou_lines"]) == 4
     loaded = load(folder)
     assert (loaded.family, loaded.version) == ("starter_lite", "starter-x")
     weights = loaded.sam.state_dict().values()
     assert all(torch.equal(w, w.half().float()) for w in weights if w.is_floating_point())
+
+
+def test_where_files_lay_is_no_part_of_the_card() -> None:
+    told = releasing.without_folders("python -m tools.starter train --out '/a b/r' --photos p/x=1")
+    assert told == "python -m tools.starter train --out r --photos x=1"
 
 
 def test_the_demo_is_drawn_with_an_object_on_each_image(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def choose(photos: Sequence[Scanned], points_per_side: int, max_masks: float = M
     Automatic masks: of all bars with at most `max_masks` a photo, those that find most of what
     people drew. Prefilled masks: of all bars whose precision is at least `ACCEPT_PRECISION`, those
     with the highest recall; likewise all shown masks with `REVIEW_PRECISION`. Where no bar is so
-    precise, the most precise one that keeps a mask on every other photo.
+    precise, the most precise one that keeps a mask a photo: less would be no help to anybody.
 
     Args:
         photos: Of `scan_all`.
@@ -309,7 +309,7 @@ def _most_found(photos: Sequence[_Left], least: float, at_most: Bar) -> Bar:
             n_found += int(matches.any(axis=0).sum())
         precision = n_right / max(1, n_shown)
         is_precise = precision >= least
-        if not is_precise and n_shown < len(photos) / 2:
+        if not is_precise and n_shown < len(photos):
             continue
         rank = is_precise, n_found / max(1, n_truths) if is_precise else precision
         if best is None or rank > best[0]:

@@ -28,7 +28,7 @@ def images() -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def both() -> tuple[Segmenter, Segmenter]:
-    folder = ModelStore([packaged_store()]).get("starter-2").folder
+    folder = ModelStore([packaged_store()]).get("starter-3").folder
     exact, close = (
         Segmenter.of(load(folder, "cpu"), precision)
         for precision in (Precision.FLOAT32, Precision.BFLOAT16)
@@ -47,8 +47,8 @@ def test_embeddings_are_near(both: tuple[Segmenter, Segmenter], images: list[np.
 def test_masks_are_those_of_float32(
     both: tuple[Segmenter, Segmenter], images: list[np.ndarray]
 ) -> None:
-    card = ModelStore([packaged_store()]).get("starter-2").card.automatic
-    settings = AutomaticSettings.of(card, points_per_side=10, box_nms=1.0)
+    card = ModelStore([packaged_store()]).get("starter-3").card.automatic
+    settings = AutomaticSettings.of(card, points_per_side=16, box_nms=1.0)
     reference, ours = (
         [one for number, image in enumerate(images) for one in masks(who, number, image, settings)]
         for who in both

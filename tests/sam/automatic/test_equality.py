@@ -18,7 +18,7 @@ from tests.sam.automatic.passing import with_passing
 from tests.sam.automatic.reference import Found, Key, Reference, key_of
 from tests.sam.networks import small_sam
 
-STARTER = Path(__file__).parents[3] / "model_store" / "starter-2-synthetic"
+STARTER = Path(__file__).parents[3] / "model_store" / "starter-3"
 NEAR = 1e-4  # of a threshold, where the last bits of a sum may decide
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 EVERY_MASK = {"box_nms_thresh": 1.0, "crop_nms_thresh": 1.0}
