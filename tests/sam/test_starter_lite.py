@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.settings import AutomaticSettings
-from sam_backend.sam.convolution import PackedConv, SameConv, SameConvReLU6
+from sam_backend.sam.convolution import PackedConv, PatchConv, SameConv, SameConvReLU6
 from sam_backend.sam.embeddings.keys import EmbeddingKey
 from sam_backend.sam.embeddings.packing import pack, unpack
 from sam_backend.sam.segmenter import Segmenter
@@ -47,7 +47,7 @@ def test_padding_is_tensorflows(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
-    ("kernel", "stride", "groups"), [(1, 1, 1), (3, 1, 8), (3, 2, 8), (5, 2, 8)]
+    ("kernel", "stride", "groups"), [(1, 1, 1), (3, 1, 8), (3, 2, 8), (3, 2, 1), (5, 2, 8)]
 )
 @pytest.mark.parametrize("kind", [nn.Conv2d, SameConv, SameConvReLU6])
 @torch.inference_mode()
@@ -65,6 +65,20 @@ def test_a_packed_convolution_is_the_plain_one(
             torch.testing.assert_close(fused.float(), wanted, rtol=0.02, atol=0.005)
         else:
             torch.testing.assert_close(fused, wanted)
+
+
+@pytest.mark.parametrize("channels", [8, 16, 24, 40])
+@torch.inference_mode()
+def test_a_convolution_of_patches_is_the_plain_one(channels: int) -> None:
+    """In bfloat16 too, where oneDNN's own answer is garbage on some processors."""
+    conv = PatchConv(channels, 80, 4)
+    x = torch.randn(2, channels, 32, 16).contiguous(memory_format=torch.channels_last)
+    wanted = F.conv2d(x, conv.weight, conv.bias, 4)
+    torch.testing.assert_close(conv(x), wanted)
+    torch.testing.assert_close(PackedConv(conv, (32, 16))(x), wanted)
+    rounded = conv.to(torch.bfloat16)
+    for one in (rounded, PackedConv(rounded, (32, 16))):
+        torch.testing.assert_close(one(x.bfloat16()).float(), wanted, rtol=0.05, atol=0.02)
 
 
 @torch.inference_mode()
