@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from sam_backend.sam.automatic.settings import AutomaticSettings
+from sam_backend.store.models import ModelStore, packaged_store
 from tests.e2e.commands import inside
 
 FEW = ["--set", "points_per_side=4"]
@@ -20,7 +21,7 @@ FEW = ["--set", "points_per_side=4"]
     [
         (["--preset", "paper"], AutomaticSettings.paper()),
         (["--preset", "segment_anything"], AutomaticSettings.reference()),
-        ([], AutomaticSettings(predicted_iou=0.3, stability=0.0)),
+        ([], AutomaticSettings.of(ModelStore([packaged_store()]).get("starter-3").card.automatic)),
     ],
 )
 def test_a_run_has_the_settings_of_its_preset(

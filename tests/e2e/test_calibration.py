@@ -29,9 +29,13 @@ def test_what_people_did_to_prefilled_masks_becomes_probabilities(
     project = projects.create("prefilled orchard", CONFIG)
     projects.upload(project, {name: body for name, (body, _) in pictures.items()})
     number = str(project)
-    bars = ("accept_predicted_iou=0.5", "accept_stability=0.4", "max_masks=30")
+    bars = [
+        f"{bar}_{score}={least}"
+        for bar in ("accept", "review")
+        for score, least in (("predicted_iou", 0.5), ("stability", 0.4))
+    ]
     options = ["preannotate", "--project", number, "--json"]
-    for one in (*bars, 'parameters={"points_per_side": 6}'):
+    for one in (*bars, "max_masks=30", 'parameters={"points_per_side": 6}'):
         options += ["--set", one]
     shown = json.loads(done(data, *options, settings=settings))["masks"]
     person = Person.administrator(label_studio)

@@ -144,7 +144,7 @@ def test_another_plan_in_the_same_folder_is_refused(source: Path, unbroken: Path
         (replace(plan, source="/elsewhere"), "source was"),
         (replace(plan, model_version="vit_b+1"), "model_version was"),
         (replace(plan, shard_images=5), "shard_images was 4 and is 5"),
-        (plan_run(settings, str(source), POINTS | {"box_nms": 0.5}, 4), r"box_nms was 0\.7"),
+        (plan_run(settings, str(source), POINTS | {"box_nms": 0.5}, 4), r"box_nms was 0\.8"),
     ):
         with pytest.raises(InvalidInputError, match=why):
             begin_run(unbroken, other)

@@ -141,7 +141,7 @@ def test_a_run_becomes_a_checkpoint_of_the_model_store(
 
     card = json.loads((folder / "card.json").read_text())
     assert (card["version"], card["licence"]) == ("starter-x", "Apache-2.0")
-    assert card["source"].startswith("trained by this project: python -m tools.starter ")
+    assert card["source"].startswith("trained by this project: python -m tools.starter")
     assert "Flickr licences" in card["training_data"]
     assert "EfficientNet-Lite0" in card["training_data"]
     assert card["learned_from"]["images"] == len((folder / LEARNED_NAME).read_text().split()) == 3
