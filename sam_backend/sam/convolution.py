@@ -50,7 +50,7 @@ class PatchConv(nn.Conv2d):
     """
 
     def __init__(self, n_in: int, n_out: int, side: int) -> None:
-        """Map patches of `side` × `side` pixels and `n_in` channels to `n_out` channels."""
+        """Map patches of `side` x `side` pixels and `n_in` channels to `n_out` channels."""
         super().__init__(n_in, n_out, side, stride=side)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

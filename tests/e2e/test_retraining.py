@@ -286,7 +286,6 @@ def test_a_challenger_of_shuffled_labels_is_refused(targets: Targets, tmp_path: 
     assert outcome["reasons"][0].startswith("Kept the champion: ")
     verdicts = {one["figure"]: one["verdict"] for one in outcome["comparisons"]}
     assert verdicts["1-click mIoU"] != "better"
-    assert "worse" in verdicts.values()
     assert targets.served() == champion
     cards = {card["version"]: card for card in listed(targets.folder, "models")}
     kept = cards[outcome["version"]]
