@@ -36,7 +36,10 @@ def _depth_within(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         np.ascontiguousarray(mask).view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0
     )
     distances = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(distances[1:-1, 1:-1], np.float32)
+    # Squares of distances between pixels are whole numbers. OpenCV's own roots differ in their last
+    # bit with the place of the array in memory, so that the deepest of two equals was chance.
+    squares = np.rint(np.square(distances[1:-1, 1:-1]))
+    return np.sqrt(squares, out=squares)
 
 
 def deepest_point(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:
