@@ -172,6 +172,11 @@ class Settings(BaseSettings):
     )
 
     @property
+    def max_image_pixels(self) -> int:
+        """`max_image_megapixels` in pixels."""
+        return self.max_image_megapixels * 1_000_000
+
+    @property
     def label_studio_host_patterns(self) -> tuple[str, ...]:
         """`label_studio_hosts`, one by one."""
         return _listed(self.label_studio_hosts)

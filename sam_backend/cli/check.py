@@ -64,7 +64,7 @@ def check(
         project_id=project,
         backend=Backend(backend_url.rstrip("/"), credentials),
         resolver=image_resolver(settings),
-        max_pixels=settings.max_image_megapixels * 1_000_000,
+        max_pixels=settings.max_image_pixels,
         connect=connect,
         prefilling=lambda config, extra: describe_prefilling(
             settings,

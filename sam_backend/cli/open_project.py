@@ -91,7 +91,7 @@ class OpenProject:
     @property
     def max_pixels(self) -> int:
         """Of an image."""
-        return self.settings.max_image_megapixels * 1_000_000
+        return self.settings.max_image_pixels
 
     def images(self, folder: Path) -> "ProjectImages":
         """Fetches images into a folder."""

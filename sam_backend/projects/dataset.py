@@ -149,7 +149,7 @@ def pull_project(
         LabelStudioError: Label Studio is out of reach or refuses a call.
         OSError: The folder cannot be written.
     """
-    max_pixels = settings.max_image_megapixels * 1_000_000
+    max_pixels = settings.max_image_pixels
     with LabelStudioClient(host, _TIMEOUT_S) as client:
         project = find_project(client, project_id)
         images = ProjectImages(folder / "images", image_resolver(settings), max_pixels)

@@ -61,7 +61,7 @@ class TrueSizes:
         self._host = host
         self._store = TaskFeaturesStore(database, host.url, project)
         self._resolver = image_resolver(settings)
-        self._max_pixels = settings.max_image_megapixels * 1_000_000
+        self._max_pixels = settings.max_image_pixels
         self._folder = images_folder(settings, project)
 
     def of_task(

@@ -163,6 +163,6 @@ class PrefillChoice:
             prefiller,
             config,
             self._resolver,
-            self._settings.max_image_megapixels * 1_000_000,
+            self._settings.max_image_pixels,
             None if name is None else classifier_named(name, self._settings.data_dir, project_id),
         )

@@ -104,7 +104,7 @@ class Service:
             secret = event_secret(user, password.get_secret_value())
             self._registrar = EventRegistrar(secret, self._connections, self.journal.warn)
         resolver = image_resolver(settings)
-        embeddings = TaskEmbeddings(resolver, settings.max_image_megapixels * 1_000_000)
+        embeddings = TaskEmbeddings(resolver, settings.max_image_pixels)
         self._assisted = Assisted(embeddings, TaskMemory(), settings.all_masks)
         self._opening = Opening(champion, embeddings, settings.prefetch_tasks)
         self._prefilling = Prefilling(

@@ -132,7 +132,7 @@ class Ordering:
                 image_resolver(self._settings),
                 model,
                 self._features,
-                self._settings.max_image_megapixels * 1_000_000,
+                self._settings.max_image_pixels,
                 observe,
             )
         numbers = [int(task["id"]) for task in tasks]

@@ -90,5 +90,5 @@ def looker_of(champion: Champion, plan: RunPlan, root: str, settings: Settings) 
         raise InvalidInputError(
             f"the run is made by {plan.model_version}, here is {model.model_version}"
         )
-    max_pixels = settings.max_image_megapixels * 1_000_000
+    max_pixels = settings.max_image_pixels
     return Looker(model, plan.settings, ImageReader(settings, root), max_pixels)

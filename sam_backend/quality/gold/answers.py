@@ -61,7 +61,7 @@ def read_answers(
     """
     config = LabelConfig.parse(str(client.project(project_id).get("label_config", "")))
     folder = images_folder(settings, project_id)
-    max_pixels = settings.max_image_megapixels * 1_000_000
+    max_pixels = settings.max_image_pixels
     images = ProjectImages(folder, image_resolver(settings), max_pixels)
     unread = LeftOut()
     people: list[Answer] = []
