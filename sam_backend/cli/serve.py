@@ -37,21 +37,28 @@ def serve(
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     import uvicorn
 
-    from sam_backend.jobs.services import RetrainingLoop
+    from sam_backend.jobs.services import BackgroundServices
     from sam_backend.server.app import create_app
     from sam_backend.server.service import Service
 
-    # The application closes them at its end, while the process still lives: uvicorn raises a signal
-    # again when it is done. Where it never began or is hurried, they are closed here.
+    # The application starts the background services and closes all at its end, while the process
+    # still lives: uvicorn raises a signal again when it is done. Where the application never began
+    # or is hurried, all is closed here.
     with ending_at_signals(), ExitStack() as parts:
-        loop = parts.enter_context(RetrainingLoop(settings))
+        background = parts.enter_context(BackgroundServices(settings))
         service = parts.enter_context(
-            Service.start(settings, loop.handle, loop.newest_jobs, lambda: loop.database)
+            Service.start(
+                settings, background.handle, background.newest_jobs, lambda: background.database
+            )
         )
-        parts.callback(loop.leave)
-        loop.start(service.journal.error)
+        parts.callback(background.leave)
         uvicorn.run(
-            create_app(service, settings, parts.close),
+            create_app(
+                service,
+                settings,
+                start=lambda: background.start(service.journal.error),
+                close=parts.close,
+            ),
             host=settings.host,
             port=settings.port,
             log_config=None,

@@ -1,4 +1,4 @@
-"""The loop as a server runs it: events in, jobs in the queue, a worker of its own."""
+"""All that a server runs beside its requests, and the database that it needs."""
 
 import logging
 import threading
@@ -30,11 +30,12 @@ Tell = Callable[[str, str], None]
 """Takes the subject and the reason of what goes wrong."""
 
 
-class RetrainingLoop:
-    """Turns what Label Studio tells into retrainings. Close it, or use `with`.
+class BackgroundServices:
+    """Owns the server's database, worker process and background threads. Close it, or use `with`.
 
-    Clicks need no database: where it cannot be opened, the server answers without retrainings and
-    tries again now and then.
+    The threads count new masks and order retrainings, verify events of webhooks, and order surveys;
+    the worker runs what is queued. Clicks need no database: where it cannot be opened, the server
+    answers without these services, and opening is tried again every `retry_s` seconds.
 
     Args:
         settings: Database, worker, and when to retrain.
@@ -54,7 +55,7 @@ class RetrainingLoop:
         self._parts = self._open()
 
     def start(self, report: Tell) -> None:
-        """Begin to count masks and to run jobs, as the settings say.
+        """Start the threads and the worker, as the settings say. Call it once.
 
         Args:
             report: Told the subject and the reason of what goes wrong.
@@ -63,7 +64,7 @@ class RetrainingLoop:
         if self._parts is not None:
             self._parts.start()
         else:
-            log.error("no retraining until the database can be opened: %s", self._failure)
+            log.error("no background services until the database can be opened: %s", self._failure)
             report("retraining", f"it waits until the database can be opened: {self._failure}")
             self._opening.start()
 
@@ -106,7 +107,7 @@ class RetrainingLoop:
 
     @property
     def database(self) -> Database | None:
-        """Jobs, events and all else that the server keeps; None while it cannot be opened."""
+        """The server's database, which closes with this object; None while it cannot be opened."""
         return None if self._parts is None else self._parts.database
 
     def newest_jobs(self, limit: int) -> list[Job]:
@@ -138,7 +139,7 @@ class RetrainingLoop:
             if parts is not None and not self._closed.is_set():
                 parts.start()
                 self._parts = parts
-                log.info("the database is open: retrainings begin")
+                log.info("the database is open: background services begin")
             if parts is not None:
                 return
 

@@ -30,18 +30,23 @@ T = TypeVar("T")
 
 
 def create_app(
-    service: Service, settings: Settings, close: Callable[[], None] = lambda: None
+    service: Service,
+    settings: Settings,
+    start: Callable[[], None] = lambda: None,
+    close: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """Build the application over a service that may still be loading its model.
 
     Args:
         service: Behind the wire.
         settings: The settings of this process.
+        start: Called before the first request: starts what runs beside requests.
         close: Called at the end, once no request is under way.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        start()
         yield
         await run_in_threadpool(close)
 

@@ -1,4 +1,4 @@
-"""The loop of a server whose database cannot be opened: clicks go on, retrainings wait for it."""
+"""Background services whose database cannot be opened: clicks go on, retrainings wait for it."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sam_backend.errors import DatabaseError, InvalidInputError
-from sam_backend.jobs.services import RetrainingLoop
+from sam_backend.jobs.services import BackgroundServices
 from sam_backend.labelstudio.api.webhook_events import START_TRAINING, WebhookEvent
 from sam_backend.settings import Settings
 
@@ -19,29 +19,29 @@ def test_it_waits_for_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
     broken.write_bytes(b"this is no database, whatever its name says" * 100)
     told: list[tuple[str, str]] = []
     settings = Settings(data_dir=tmp_path, own_worker=False, retrain_every=5)
-    with RetrainingLoop(settings, retry_s=0.05) as loop:
-        loop.start(lambda subject, reason: told.append((subject, reason)))
+    with BackgroundServices(settings, retry_s=0.05) as services:
+        services.start(lambda subject, reason: told.append((subject, reason)))
         ((subject, reason),) = told
         assert subject == "retraining"
         assert "file is not a database" in reason
         with pytest.raises(DatabaseError, match="file is not a database"):
-            loop.handle(BUTTON)
+            services.handle(BUTTON)
         with pytest.raises(DatabaseError, match="file is not a database"):
-            loop.newest_jobs(3)
-        loop.handle(DRAWN)
+            services.newest_jobs(3)
+        services.handle(DRAWN)
         broken.unlink()
-        jobs = _jobs_once_open(loop)
+        jobs = _jobs_once_open(services)
         assert jobs == []
-        loop.handle(BUTTON)
-        assert [job.project for job in loop.newest_jobs(3)] == [7]
+        services.handle(BUTTON)
+        assert [job.project for job in services.newest_jobs(3)] == [7]
     assert len(told) == 1
 
 
-def _jobs_once_open(loop: RetrainingLoop) -> list[object]:
+def _jobs_once_open(services: BackgroundServices) -> list[object]:
     deadline = time.monotonic() + 30
     while True:
         try:
-            return list(loop.newest_jobs(3))
+            return list(services.newest_jobs(3))
         except DatabaseError:
             assert time.monotonic() < deadline, "it was never opened"
             time.sleep(0.02)
@@ -49,4 +49,4 @@ def _jobs_once_open(loop: RetrainingLoop) -> list[object]:
 
 def test_a_wrong_address_is_no_database_that_is_away(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="database 'mysql' is not supported"):
-        RetrainingLoop(Settings(data_dir=tmp_path, database_url="mysql://host/name"))
+        BackgroundServices(Settings(data_dir=tmp_path, database_url="mysql://host/name"))

@@ -64,6 +64,17 @@ def stuck(tmp_path: Path) -> Iterator[StuckLoad]:
     load.service.close()
 
 
+def test_what_runs_beside_requests_begins_and_ends_with_the_application(stuck: StuckLoad) -> None:
+    calls: list[str] = []
+    app = create_app(
+        stuck.service, Settings(), lambda: calls.append("start"), lambda: calls.append("close")
+    )
+    with TestClient(app) as client:
+        assert calls == ["start"]
+        assert client.get("/health").status_code == 200
+    assert calls == ["start", "close"]
+
+
 def test_light_calls_are_answered_while_the_model_loads(stuck: StuckLoad) -> None:
     assert stuck.client.get("/health").json()["status"] == "UP"
     version = stuck.client.post("/setup", json=SETUP).json()["model_version"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from sam_backend.jobs.services import RetrainingLoop
+from sam_backend.jobs.services import BackgroundServices
 from sam_backend.server.app import create_app
 from sam_backend.server.protocol import WebhookRequest
 from sam_backend.server.service import Service
@@ -107,9 +107,12 @@ class Server:
             prefill={"parameters": {"points_per_side": 2}},
             prefill_budget_s=20,
         )
-        self.loop = RetrainingLoop(settings)
+        self.background = BackgroundServices(settings)
         self.service = Service.start(
-            settings, self.loop.handle, self.loop.newest_jobs, lambda: self.loop.database
+            settings,
+            self.background.handle,
+            self.background.newest_jobs,
+            lambda: self.background.database,
         )
         self.client = TestClient(create_app(self.service, settings), raise_server_exceptions=False)
         self.service.wait_until_loaded()
@@ -123,7 +126,7 @@ class Server:
 
     def close(self) -> None:
         self.service.close()
-        self.loop.close()
+        self.background.close()
 
 
 @pytest.fixture(scope="module")
