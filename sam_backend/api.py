@@ -3,7 +3,7 @@
 `import sam_backend as sb` gives all names of this module; `docs/python.md` shows them at work.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from sam_backend.datasets.image_files import read_bytes, readable_name
 from sam_backend.datasets.reading import read_dataset
 from sam_backend.datasets.selection import select
 from sam_backend.errors import ImageDecodeError, InvalidInputError, PromptError, SamBackendError
+from sam_backend.fully_automatic.executors import Machines, executor_named
+from sam_backend.fully_automatic.generating import Progress, Summary, generate_run, plan_run
 from sam_backend.fully_automatic.run_folder import read_run
 from sam_backend.metrics.interactive import MAX_CLICKS
 from sam_backend.retraining.evaluation import Evaluation, evaluate_model
@@ -45,6 +47,7 @@ __all__ = [
     "SamBackendError",
     "evaluate",
     "generate",
+    "generate_shards",
     "load_model",
     "read_image",
     "read_shards",
@@ -260,11 +263,61 @@ def generate(
     return chosen.generate(pixels, preset, **settings)
 
 
-def read_shards(run: str | Path) -> Iterator[ImageMasks]:
-    """Read what `sam-backend generate` wrote, image by image; only some rows are in memory.
+def generate_shards(
+    source: str | Path,
+    out: str | Path,
+    model: str | None = None,
+    preset: str | None = None,
+    *,
+    device: str | None = None,
+    shard_images: int = 256,
+    observe: Callable[[Progress], None] = lambda progress: None,
+    **settings: float | None,
+) -> Summary:
+    """Find the masks of many images and write them to Parquet, as `sam-backend generate` does.
+
+    The same call goes on where a killed one ended, and does nothing where all is done. One process
+    of this machine computes; the command's `--executor ray` spreads a run over several.
 
     Args:
-        run: The folder of the run, which `--out` named.
+        source: Folder, glob, image, list file, `s3://`, `gs://` or `az://` address, or
+            `labelstudio://<project>`.
+        out: Folder of the run, for `read_shards`.
+        model: A version of the model store; None: what `sam-backend serve` would serve.
+        preset: `paper` or `segment_anything`; None: the settings that suit the checkpoint.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`.
+        shard_images: Images of one Parquet file, at least 1.
+        observe: Called with the progress, again and again.
+        **settings: Single values of `AutomaticSettings`, which go before the preset's, such as
+            `points_per_side=16`.
+
+    Returns:
+        How many images were read, left out and done, and why some could not be read.
+
+    Raises:
+        InvalidInputError: The source has no images, a setting is unknown or out of range, or `out`
+            holds another run.
+        ModelStoreError: There is no such model.
+    """
+    if shard_images < 1:
+        raise InvalidInputError(f"shard_images must be at least 1, not {shard_images}")
+    named: dict[str, Any] = {"model": model, "device": device}
+    configured = Settings(**{name: value for name, value in named.items() if value is not None})
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    if preset is not None:
+        given["preset"] = preset
+    plan = plan_run(configured, str(source), given, shard_images)
+    executor = executor_named("local", configured, Machines())
+    return generate_run(configured, Path(out), plan, executor, observe)
+
+
+def read_shards(run: str | Path) -> Iterator[ImageMasks]:
+    """Read what `generate_shards` or `sam-backend generate` wrote, image by image.
+
+    Only some rows are in memory at once.
+
+    Args:
+        run: The folder of the run, named by `out` or `--out`.
 
     Raises:
         InvalidInputError: The folder holds no run, or the run is not finished.

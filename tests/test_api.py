@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import sam_backend as sb
 from sam_backend import api
+from sam_backend.cli.main import app
 from sam_backend.errors import ImageDecodeError, ModelStoreError
 from sam_backend.store.models import packaged_store
 from sam_backend.training.scenes import simple_scene
@@ -190,6 +192,49 @@ def test_an_unknown_setting_is_refused_before_anything_is_computed(model: sb.Mod
         model.generate(np.zeros((8, 8, 3), np.uint8), points_pre_side=3)
     with pytest.raises(sb.InvalidInputError, match="no preset 'papper'"):
         model.generate(np.zeros((8, 8, 3), np.uint8), preset="papper")
+
+
+def test_shards_are_those_of_the_command_and_are_made_once(
+    scene_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAM_BACKEND_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SAM_BACKEND_TUNE_ALLOCATOR", "false")
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    stages = []
+    summary = sb.generate_shards(
+        scene_file,
+        ours,
+        device="cpu",
+        observe=lambda state: stages.append(state.stage),
+        points_per_side=2,
+        stability=None,
+    )
+    assert (summary.listed, summary.progress.done, summary.unreadable) == (1, 1, {})
+    assert stages[-1] == "finding masks"
+    options = ["--out", str(theirs), "--set", "points_per_side=2", "--device", "cpu"]
+    done = CliRunner().invoke(app, ["generate", str(scene_file), *options])
+    assert done.exit_code == 0, done.output
+    (image,), (same,) = sb.read_shards(ours), sb.read_shards(theirs)
+    assert image.as_dict() == same.as_dict()
+
+    again = sb.generate_shards(scene_file, ours, device="cpu", points_per_side=2)
+    assert (again.progress.done, again.progress.known) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"shard_images": 0}, "shard_images must be at least 1, not 0"),
+        ({"points": 2}, "points"),
+        ({"preset": "papers"}, "papers"),
+    ],
+)
+def test_what_is_wrong_with_a_run_is_said_before_it_begins(
+    scene_file: Path, tmp_path: Path, wrong: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(sb.InvalidInputError, match=reason):
+        sb.generate_shards(scene_file, tmp_path / "run", device="cpu", **wrong)
+    assert not (tmp_path / "run").exists()
 
 
 def test_shards_of_a_folder_without_a_run(tmp_path: Path) -> None:
