@@ -30,136 +30,186 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    host: str = "127.0.0.1"
-    port: int = Field(9090, ge=0, le=65535)
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; 0.0.0.0 is every address of the machine."
+    )
+    port: int = Field(9090, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     data_dir: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("sam-backend"),
-        description="Pulled checkpoints, caches and databases live here.",
+        description="Folder of checkpoints, jobs, runs, caches and known Label Studios.",
     )
     database_url: SecretStr | None = Field(
         None,
-        description="Jobs and events: postgresql://user:password@host/name or sqlite:///file; "
-        "`sam_backend.db` under `data_dir` without.",
+        description="Where jobs, events, edits, versions, gold and queues are kept: "
+        "`postgresql://user:password@host/name` or `sqlite:///file`. If it is not set, this is "
+        "`sam_backend.db` in the data folder.",
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG adds the tracebacks of errors."
+    )
 
     model: str | None = Field(
         None,
-        description="Version in the model store, pinned; or a family; the champion without.",
+        description="Version of `sam-backend models list` that is served whatever is promoted, or "
+        "a family such as `vit_b`. If it is not set, the champion is served.",
     )
     model_store: Path | None = Field(
-        None, description="Folder of checkpoints; `model_store` under `data_dir` without."
+        None,
+        description="Folder of checkpoints. If it is not set, this is `model_store` in the data "
+        "folder.",
     )
     champion_poll_s: float = Field(
-        1.0, gt=0, description="Seconds between looks at the store for another champion."
+        1.0, gt=0, description="Seconds until a server notices a promotion."
     )
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    device: str = Field("auto", description="`auto`, `cpu`, `cuda` or `cuda:1`.")
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         "auto",
-        description="What images are encoded in. auto: bfloat16 where the device has instructions "
-        "for it, else float32. int8 changes masks and is never taken unasked.",
+        description="Number format in which images are encoded. `float32`: the reference's masks. "
+        "`bfloat16`: faster, borders of masks move a little. `auto`: bfloat16 on GPUs since Ampere "
+        "and CPUs with AMX or AVX512-BF16, else float32. `int8`: CPUs only, changes masks, and is "
+        "never chosen by `auto`.",
     )
     compile: bool = Field(
-        False, description="Compile the model with torch.compile; kept in `data_dir`/compiled."
+        False,
+        description="Compile the model with `torch.compile`: needs a C++ compiler and takes "
+        "minutes once; the result is kept in the data folder.",
     )
-    tune_allocator: bool = Field(True, description="Keep glibc's pages: twice the speed on CPU.")
-    threads: int | None = Field(None, ge=1, description="CPU threads of the model; all without.")
+    tune_allocator: bool = Field(
+        True,
+        description="Let glibc keep its memory pages: about twice the speed on CPUs under Linux.",
+    )
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads of the model. If it is not set, all cores are used."
+    )
 
     label_studio_url: str | None = Field(
         None,
         validation_alias=AliasChoices("SAM_BACKEND_LABEL_STUDIO_URL", "LABEL_STUDIO_URL"),
-        description="Overrides the hostname that Label Studio sends to /setup.",
+        description="Label Studio's address as the backend reaches it. If it is not set, the "
+        "address that Label Studio sends when the backend is connected.",
     )
     label_studio_api_key: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("SAM_BACKEND_LABEL_STUDIO_API_KEY", "LABEL_STUDIO_API_KEY"),
-        description="Legacy or personal access token; overrides the one sent to /setup, and goes "
-        "to LABEL_STUDIO_URL only.",
+        description="Legacy or personal access token. It goes to `LABEL_STUDIO_URL` only and needs "
+        "it. If it is not set, the token that Label Studio sends.",
     )
     label_studio_hosts: str = Field(
         "",
-        description="Host names or addresses of Label Studios that /setup may name although they "
-        "are not at public addresses, and that may take a known project over from one that is "
-        "gone, with commas between them; `*` stands for anything. One that proves to have the "
-        "project needs no entry.",
+        description="Host names or addresses, with commas between them, of Label Studios at "
+        "private addresses that may connect without a proof that they have the project, and that "
+        "may take a known project over from a server that is gone. `*` stands for anything.",
     )
     allowed_hosts: str = Field(
         "",
-        description="Names under which this backend is called, with commas between them; `*` "
-        "stands for anything. Addresses, localhost and names within a network need no entry.",
+        description="Names under which a backend without a password is called, with commas between "
+        "them. `*` stands for anything. Addresses, localhost and names within a network need no "
+        "entry.",
     )
-    basic_auth_user: str | None = None
-    basic_auth_password: SecretStr | None = None
+    basic_auth_user: str | None = Field(
+        None,
+        description="User name that callers have to give, the same as in *Connect Model*, which "
+        "can send the letters of latin-1.",
+    )
+    basic_auth_password: SecretStr | None = Field(
+        None, description="Password of that user; the two are set together."
+    )
 
     redis_url: SecretStr | None = Field(
-        None, validation_alias=AliasChoices("SAM_BACKEND_REDIS_URL", "REDIS_URL")
+        None,
+        validation_alias=AliasChoices("SAM_BACKEND_REDIS_URL", "REDIS_URL"),
+        description="Redis through which server processes share image embeddings, such as "
+        "`redis://host:6379/0`.",
     )
     redis_secret: SecretStr | None = Field(
         None,
-        description="Shared by the servers that share a Redis: embeddings that anybody else has "
+        description="Secret of the servers that share a Redis: embeddings that anybody else has "
         "put there are ignored.",
     )
-    cache_memory_mb: int = Field(512, ge=0, description="0: no embeddings in memory.")
-    cache_disk_mb: int = Field(0, ge=0, description="0: no embeddings on disk.")
+    cache_memory_mb: int = Field(
+        512, ge=0, description="Most megabytes of image embeddings in memory; 0 keeps none."
+    )
+    cache_disk_mb: int = Field(
+        0, ge=0, description="Most megabytes of image embeddings in the data folder; 0 keeps none."
+    )
 
-    max_body_mb: int = Field(250, ge=1, description="Label Studio's own limit for one request.")
-    max_image_mb: int = Field(100, ge=1)
+    max_body_mb: int = Field(
+        250,
+        ge=1,
+        description="Largest request that is read, in megabytes; 250 is Label Studio's own limit.",
+    )
+    max_image_mb: int = Field(
+        100, ge=1, description="Largest image file that is fetched, in megabytes."
+    )
     max_image_megapixels: int = Field(
         MAX_MEGAPIXELS,
         ge=1,
         le=MAX_MEGAPIXELS,
-        description=f"Pillow's own guard against decompression bombs is at {MAX_MEGAPIXELS}.",
+        description="Largest image that is decoded, in megapixels; Pillow's own guard allows no "
+        "more than the default.",
     )
-    image_timeout_s: float = Field(20.0, gt=0)
+    image_timeout_s: float = Field(20.0, gt=0, description="Most seconds for fetching an image.")
     allow_private_addresses: bool = Field(
         False, description="Fetch images from private and link-local addresses too."
     )
 
-    all_masks: bool = Field(False, description="Answer a lone click with all three masks.")
-    prefetch_tasks: int = Field(0, ge=0, description="Tasks encoded ahead of the one opened.")
+    all_masks: bool = Field(
+        False, description="Answer a single click with three masks: whole, part and subpart."
+    )
+    prefetch_tasks: int = Field(
+        0, ge=0, description="How many tasks after the one that is opened are encoded in advance."
+    )
 
     prefill: dict[str, Any] = Field(
         default_factory=dict,
-        description="How tasks are prefilled, as JSON: PrefillSettings by name. A project's own "
-        '`extra_params` {"prefill": {…}} go before it.',
+        description="How tasks are prefilled, as JSON; docs/prefill.md lists the names. A "
+        "project's own "
+        '`extra_params` (`{"prefill": {…}}`) go before it.',
     )
     prefill_when: Literal["batch", "always", "never"] = Field(
         "batch",
-        description="batch: where predictions of two tasks or more are asked for; a single task, "
-        "which is mostly one that was opened, gets what is ready. always: a single one is waited "
-        "for, too.",
+        description="`batch`: tasks are prefilled where predictions of two or more are asked for; "
+        "a single task, which is mostly one that was opened, gets what is ready. `always`: a task "
+        "that is opened waits for its masks. `never`: by `sam-backend preannotate` only.",
     )
     prefill_budget_s: float = Field(
-        80.0, gt=0, description="Label Studio waits 100 s; what is not ready goes on afterwards."
+        80.0,
+        gt=0,
+        description="Seconds after which an answer is sent with what is ready; the rest goes on in "
+        "the background. Label Studio waits 100 s.",
     )
 
     own_worker: bool = Field(
         True,
-        description="Run queued jobs in a process of the server's own; off where "
-        "`sam-backend worker` runs somewhere else on the same database.",
+        description="Run queued jobs in a process of the server's own. `false`: jobs wait for a "
+        "`sam-backend worker` on the same database and data folder.",
     )
     gold_per_hundred: float = Field(
         5.0,
         gt=0,
         le=100,
-        description="Copies of gold images that `sam-backend gold plant` puts among a hundred "
-        "tasks.",
+        description="Gold images that `sam-backend gold plant` and the queues put among a hundred "
+        "tasks, unless the project's stage says otherwise.",
     )
     retrain_every: int | None = Field(
-        None, ge=1, description="Retrain a project's model after so many new human masks."
+        None,
+        ge=1,
+        description="Retrain a project's model after so many new human masks. If it is not set, "
+        "the project's stage decides; without a stage, never.",
     )
     retrain_steps: int | None = Field(
         None,
         ge=1,
-        description="Optimiser steps of a retraining at the most; its depth's default without.",
+        description="Most optimiser steps of a retraining. If it is not set, 300.",
     )
     stages: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="What a team sets otherwise in the table of stages, as JSON by stage, such as "
-        '{"1": {"retrain_every": 50, "up": {"retrainings promoted": 2}}}.',
+        description="Values of the table of stages that a team sets otherwise, as JSON by stage: "
+        '`{"1": {"retrain_every": 50, "up": {"retrainings promoted": 2}}}`.',
     )
     stage_automatic: bool = Field(
-        False, description="Projects that are in a stage move on and back as their gates say."
+        False,
+        description="Projects that are in a stage move on and back by themselves at its gates.",
     )
     survey_s: float = Field(
         900.0,
@@ -168,7 +218,7 @@ class Settings(BaseSettings):
         "since, for stages, dashboard and alerts.",
     )
     reconcile_s: float = Field(
-        300.0, gt=0, description="Seconds between looks for new masks that no webhook told of."
+        300.0, gt=0, description="Seconds between counts of new masks that no webhook reported."
     )
 
     @property

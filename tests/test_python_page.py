@@ -17,7 +17,7 @@ import segment_anything
 import sam_backend as sb
 from sam_backend.store.models import packaged_store
 from sam_backend.training.scenes import simple_scene
-from tests.test_readme import PAGES
+from tests.pages import README
 
 skimage = pytest.importorskip("skimage")
 REPOSITORY = Path(__file__).parents[1]
@@ -91,4 +91,4 @@ def test_the_notebook_runs() -> None:
 
 
 def test_the_page_is_found_from_the_readme() -> None:
-    assert "docs/python.md" in PAGES[0].read_text(encoding="utf-8")
+    assert "docs/python.md" in README.read_text(encoding="utf-8")

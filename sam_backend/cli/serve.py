@@ -26,7 +26,7 @@ def serve(
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
 ) -> None:
-    """Serve masks to Label Studio. All settings: SAM_BACKEND_* variables, see the README."""
+    """Serve masks to Label Studio. All settings: SAM_BACKEND_* variables, see docs/settings.md."""
     given: dict[str, Any] = {"host": host, "port": port, "model": model, "device": device}
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
     tune_allocator(settings)

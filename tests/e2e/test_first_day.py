@@ -1,6 +1,6 @@
 """The first day: every page, metric and command where nobody has arranged anything.
 
-Pages and commands are those that the application, the command line and the README have: one that
+Pages and commands are those that the application, the command line, README and docs have: one that
 comes new is walked, too, or the tests here say what is missing.
 """
 
@@ -34,6 +34,7 @@ from tests.bullseyes import bullseyes, png
 from tests.e2e.commands import command_inside, eventually, inside
 from tests.e2e.conftest import running_backend
 from tests.e2e.people import Person, brush_region
+from tests.pages import shell_lines
 from tests.server.watched_server import first_day
 
 pytestmark = pytest.mark.e2e
@@ -136,19 +137,13 @@ def leaf_of(line: str) -> str:
     return found[0]
 
 
-def readme_lines() -> list[str]:
-    """Every line of the README's shell blocks, without comments."""
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
-    lines = [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line]
-
-
 def lines_of(text: str) -> list[str]:
     return [line.strip() for line in text.strip().splitlines()]
 
 
-OURS = [line.removeprefix("sam-backend ") for line in readme_lines() if "sam-backend" in line]
+OURS = [
+    line.removeprefix("sam-backend ") for line in shell_lines() if line.startswith("sam-backend ")
+]
 FOR_PROJECTS = [line for line in OURS if "--project" in line]
 FOR_ALL = [line for line in OURS if line not in FOR_PROJECTS and leaf_of(line) not in NOT_RUN]
 
@@ -394,7 +389,7 @@ def test_every_command_is_walked() -> None:
     walked = {leaf_of(line) for line in (*WALK, *lines_of(OF_NO_PROJECT), *FOR_ALL)}
     assert walked | NOT_RUN.keys() == LEAVES.keys()
     assert not walked & NOT_RUN.keys()
-    for line in readme_lines():
+    for line in shell_lines():
         assert line.startswith(("sam-backend ", *OF_OTHERS)), f"who walks {line!r}?"
 
 
