@@ -56,8 +56,8 @@ NOT_RUN = {
 }
 """Commands of which `--help` alone is asked, and where they are run instead."""
 
-OF_OTHERS = ("make demo", "make test", "pip install", "docker compose")
-"""What the README's blocks have beside our commands: `make` and Docker have tests of their own."""
+OF_OTHERS = ("make demo", "make test", "pip install", "docker compose", "label-studio-ml")
+"""What the blocks have beside our commands: `make` and Docker have tests of their own."""
 
 READS = """
     prefill report --project {project}
@@ -72,7 +72,7 @@ READS = """
     preannotate --project {project}
     quality calibrate --project {project}
 """
-"""Commands about a project that the README's blocks do not have; asked before anything is begun."""
+"""Commands about a project that are asked before anything is begun, beside those of the pages."""
 
 WRITES = """
     dataset checkout v1 --project {project} --out {out}/checked-out
@@ -104,7 +104,7 @@ READING = {
     "check", "gold score", "quality report", "dataset log", "dataset diff", "tasks people",
     "stage status", "stage plot",
 }  # fmt: skip
-"""Commands of the README's blocks that are asked before anything is begun."""
+"""Commands of the pages' blocks that are asked before anything is begun."""
 
 
 ANSWERS = {
@@ -161,11 +161,11 @@ STANDS_FOR = {
     "--out stages.png": "--out {out}/stages.png",
     "--draw diff": "--draw {out}/diff",
 }
-"""What the README's words stand for here."""
+"""What the pages' words stand for here."""
 
 
 def own(line: str) -> str:
-    """A line of the README with our own projects, files and people."""
+    """A line of the pages with our own projects, files and people."""
     for word, ours in STANDS_FOR.items():
         line = line.replace(word, ours)
     return line
@@ -179,12 +179,16 @@ def after(lines: list[str]) -> list[str]:
     return [line for line in lines if leaf_of(line) not in READING]
 
 
-WALK = [
-    *lines_of(READS),
-    *map(own, before(FOR_PROJECTS)),
-    *map(own, after(FOR_PROJECTS)),
-    *lines_of(WRITES),
-]
+WALK = list(
+    dict.fromkeys(
+        [
+            *lines_of(READS),
+            *map(own, before(FOR_PROJECTS)),
+            *map(own, after(FOR_PROJECTS)),
+            *lines_of(WRITES),
+        ]
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
