@@ -56,8 +56,8 @@ NOT_RUN = {
 }
 """Commands of which `--help` alone is asked, and where they are run instead."""
 
-OF_OTHERS = ("make demo", "make test", "pip install", "docker compose", "label-studio-ml")
-"""What the blocks have beside our commands: `make` and Docker have tests of their own."""
+OF_OTHERS = ("make demo", "make test", "pip install", "docker compose", "label-studio-ml", "sudo ")
+"""What the blocks have beside our commands: `make` and Docker have tests of their own, `sudo` is of systemd and tar."""
 
 READS = """
     prefill report --project {project}
@@ -91,7 +91,6 @@ OF_NO_PROJECT = """
     gold history
     gold exclude abcdef --reason "a wrong one"
     gold restore abcdef --reason "it was right"
-    jobs list
     jobs show 1
     jobs cancel 1
     worker --until-idle
@@ -148,6 +147,7 @@ FOR_PROJECTS = [line for line in OURS if "--project" in line]
 FOR_ALL = [line for line in OURS if line not in FOR_PROJECTS and leaf_of(line) not in NOT_RUN]
 
 STANDS_FOR = {
+    "check --project 1": "check --url http://localhost:8080 --project 1",
     "--url http://localhost:8080": "--url {label_studio} --backend-url {backend}",
     "--project 1": "--project {project}",
     "--project 2": "--project {project}",

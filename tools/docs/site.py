@@ -12,14 +12,14 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 OUTSIDE = {
-    "README.md": "index.md",
+    "README.md": "readme.md",
     "SECURITY.md": "security.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "benchmarks.md",
     "model_store/README.md": "checkpoints.md",
 }
-"""Files of the repository that the site has as pages; README's place is the site's own index."""
+"""Files of the repository that the site has as pages."""
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|!?\[[^\]]*\])*)\]\(([^)\s]+)\)")
 
@@ -27,15 +27,14 @@ _LINK = re.compile(r"(!?)\[((?:[^\[\]]|!?\[[^\]]*\])*)\]\(([^)\s]+)\)")
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that lie outside of `docs/`."""
     for source, page in OUTSIDE.items():
-        if page != "index.md":
-            text = Path(source).read_text(encoding="utf-8")
-            files.append(File.generated(config, page, content=text))
+        text = Path(source).read_text(encoding="utf-8")
+        files.append(File.generated(config, page, content=text))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Make links of a page, which hold in the repository, hold on the site."""
-    sources = {site: source for source, site in OUTSIDE.items() if site != "index.md"}
+    sources = {site: source for source, site in OUTSIDE.items()}
     here = page.file.src_uri
     folder = posixpath.dirname(sources.get(here, f"docs/{here}"))
 
