@@ -44,7 +44,7 @@ variable `SAM_BACKEND_…` that no setting has.
 
 def command_page() -> str:
     """Return the Markdown of the command line reference."""
-    parts = [GENERATED, CLI_HEAD]
+    parts = [CLI_HEAD]
     panel = None
     for name, command in _leaves(typer.main.get_command(app)):
         if command.panel != panel:
@@ -54,7 +54,7 @@ def command_page() -> str:
         rows = [_row(one) for one in command.of.params if one.name != "help"]
         if rows:
             parts.append("\n".join(["| | |", "|---|---|", *rows]) + "\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, GENERATED])
 
 
 def settings_page() -> str:
@@ -67,7 +67,7 @@ def settings_page() -> str:
         if choices:
             meaning = f"One of {', '.join(f'`{one}`' for one in choices)}. {meaning}".strip()
         rows.append(f"| `{variable}` | {_default(name)} | {_cell(meaning)} |\n")
-    return GENERATED + "\n" + SETTINGS_HEAD + "".join(rows)
+    return "".join([SETTINGS_HEAD, *rows, "\n", GENERATED])
 
 
 PAGES: Mapping[Path, Callable[[], str]] = {
