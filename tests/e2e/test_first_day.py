@@ -57,7 +57,7 @@ NOT_RUN = {
 """Commands of which `--help` alone is asked, and where they are run instead."""
 
 OF_OTHERS = ("make demo", "make test", "pip install", "docker compose", "label-studio-ml", "sudo ")
-"""What the blocks have beside our commands: `make` and Docker have tests of their own, `sudo` is of systemd and tar."""
+"""What the blocks have beside our commands: `make` and Docker have tests of their own."""
 
 READS = """
     prefill report --project {project}
