@@ -13,7 +13,7 @@ from sam_backend.labelstudio.api.project_tasks import (
     last_change,
     tasks_numbered,
 )
-from sam_backend.labelstudio.regions.stored_annotations import stored_annotations
+from sam_backend.labelstudio.api.stored_annotations import stored_annotations
 from sam_backend.store.objects import canonical, digest_of
 from sam_backend.store.revisions import READING, Revision, Revisions, Sighting, Subject
 from sam_backend.versions.observations import (

@@ -6,7 +6,7 @@ from typing import Any
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.api.client import LabelStudioClient
-from sam_backend.labelstudio.regions.stored_annotations import (
+from sam_backend.labelstudio.api.stored_annotations import (
     change_annotation,
     make_annotation,
     stored_annotations,

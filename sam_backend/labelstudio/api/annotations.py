@@ -20,9 +20,9 @@ from typing import Any
 from sam_backend.datasets.left_out import MAX_NAMES
 from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.stored_annotations import READING_S, stored_annotations
 from sam_backend.labelstudio.regions.drawn_masks import count_objects
 from sam_backend.labelstudio.regions.region import Region
-from sam_backend.labelstudio.regions.stored_annotations import READING_S, stored_annotations
 from sam_backend.masks.whole_numbers import whole_number
 
 # A task's data is a kilobyte or so; Label Studio's own page holds 100.
