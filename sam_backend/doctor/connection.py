@@ -9,7 +9,9 @@ import httpx
 from sam_backend.doctor.backend import Backend
 from sam_backend.doctor.findings import Check, Finding
 from sam_backend.doctor.webhook import webhook
-from sam_backend.labelstudio.api.client import LabelStudioClient, refusal
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.guarded_http import refusal
+from sam_backend.labelstudio.api.probes import connect_backend
 
 Json = dict[str, Any]
 
@@ -21,8 +23,6 @@ SWITCHES = (
     "whole server: users could make it call other addresses of your network. Or give the backend "
     "a public address"
 )
-# Connecting makes Label Studio ask the backend: /health three times 1 s, then /setup 3 s twice.
-_CONNECTING_S = 60.0
 _UP = ("Connected", "Predicting", "Training")
 
 
@@ -93,7 +93,7 @@ def _connect(project: Project, known: set[int]) -> Check[bool]:
     if backend.credentials is not None:
         user, password = backend.credentials
         body |= {"auth_method": "BASIC_AUTH", "basic_auth_user": user, "basic_auth_pass": password}
-    answer = project.client.call("POST", "/api/ml", json=body, timeout_s=_CONNECTING_S)
+    answer = connect_backend(project.client, body)
     if answer.status_code == 201:
         yield Finding(NAME, "ok", f"{backend.url} is connected now, interactive")
         return True

@@ -8,7 +8,9 @@ from sam_backend.doctor.backend import Backend
 from sam_backend.doctor.findings import Check, Finding
 from sam_backend.doctor.project import labels_of, prompts_of
 from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
-from sam_backend.labelstudio.api.client import LabelStudioClient, refusal
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.guarded_http import refusal
+from sam_backend.labelstudio.api.probes import click, first_task
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.config.tags import ControlTag
 from sam_backend.labelstudio.images.resolver import ImageResolver
@@ -16,8 +18,6 @@ from sam_backend.labelstudio.regions.codec import can_decode, decode
 
 Json = dict[str, Any]
 
-# Label Studio itself waits 100 s for /predict.
-_PREDICT_S = 110.0
 _REPORT = "this is a bug of the backend: report it with its model version"
 
 
@@ -38,7 +38,7 @@ def image_access(
 ) -> Check[Sample]:
     """The first task's image can be fetched with our token, and decoded, and is not too large."""
     name = "image access"
-    answer = client.call("GET", f"/api/projects/{project_id}/tasks/", {"page_size": "1"})
+    answer = first_task(client, project_id)
     tasks = answer.json() if answer.status_code == 200 else []
     if not tasks:
         yield Finding(name, "skipped", "the project has no task", "import an image")
@@ -127,12 +127,7 @@ def one_click(
     context = {"result": prompt_regions(prompt, config, sample)}
     before = backend.journal()
     started = time.monotonic()
-    answer = client.call(
-        "POST",
-        f"/api/ml/{row['id']}/interactive-annotating",
-        json={"task": sample.task_id, "context": context},
-        timeout_s=_PREDICT_S,
-    )
+    answer = click(client, row["id"], sample.task_id, context)
     waited_s = time.monotonic() - started
     if answer.status_code != 200:
         seen = f"Label Studio answers {answer.status_code}: {refusal(answer)}"

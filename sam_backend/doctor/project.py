@@ -5,7 +5,9 @@ from typing import Any
 
 from sam_backend.doctor.findings import Check, Finding
 from sam_backend.errors import LabelConfigError
-from sam_backend.labelstudio.api.client import LabelStudioClient, refusal
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.guarded_http import refusal
+from sam_backend.labelstudio.api.probes import project_record
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.config.tags import ControlTag, ImageTag
 
@@ -22,7 +24,7 @@ _SILENT_SMART = ("brush", "bitmask")
 def exists(client: LabelStudioClient, project_id: int) -> Check[Json]:
     """The project is there and our user may see it; returns Label Studio's record of it."""
     name = "project"
-    answer = client.call("GET", f"/api/projects/{project_id}/")
+    answer = project_record(client, project_id)
     if answer.status_code == 200:
         project: Json = answer.json()
         n_tasks = project.get("task_number") or 0

@@ -2,8 +2,10 @@
 
 from sam_backend.doctor.findings import Check, Finding
 from sam_backend.errors import LabelStudioError
-from sam_backend.labelstudio.api.client import LabelStudioClient, refusal
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.guarded_http import refusal
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.labelstudio.api.probes import token_settings, who_am_i
 
 PROVEN_VERSION = "1.23.2"
 
@@ -52,7 +54,7 @@ def token(client: LabelStudioClient) -> Check[bool]:
         yield Finding(name, "fail", "no token is given", f"{USE_PERSONAL} (or --token)")
         return None
     try:
-        answer = client.call("GET", "/api/current-user/whoami")
+        answer = who_am_i(client)
     except LabelStudioError as error:
         yield Finding(name, "fail", str(error), USE_PERSONAL)
         return None
@@ -78,13 +80,13 @@ def _token_of_setup(client: LabelStudioClient) -> Check[bool]:
     if client.token_kind == "legacy":  # noqa: S105  a kind, not a token
         yield Finding(name, "ok", "legacy tokens are accepted, so the one of /setup is")
         return True
-    answer = client.call("GET", "/api/jwt/settings")
+    answer = token_settings(client)
     is_on = answer.json().get("legacy_api_tokens_enabled") if answer.status_code == 200 else None
     if is_on is None:
         yield Finding(
             name,
             "warn",
-            f"GET /api/jwt/settings answers {answer.status_code}: it cannot be told whether "
+            f"the token settings answer {answer.status_code}: it cannot be told whether "
             "legacy tokens are accepted",
             "give the backend LABEL_STUDIO_API_KEY, then it does not matter",
         )

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from sam_backend.doctor.findings import Finding
-from sam_backend.labelstudio.api.client import LabelStudioClient, refusal
+from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.event_secret import event_secret, give_secret, has_secret
+from sam_backend.labelstudio.api.guarded_http import refusal
 
 Json = dict[str, Any]
 

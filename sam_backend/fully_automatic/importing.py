@@ -15,20 +15,24 @@ from typing import Any
 
 from sam_backend.datasets import reasons
 from sam_backend.datasets.left_out import LeftOut
-from sam_backend.errors import ImageFetchError, LabelStudioError
+from sam_backend.errors import ImageFetchError
 from sam_backend.fully_automatic.addresses import Addresses
 from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.fully_automatic.tasks import DIGEST, HIDDEN_MASK, RUN, TaskWriter
 from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.predictions import import_predictions, show_version
-from sam_backend.labelstudio.api.project_tasks import data_filter, delete_task, tasks_filtered
+from sam_backend.labelstudio.api.project_tasks import (
+    data_filter,
+    delete_task,
+    import_tasks,
+    tasks_filtered,
+)
 from sam_backend.labelstudio.api.retry import Patience
 from sam_backend.store.shards import ImageMasks
 
 MOST_BYTES = 16 * 2**20
 """Of a request; Label Studio takes 250 MB, and holds all of it in memory several times over."""
 BATCH_TASKS = 200
-_WRITING_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,24 +254,10 @@ class BulkImport:
             there = self.known() if tries > 1 else {}
             tasks = [task for digest, task in batch.items() if digest not in there]
             if tasks:
-                self._post(tasks)
+                import_tasks(self._client, self._project_id, tasks)
             summary.made += len(batch)
 
         return send
-
-    def _post(self, tasks: list[dict[str, Any]]) -> None:
-        path = f"/api/projects/{self._project_id}/import"
-        answer = self._client.answer("POST", path, json=tasks, timeout_s=_WRITING_S)
-        told = answer if isinstance(answer, dict) else {}
-        for kind, count in (
-            ("task", len(tasks)),
-            ("prediction", sum(len(task.get("predictions", ())) for task in tasks)),
-            ("annotation", sum(len(task.get("annotations", ())) for task in tasks)),
-        ):
-            if told.get(f"{kind}_count") != count:
-                raise LabelStudioError(
-                    f"Label Studio made {told.get(f'{kind}_count')!r} {kind}s of {count}"
-                )
 
     def _complete(self, task: KnownTask, image: ImageMasks) -> None:
         sent = {"task": task.number, **self._writer.prediction(image)}

@@ -2,18 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.predictions import predictions_of
 from sam_backend.labelstudio.api.project_tasks import tasks_numbered
+from sam_backend.labelstudio.api.stored_annotations import stored_annotations, stored_drafts
 from sam_backend.labelstudio.regions.region import Region
 from sam_backend.semi_automatic.task_prefill import PrefillTask
-
-_READING_S = 120.0
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,11 +55,11 @@ class TaskReader:
         for task in tasks_numbered(self._client, self._project_id, numbers):
             number = int(task["id"])
             annotations = (
-                self._list(f"/api/tasks/{number}/annotations/")
+                stored_annotations(self._client, number) or []  # none: deleted meanwhile
                 if task.get("total_annotations") != 0
                 else []
             )
-            drafts = self._list(f"/api/tasks/{number}/drafts")
+            drafts = stored_drafts(self._client, number) or []
             predictions = (
                 predictions_of(self._client, number) if task.get("total_predictions") != 0 else []
             )
@@ -80,15 +75,6 @@ class TaskReader:
                 ),
                 tuple(int(item["id"]) for item in own if item["id"] not in kept),
             )
-
-    def _list(self, path: str) -> list[Json]:
-        response = self._client.call("GET", path, timeout_s=_READING_S)
-        if response.status_code == 404:
-            return []  # deleted meanwhile
-        answer = self._client.json_of(response, "GET", path)
-        if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
-            raise LabelStudioError(f"GET {path} answers no list of objects")
-        return answer
 
 
 def results(holders: object) -> list[Region]:

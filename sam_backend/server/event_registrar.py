@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import httpx
 
 from sam_backend.errors import SamBackendError
-from sam_backend.labelstudio.api.client import LabelStudioClient, refusal
+from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.labelstudio.api.event_secret import give_secret, has_secret
+from sam_backend.labelstudio.api.guarded_http import refusal
 
 log = logging.getLogger(__name__)
 

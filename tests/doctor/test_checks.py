@@ -94,7 +94,7 @@ class World:
         self.backend.routes = {**self.backend.routes, call: answer}
 
     def rows(self, *rows: dict[str, Any]) -> None:
-        self.studio_answers("GET /api/ml", (200, list(rows)))
+        self.studio_answers("GET /api/ml/", (200, list(rows)))
 
     def with_token(self, token: str) -> None:
         self.checkup = replace(self.checkup, host=LabelStudioHost(self.studio.url, token))
@@ -131,7 +131,7 @@ def world() -> Iterator[World]:
             "POST /api/token/refresh": (200, {"access": ACCESS}),
             "GET /api/projects/3/": (200, project | {"model_version": VERSION}),
             "GET /api/projects/": (200, {"results": [{"id": 4, "title": "dogs"}]}),
-            "GET /api/ml": (200, [row(backend.url)]),
+            "GET /api/ml/": (200, [row(backend.url)]),
             "GET /api/webhooks/": (200, [hook]),
             "GET /api/projects/3/tasks/": (200, [{"id": 5, "data": {"image": "/data/a.png"}}]),
             "GET /data/a.png": lambda request: (200, png()) if request.authorization else (401, {}),
@@ -419,7 +419,7 @@ def test_another_interactive_backend_gets_the_clicks(world: World) -> None:
 def test_nothing_is_connected(world: World) -> None:
     world.rows()
     assert "--connect" in world.the("connection", "fail").fix
-    assert not world.studio.asked("POST /api/ml")
+    assert not world.studio.asked("POST /api/ml/")
 
 
 def test_a_backend_under_its_other_address_is_known_by_its_model(world: World) -> None:
@@ -473,10 +473,10 @@ def test_connect_adds_the_backend_named_by_its_model(world: World) -> None:
         world.rows(row(world.backend.url))
         return 201, row(world.backend.url)
 
-    world.studio_answers("POST /api/ml", connect)
+    world.studio_answers("POST /api/ml/", connect)
     world.checkup = replace(world.checkup, connect=True)
     assert world.bad() == []
-    (request,) = world.studio.asked("POST /api/ml")
+    (request,) = world.studio.asked("POST /api/ml/")
     assert request.body == {
         "project": 3,
         "url": world.backend.url,
@@ -488,16 +488,16 @@ def test_connect_adds_the_backend_named_by_its_model(world: World) -> None:
 def test_connect_leaves_a_connected_backend_alone(world: World) -> None:
     world.checkup = replace(world.checkup, connect=True)
     assert world.bad() == []
-    assert not world.studio.asked("POST /api/ml")
+    assert not world.studio.asked("POST /api/ml/")
 
 
 def test_connect_hands_on_basic_auth(world: World) -> None:
     world.rows()
-    world.studio_answers("POST /api/ml", (400, {}))
+    world.studio_answers("POST /api/ml/", (400, {}))
     backend = Backend(world.backend.url, ("me", "secret"))
     world.checkup = replace(world.checkup, connect=True, backend=backend)
     assert "secret" not in repr(world.findings())
-    (request,) = world.studio.asked("POST /api/ml")
+    (request,) = world.studio.asked("POST /api/ml/")
     assert request.body["auth_method"] == "BASIC_AUTH"
     assert (request.body["basic_auth_user"], request.body["basic_auth_pass"]) == ("me", "secret")
 
@@ -559,7 +559,7 @@ def test_connect_refused_by_the_ban_list(world: World, is_half_saved: bool) -> N
         world.rows(*[row(world.backend.url)] * is_half_saved)
         return 403, {"detail": "URL resolves to a reserved network address (block: 127.0.0.0/8)"}
 
-    world.studio_answers("POST /api/ml", refuse)
+    world.studio_answers("POST /api/ml/", refuse)
     world.checkup = replace(world.checkup, connect=True)
     found = [f for f in world.findings() if f.name == "connection"]
     assert "LABEL_STUDIO_SSRF_PROTECTION_ENABLED=false" in found[0].fix
@@ -571,7 +571,7 @@ def test_connect_refused_by_the_ban_list(world: World, is_half_saved: bool) -> N
 def test_connect_to_a_backend_that_label_studio_cannot_see(world: World) -> None:
     world.rows()
     answer = {"detail": "Can't connect to ML backend, health check failed"}
-    world.studio_answers("POST /api/ml", (400, answer))
+    world.studio_answers("POST /api/ml/", (400, answer))
     world.checkup = replace(world.checkup, connect=True)
     finding = world.the("connection", "fail")
     assert "health check failed" in finding.seen
@@ -690,7 +690,7 @@ def test_the_backends_own_reason_is_told(world: World) -> None:
     assert "an old story" not in finding.fix
 
 
-@pytest.mark.parametrize("call", ["GET /api/ml", "GET /api/webhooks/", CLICK])
+@pytest.mark.parametrize("call", ["GET /api/ml/", "GET /api/webhooks/", CLICK])
 def test_a_proxys_page_instead_of_json(world: World, call: str) -> None:
     world.studio_answers(call, (200, b"<html>please log in</html>"))
     assert ("Label Studio", "fail") in world.bad()

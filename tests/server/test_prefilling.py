@@ -38,7 +38,7 @@ ROUTES = {
     "GET /api/projects/1/": (200, {"model_version": "another title"}),
     "PATCH /api/projects/1/": (200, {}),
     "PATCH /api/tasks/1/": (200, {}),
-    "GET /api/ml": (200, []),
+    "GET /api/ml/": (200, []),
 }
 
 

@@ -53,6 +53,7 @@ def give_secret(client: LabelStudioClient, hook: Json, secret: str) -> httpx.Res
         name: value for name, value in told.items() if not _is_ours(str(name).lower(), str(value))
     }
     path = f"/api/webhooks/{hook['id']}/"
+    # the caller explains a refusal
     return client.call("PATCH", path, json={"headers": kept | {HEADER: secret}})
 
 

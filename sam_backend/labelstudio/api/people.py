@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sam_backend.errors import LabelStudioError
-from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.client import LabelStudioClient, objects
 from sam_backend.labelstudio.api.timestamps import moment
 
 
@@ -30,17 +30,14 @@ def users(client: LabelStudioClient) -> list[User]:
     Raises:
         LabelStudioError: The call fails.
     """
-    path = "/api/users/"
-    answer = client.answer("GET", path)
-    if not isinstance(answer, list) or not all(isinstance(one, dict) for one in answer):
-        raise LabelStudioError(f"GET {path} answers no list of objects")
+    answer = client.sdk(lambda sdk: sdk.users.with_raw_response.list())
     return [
         User(
             str(one.get("id")),
             str(one.get("email") or one.get("id")),
             moment(one.get("last_activity")),
         )
-        for one in answer
+        for one in objects(answer, "GET /api/users/")
     ]
 
 
@@ -50,10 +47,9 @@ def own_number(client: LabelStudioClient) -> str:
     Raises:
         LabelStudioError: The call fails.
     """
-    path = "/api/current-user/whoami"
-    answer = client.answer("GET", path)
+    answer = client.sdk(lambda sdk: sdk.users.with_raw_response.whoami())
     if not isinstance(answer, dict):
-        raise LabelStudioError(f"GET {path} answers no object")
+        raise LabelStudioError("GET /api/current-user/whoami answers no object")
     return str(answer.get("id"))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sam_backend.errors import LabelStudioError
-from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.client import LabelStudioClient, objects, unless_gone
 
 Json = dict[str, Any]
 
@@ -54,19 +54,17 @@ def predictions_of(client: LabelStudioClient, task_id: int) -> list[Json]:
     """GET /api/predictions/?task=<id>: all of one task, with their results."""
     path = "/api/predictions/"
     answer = client.answer("GET", path, {"task": str(task_id)}, timeout_s=_WRITING_S)
-    found = answer.get("results") if isinstance(answer, dict) else answer
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise LabelStudioError(f"GET {path} answers {type(answer).__name__}, not a list of objects")
-    return found
+    return objects(answer, f"GET {path}")
 
 
 def prediction(client: LabelStudioClient, prediction_id: int) -> Json | None:
     """GET /api/predictions/<id>/: one, with its result items; None if it is gone."""
     path = f"/api/predictions/{prediction_id}/"
-    response = client.call("GET", path, timeout_s=_WRITING_S)
-    if response.status_code == 404:
+    answer = None
+    with unless_gone():
+        answer = client.answer("GET", path, timeout_s=_WRITING_S)
+    if answer is None:
         return None
-    answer = client.json_of(response, "GET", path)
     if not isinstance(answer, dict) or not isinstance(answer.get("result"), list):
         raise LabelStudioError(f"GET {path} answers no prediction")
     return answer
@@ -74,10 +72,8 @@ def prediction(client: LabelStudioClient, prediction_id: int) -> Json | None:
 
 def delete_prediction(client: LabelStudioClient, prediction_id: int) -> None:
     """DELETE /api/predictions/<id>/; one that is gone already is no error."""
-    path = f"/api/predictions/{prediction_id}/"
-    response = client.call("DELETE", path)
-    if response.status_code != 404:
-        client.json_of(response, "DELETE", path)
+    with unless_gone():
+        client.sdk(lambda sdk: sdk.predictions.with_raw_response.delete(prediction_id))
 
 
 def write_task_data(
@@ -98,7 +94,7 @@ def write_task_data(
     """
     merged = {**data, **fields}
     if merged != dict(data):
-        client.answer("PATCH", f"/api/tasks/{task_id}/", json={"data": merged})
+        client.sdk(lambda sdk: sdk.tasks.with_raw_response.update(str(task_id), data=merged))
 
 
 def show_version(client: LabelStudioClient, project_id: int, model_version: str) -> bool:
@@ -109,8 +105,7 @@ def show_version(client: LabelStudioClient, project_id: int, model_version: str)
     """
     if client.project(project_id).get("model_version") == model_version:
         return False
-    body = {"model_version": model_version}
-    client.answer("PATCH", f"/api/projects/{project_id}/", json=body)
+    client.change_project(project_id, model_version=model_version)
     return True
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sam_backend.errors import InvalidInputError, LabelStudioError
-from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.client import LabelStudioClient, unless_gone
 from sam_backend.labelstudio.api.timestamps import moment
 
 Json = dict[str, Any]
@@ -14,6 +14,7 @@ Json = dict[str, Any]
 _NUMBERS_A_PAGE = 1000
 _TASKS_A_CALL = 100  # their numbers travel in the address
 _READING_S = 120.0
+_WRITING_S = 300.0
 
 
 def read_filter(text: str) -> Json:
@@ -185,10 +186,30 @@ def changed_at(task: Mapping[str, Any]) -> datetime | None:
 
 def delete_task(client: LabelStudioClient, task_id: int) -> None:
     """DELETE /api/tasks/<id>/; one that is gone already is no error."""
-    path = f"/api/tasks/{task_id}/"
-    response = client.call("DELETE", path)
-    if response.status_code != 404:
-        client.json_of(response, "DELETE", path)
+    with unless_gone():
+        client.sdk(lambda sdk: sdk.tasks.with_raw_response.delete(str(task_id)))
+
+
+def import_tasks(
+    client: LabelStudioClient, project_id: int, tasks: Sequence[Mapping[str, Any]]
+) -> None:
+    """POST /api/projects/<id>/import: make tasks with their predictions and annotations.
+
+    Raises:
+        LabelStudioError: The call fails, or Label Studio makes fewer than were sent.
+    """
+    path = f"/api/projects/{project_id}/import"
+    answer = client.answer("POST", path, json=tasks, timeout_s=_WRITING_S)
+    made = answer if isinstance(answer, dict) else {}
+    for kind, count in (
+        ("task", len(tasks)),
+        ("prediction", sum(len(task.get("predictions", ())) for task in tasks)),
+        ("annotation", sum(len(task.get("annotations", ())) for task in tasks)),
+    ):
+        if made.get(f"{kind}_count") != count:
+            raise LabelStudioError(
+                f"Label Studio made {made.get(f'{kind}_count')!r} {kind}s of {count}"
+            )
 
 
 def _tasks_by(

@@ -1,6 +1,7 @@
 """Making a project ready to label: create it, upload images, connect a backend as interactive."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Self
 
 from sam_backend.errors import LabelStudioError
@@ -10,6 +11,7 @@ from sam_backend.labelstudio.api.hosts import LabelStudioHost
 Json = dict[str, Any]
 
 _IMPORT_BATCH = 20
+_PROJECTS_A_PAGE = 100
 
 
 class Projects:
@@ -32,15 +34,19 @@ class Projects:
 
     def find(self, title: str) -> int | None:
         """Id of the first project with this exact title."""
-        query = {"title": title, "page_size": "100"}
-        page = self._client.answer("GET", "/api/projects/", query)
-        matches = sorted(item["id"] for item in page["results"] if item["title"] == title)
-        return matches[0] if matches else None
+        found = self._client.sdk_items(
+            lambda sdk: sdk.projects.list(title=title, page_size=_PROJECTS_A_PAGE)
+        )
+        return min((int(one.id) for one in found if one.title == title), default=None)
 
     def create(self, title: str, label_config: str, description: str = "") -> int:
         """Create a project (3 to 50 characters of title) and return its id."""
-        body = {"title": title, "label_config": label_config, "description": description}
-        return int(self._client.answer("POST", "/api/projects/", json=body)["id"])
+        made = self._client.sdk(
+            lambda sdk: sdk.projects.with_raw_response.create(
+                title=title, label_config=label_config, description=description
+            )
+        )
+        return int(made["id"])
 
     def task_ids(self, project: int) -> list[int]:
         """Ids of the project's tasks, oldest first."""
@@ -85,15 +91,27 @@ class Projects:
             if row["url"] == url and row["title"] == title and kept is None:
                 kept = int(row["id"])
             else:
-                self._client.answer("DELETE", f"/api/ml/{row['id']}")
+                self._client.sdk(partial(_delete_backend, int(row["id"])))
                 self._forget_webhook(project, row["url"])
         if kept is None:
-            body = {"project": project, "url": url, "title": title, "is_interactive": True}
-            kept = int(self._client.answer("POST", "/api/ml", json=body)["id"])
-        self._client.answer("PATCH", f"/api/projects/{project}/", json={"model_version": title})
+            made = self._client.sdk(
+                lambda sdk: sdk.ml.with_raw_response.create(
+                    project=project, url=url, title=title, is_interactive=True
+                )
+            )
+            kept = int(made["id"])
+        self._client.change_project(project, model_version=title)
         return kept
 
     def _forget_webhook(self, project: int, backend_url: str) -> None:
         for hook in self._client.webhooks(project):
             if hook["url"] == backend_url.rstrip("/") + "/webhook":
-                self._client.answer("DELETE", f"/api/webhooks/{hook['id']}/")
+                self._client.sdk(partial(_delete_webhook, int(hook["id"])))
+
+
+def _delete_backend(number: int, sdk: Any) -> Any:
+    return sdk.ml.with_raw_response.delete(number)
+
+
+def _delete_webhook(number: int, sdk: Any) -> Any:
+    return sdk.webhooks.with_raw_response.delete(number)

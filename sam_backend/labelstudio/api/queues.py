@@ -5,10 +5,10 @@ it is stands in the task's data.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
-from sam_backend.errors import LabelStudioError
-from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.client import LabelStudioClient, objects, unless_gone
 
 Json = dict[str, Any]
 
@@ -16,7 +16,6 @@ ASSIGNEE, PRIORITY, REASON = "assignee", "sam_priority", "sam_reason"
 QUEUE_FIELDS = (ASSIGNEE, PRIORITY, REASON)
 """Fields of a task's data that say whose turn it is; they are no part of the data set."""
 
-_VIEWS = "/api/dm/views/"
 _HIDDEN = [
     *(f"tasks:{name}" for name in ("inner_id", "cancelled_annotations", "completed_at")),
     *(f"tasks:annotations_{name}" for name in ("results", "ids")),
@@ -65,10 +64,9 @@ def keep_tabs(
         if not own:
             data = {"title": f"Queue of {name}", "type": "list", "target": "tasks", **wanted}
             data["hiddenColumns"] = {"explore": _HIDDEN, "labeling": _HIDDEN}
-            client.answer("POST", _VIEWS, json={"project": project_id, "data": data})
+            client.sdk(partial(_create, project_id, data))
         elif {key: own[0]["data"].get(key) for key in wanted} != wanted:
-            body = {"project": project_id, "data": {**own[0]["data"], **wanted}}
-            client.answer("PATCH", f"{_VIEWS}{own[0]['id']}/", json=body)
+            client.sdk(partial(_update, project_id, own[0]["id"], {**own[0]["data"], **wanted}))
     for view in views:
         if any(_is_of(view, person) for person in gone):
             _delete(client, project_id, view)
@@ -98,16 +96,23 @@ def _is_of(view: Mapping[str, Any], person: str) -> bool:
     return [{key: item.get(key) for key in own} for item in items] == [own]
 
 
+def _create(project_id: int, data: Json, sdk: Any) -> Any:
+    return sdk.views.with_raw_response.create(project=project_id, data=data)
+
+
+def _update(project_id: int, view_id: int, data: Json, sdk: Any) -> Any:
+    return sdk.views.with_raw_response.update(view_id, project=project_id, data=data)
+
+
 def _delete(client: LabelStudioClient, project_id: int, view: Mapping[str, Any]) -> None:
-    path = f"{_VIEWS}{view['id']}/"
-    response = client.call("DELETE", path, {"project": str(project_id)})
-    if response.status_code != 404:
-        client.json_of(response, "DELETE", path)
+    # Label Studio finds a tab by its project too
+    options = {"additional_query_parameters": {"project": project_id}}
+    with unless_gone():
+        client.sdk(
+            lambda sdk: sdk.views.with_raw_response.delete(view["id"], request_options=options)
+        )
 
 
 def _views(client: LabelStudioClient, project_id: int) -> list[Json]:
-    answer = client.answer("GET", _VIEWS, {"project": str(project_id)})
-    found = answer.get("results") if isinstance(answer, dict) else answer
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise LabelStudioError(f"GET {_VIEWS} answers no list of tabs")
-    return found
+    answer = client.sdk(lambda sdk: sdk.views.with_raw_response.list(project=project_id))
+    return objects(answer, "GET /api/dm/views/")

@@ -12,6 +12,9 @@ _FOLDERS = {
 }
 """By kind: the scheme of fsspec, and the field that names the bucket (io_storages, 1.23.2)."""
 
+_RESOURCES = {"s3": "s3", "gcs": "gcs", "azure": "azure", "localfiles": "local"}
+"""By kind: label-studio-sdk's name of it."""
+
 
 def storage_address(client: LabelStudioClient, name: str) -> str:
     """The folder or the bucket of a source storage, as fsspec writes it.
@@ -25,11 +28,13 @@ def storage_address(client: LabelStudioClient, name: str) -> str:
         LabelStudioError: There is no such storage, or Label Studio is out of reach.
     """
     kind, _, number = name.strip("/").partition("/")
-    if (kind not in _FOLDERS and kind != "localfiles") or not number.isdecimal():
-        known = ", ".join((*_FOLDERS, "localfiles"))
+    if kind not in _RESOURCES or not number.isdecimal():
+        known = ", ".join(_RESOURCES)
         raise InvalidInputError(f"a storage is written <kind>/<number> ({known}), not {name!r}")
     path = f"/api/storages/{kind}/{number}"
-    told: Any = client.answer("GET", path)
+    told: Any = client.sdk(
+        lambda sdk: getattr(sdk.import_storage, _RESOURCES[kind]).with_raw_response.get(int(number))
+    )
     if kind == "localfiles":
         return _text(told, "path", path)
     scheme, field = _FOLDERS[kind]

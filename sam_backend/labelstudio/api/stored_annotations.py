@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sam_backend.errors import LabelStudioError
-from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.client import LabelStudioClient, objects, unless_gone
 
 Json = dict[str, Any]
 
@@ -18,14 +17,22 @@ def stored_annotations(client: LabelStudioClient, task_id: int) -> list[Json] | 
     Raises:
         LabelStudioError: The call fails, or answers what it should not.
     """
-    path = f"/api/tasks/{task_id}/annotations/"
-    response = client.call("GET", path, timeout_s=READING_S)
-    if response.status_code == 404:
-        return None
-    answer = client.json_of(response, "GET", path)
-    if not isinstance(answer, list) or not all(isinstance(item, dict) for item in answer):
-        raise LabelStudioError(f"GET {path} answers {type(answer).__name__}, not a list of objects")
-    return answer
+    return _list(client, f"/api/tasks/{task_id}/annotations/")
+
+
+def stored_drafts(client: LabelStudioClient, task_id: int) -> list[Json] | None:
+    """GET /api/tasks/<id>/drafts: what has not been submitted; None: there is no such task.
+
+    Raises:
+        LabelStudioError: The call fails, or answers what it should not.
+    """
+    return _list(client, f"/api/tasks/{task_id}/drafts")
+
+
+def _list(client: LabelStudioClient, path: str) -> list[Json] | None:
+    with unless_gone():
+        return objects(client.answer("GET", path, timeout_s=READING_S), f"GET {path}")
+    return None
 
 
 def make_annotation(client: LabelStudioClient, task_id: int, fields: Mapping[str, Any]) -> None:

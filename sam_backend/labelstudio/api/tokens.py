@@ -3,6 +3,10 @@
 Legacy tokens (40 hex digits) go as `Token …`. Personal access tokens are JWT refresh tokens: POST
 /api/token/refresh turns one into an access token of 300 s, which goes as `Bearer …`; the personal
 token itself as Bearer is 401 (Label Studio 1.23, jwt_auth).
+
+label-studio-sdk 2.1.2 exchanges tokens too, but less strictly: where Label Studio has a sub-path it
+sends the personal token outside of it, it renews no token that is answered 401 (a restarted
+server, two clocks that differ), and it breaks at an answer that is no JSON.
 """
 
 import base64
@@ -11,13 +15,13 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Literal
 
 import httpx
 
 from sam_backend.errors import LabelStudioError
-from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.labelstudio.api.hosts import LabelStudioHost, origin_of
 
 Clock = Callable[[], float]
 Kind = Literal["legacy", "personal"]
@@ -45,8 +49,11 @@ def jwt_claims(token: str) -> Mapping[str, Any]:
     return claims if isinstance(claims, dict) else {}
 
 
-class Authorization:
+class Authorization(httpx.Auth):
     """The Authorization header for one Label Studio. Safe under threads.
+
+    As the `auth` of an HTTP client it goes to this Label Studio's origin only, and is renewed once
+    where it is refused.
 
     Attributes:
         kind: Told by the token's shape alone: Label Studio takes no JWT as `Token …`, and its
@@ -71,6 +78,16 @@ class Authorization:
 
     def __repr__(self) -> str:
         return f"Authorization({self._host.url!r}, kind={self.kind!r})"
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send a request with the token, and again with a new one if it is answered 401."""
+        header = self.header() if origin_of(request.url) == self._host.origin else None
+        if header is not None:
+            request.headers["Authorization"] = header
+        response = yield request
+        if response.status_code == 401 and self.renew(header):
+            request.headers["Authorization"] = self.header() or ""
+            yield request
 
     def header(self) -> str | None:
         """Value to send now; None without a token.

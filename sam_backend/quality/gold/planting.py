@@ -13,15 +13,14 @@ import numpy as np
 
 from sam_backend.datasets.decoding import file_suffix
 from sam_backend.datasets.left_out import LeftOut
-from sam_backend.errors import InvalidInputError, LabelConfigError, LabelStudioError
+from sam_backend.errors import InvalidInputError, LabelConfigError
 from sam_backend.labelstudio.api.client import LabelStudioClient
-from sam_backend.labelstudio.api.project_tasks import task_numbers, tasks_numbered
+from sam_backend.labelstudio.api.project_tasks import import_tasks, task_numbers, tasks_numbered
 from sam_backend.labelstudio.api.uploads import upload_files
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.store.gold import Gold, GoldCopy, GoldImage
 
 SEQUENTIAL = "Sequential sampling"
-_WRITING_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +131,4 @@ def _make(
     name = f"{copy.token}{file_suffix(body)}"
     addresses = upload_files(client, project_id, {name: body})
     task: dict[str, Any] = {"data": {key: addresses[copy.token]}}
-    answer = client.answer(
-        "POST", f"/api/projects/{project_id}/import", json=[task], timeout_s=_WRITING_S
-    )
-    if not isinstance(answer, dict) or answer.get("task_count") != 1:
-        raise LabelStudioError(f"Label Studio made no task of gold image {image.digest}")
+    import_tasks(client, project_id, [task])

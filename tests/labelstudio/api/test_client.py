@@ -212,7 +212,7 @@ def test_calls(plain: tuple[Web, LabelStudioClient]) -> None:
     web, client = plain
     web.replies |= {
         "/api/tasks/5/": send(200, b'{"id": 5}'),
-        "/api/ml": send(200, b'[{"id": 1}]'),
+        "/api/ml/": send(200, b'[{"id": 1}]'),
         "/api/webhooks/": send(200, b'{"results": [{"id": 2}]}'),
         "/api/projects/3/import": send(201),
     }
@@ -221,7 +221,7 @@ def test_calls(plain: tuple[Web, LabelStudioClient]) -> None:
     assert client.webhooks(3) == [{"id": 2}]
     assert client.answer("POST", "/api/projects/3/import", files={"a.png": b"bytes"}) is None
     assert [request.path for request in web.requests[1:3]] == [
-        "/api/ml?project=3",
+        "/api/ml/?project=3",
         "/api/webhooks/?project=3",
     ]
     assert b'filename="a.png"' in web.requests[3].body

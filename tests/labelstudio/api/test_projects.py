@@ -20,8 +20,8 @@ def row(number: int, url: str = URL, title: str = "starter-1") -> dict[str, obje
 @pytest.fixture
 def studio() -> Iterator[CannedServer]:
     routes = {
-        "GET /api/ml": (200, []),
-        "POST /api/ml": (201, {"id": 9}),
+        "GET /api/ml/": (200, []),
+        "POST /api/ml/": (201, {"id": 9}),
         "PATCH /api/projects/3/": (200, {}),
         "GET /api/webhooks/": (200, [{"id": 5, "url": f"{URL}/webhook"}, {"id": 6, "url": "x"}]),
         **{f"DELETE /api/ml/{number}": (204, b"") for number in (1, 2)},
@@ -54,7 +54,7 @@ def test_one_backend_is_left(
     kept: int,
     deleted: list[str],
 ) -> None:
-    studio.routes = {**studio.routes, "GET /api/ml": (200, rows)}
+    studio.routes = {**studio.routes, "GET /api/ml/": (200, rows)}
     assert projects.connect_backend(3, URL, "starter-1") == kept
     gone = [one.call for one in studio.requests if one.call.startswith("DELETE")]
     assert gone == [f"DELETE /api/{path}" for path in deleted]

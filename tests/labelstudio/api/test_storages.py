@@ -3,18 +3,19 @@
 import pytest
 
 from sam_backend.errors import InvalidInputError, LabelStudioError
+from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.api.storages import storage_address
+from tests.canned_server import canned_server
 
 
-class Told:
-    """A Label Studio that answers one thing."""
-
-    def __init__(self, answer: object) -> None:
-        self._answer = answer
-
-    def answer(self, method: str, path: str) -> object:
-        assert (method, path.rpartition("/")[2]) == ("GET", "3")
-        return self._answer
+def address_of(name: str, answer: object) -> str:
+    """What a Label Studio that gives one answer for this storage makes of its name."""
+    with (
+        canned_server({f"GET /api/storages/{name}": (200, answer)}) as server,
+        LabelStudioClient(LabelStudioHost(server.url, "token")) as client,
+    ):
+        return storage_address(client, name)
 
 
 @pytest.mark.parametrize(
@@ -28,15 +29,15 @@ class Told:
     ],
 )
 def test_addresses(name: str, answer: object, address: str) -> None:
-    assert storage_address(Told(answer), name) == address  # type: ignore[arg-type]
+    assert address_of(name, answer) == address
 
 
 @pytest.mark.parametrize("name", ["redis/3", "s3", "s3/x", ""])
 def test_malformed_names(name: str) -> None:
     with pytest.raises(InvalidInputError, match="a storage is written <kind>/<number>"):
-        storage_address(Told({}), name)  # type: ignore[arg-type]
+        address_of(name, {})
 
 
 def test_answers_without_a_bucket() -> None:
     with pytest.raises(LabelStudioError, match="names no bucket"):
-        storage_address(Told({"title": "x"}), "s3/3")  # type: ignore[arg-type]
+        address_of("s3/3", {"title": "x"})
