@@ -1,6 +1,5 @@
 """`sam-backend demo`: a private Label Studio, this backend and a project of photos to click."""
 
-import fcntl
 import os
 import signal
 import sys
@@ -26,6 +25,7 @@ from sam_backend.errors import SamBackendError
 from sam_backend.labelstudio.api.projects import Projects
 from sam_backend.labelstudio.config.templates import template
 from sam_backend.settings import Settings
+from sam_backend.store.file_lock import lock_file
 from sam_backend.store.models import open_store, own_store
 
 PROJECT_TITLE = "SAM demo"
@@ -236,10 +236,8 @@ def _only_one(folder: Path) -> Iterator[None]:
     """Two demos on one folder would share one SQLite file and one set of logs."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise SamBackendError(f"a demo already runs on {folder}; use --dir") from None
+        if not lock_file(lock, wait=False):
+            raise SamBackendError(f"a demo already runs on {folder}; use --dir")
         yield
 
 
