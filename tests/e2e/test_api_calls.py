@@ -136,12 +136,14 @@ def test_uploads_and_storages(
     addresses = uploads.upload_files(client, project, {"cup.png": scene.png})
     assert addresses["cup"].startswith(f"/data/upload/{project}/")
     assert uploads.uploaded_files(client, project)["cup"] == addresses["cup"]
+    folder = label_studio.files_root / "photos"
+    folder.mkdir(parents=True)
     made = httpx.post(
-        f"{label_studio.url}/api/storages/s3/",
-        json={"project": project, "bucket": "b", "prefix": "x/y"},
+        f"{label_studio.url}/api/storages/localfiles/",
+        json={"project": project, "path": str(folder)},
         headers=label_studio.auth_headers,
     )
     assert made.status_code == 201, made.text
-    assert storage_address(client, f"s3/{made.json()['id']}") == "s3://b/x/y"
+    assert storage_address(client, f"localfiles/{made.json()['id']}") == str(folder)
     with pytest.raises(LabelStudioError, match="404"):
         storage_address(client, "s3/99999")
