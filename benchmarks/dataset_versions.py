@@ -18,11 +18,11 @@ from typing import TypeVar
 import numpy as np
 
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
-from sam_backend.projects.true_sizes import TrueSizes, addresses_key
+from sam_backend.projects.project import Project
+from sam_backend.projects.true_sizes import addresses_key
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.revisions import Revisions, Sighting
-from sam_backend.store.task_features import TaskFeaturesStore
 from sam_backend.store.versions import Circumstances, Version, Versions
 from sam_backend.versions.changes import differences
 from sam_backend.versions.observations import annotation_sighting, task_sighting
@@ -122,12 +122,12 @@ def main() -> None:
         second = commit(f"{changed} regions changed")
         if first is None or second is None:
             raise RuntimeError("a commit of new data made no version")
-        sizes = TrueSizes(settings, database, LabelStudioHost(own[1], "0" * 40), own[2])
-        record = TaskFeaturesStore(*own)
+        project = Project(settings, database, LabelStudioHost(own[1], "0" * 40), own[2])
+        record = project.task_features
         for number in range(1, changed + 1):  # as `tasks order` would have
             key = addresses_key({"image": f"/data/{number}.jpg"})
             record.put_sizes(number, key, {"image": SIZE}, NOON)
-        told = timed("diff of both, with IoU", lambda: differences(versions, first, second, sizes))
+        told = timed("diff of both, with IoU", lambda: differences(project, first, second))
         if told.counts != {"added": 0, "removed": 0, "relabelled": 0, "changed": changed}:
             raise RuntimeError(f"the diff tells {told.counts}")
         entries = versions.entries(second)

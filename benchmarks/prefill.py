@@ -22,6 +22,7 @@ from sam_backend.cli.process_setup import backend_process
 from sam_backend.demo.local_server import LocalLabelStudio, ensure_label_studio_env
 from sam_backend.labelstudio.api.projects import Projects
 from sam_backend.labelstudio.config.templates import template
+from sam_backend.projects.project import open_project
 from sam_backend.semi_automatic.runs import preannotate_project
 from sam_backend.settings import Settings
 from sam_backend.training.scenes import hard_scene
@@ -109,7 +110,8 @@ def _pushed(
     settings = Settings(
         data_dir=folder, label_studio_url=server.url, label_studio_api_key=server.account.token
     )
-    told = preannotate_project(settings, project, params=params).as_json()
+    with open_project(settings, project) as at:
+        told = preannotate_project(at, params=params).as_json()
     return {
         "door": "preannotate",
         "tasks": told["tasks prefilled"],

@@ -11,7 +11,6 @@ import pytest
 from sam_backend.dispatch.ordering.groups import groups_of, injections
 from sam_backend.dispatch.ordering.planning import change_table, kinds_of, plan_order, survey
 from sam_backend.dispatch.ordering.scores import STAGE_WEIGHTS
-from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.metrics.agreement import agreements
 from sam_backend.metrics.diversity import quotas
 from sam_backend.metrics.intervals import Scale, ratio_interval
@@ -32,10 +31,10 @@ from sam_backend.stages.policy import policies
 from sam_backend.stages.stage_metrics import Evidence, gather
 from sam_backend.store.database import Database
 from tests.databases import database, settings
+from tests.projects.working_project import opened
 
 __all__ = ["database", "settings"]
 
-HOST = LabelStudioHost("http://label.example", "token")
 NOTHING = np.zeros(0)
 NO_EVIDENCE = Evidence([], [], None, None, [], None, None, [], {}, 0)
 NO_TASKS = survey([], [], kinds_of([], 5))
@@ -68,8 +67,9 @@ def test_no_history_has_an_answer(reckon: Callable[[], Any], answer: Any) -> Non
 
 
 def test_a_board_of_nothing_has_every_part(database: Database) -> None:
-    evidence = gather(database, HOST.url, 3, None, "starter-3")
-    told = board(database, HOST, 3, evidence, policies({}), datetime.now(UTC))
+    project = opened(database)
+    evidence = gather(project, None, "starter-3")
+    told = board(project, evidence, policies({}), datetime.now(UTC))
     assert told["failures"] == {}
     assert told["course"] == told["lots"] == told["moves"] == told["retrainings"] == []
     assert told["queues"] == {"tasks": 0, "people": 0, "longest": 0}

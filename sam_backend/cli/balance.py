@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.open_project import Project, open_project
+from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json
-from sam_backend.cli.process_setup import leaving_at_signals
+from sam_backend.cli.process_setup import leaving_at_signals, start_command
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import InvalidInputError, SamBackendError
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def balance(
-    project: Project,
+    project: ProjectNumber,
     every: Annotated[
         float | None, typer.Option(help="Seconds between two balancings; once without.", min=1)
     ] = None,
@@ -50,16 +50,20 @@ def balance(
     Any number of these may run for one project, and each may be killed at any moment. With --every
     the first SIGINT or SIGTERM ends after the balancing in hand.
     """
+    from sam_backend.projects.project import open_project
+
     stopped = threading.Event()
     with (
         leaving_at_signals(stopped.set),
-        open_project(project, may_be_away=every is not None) as at,
+        open_project(start_command(), project, may_be_away=every is not None) as at,
     ):
         from sam_backend.dispatch.balancing import Dispatcher
         from sam_backend.dispatch.settings import DispatchSettings
-        from sam_backend.stages.policy_resolution import gold_rate
+        from sam_backend.stages.policy_resolution import gold_rate, policy_of
 
-        gold = gold_rate(at.settings, at.policy) if gold_per_hundred is None else gold_per_hundred
+        gold = (
+            gold_rate(at.settings, policy_of(at)) if gold_per_hundred is None else gold_per_hundred
+        )
         settings = DispatchSettings(
             horizon_s=60 * horizon_minutes,
             lease_s=60 * lease_minutes,
@@ -69,7 +73,7 @@ def balance(
             skills_field=skills_field,
             language_field=language_field,
         )
-        dispatcher = Dispatcher(at.client, project, at.database, settings)
+        dispatcher = Dispatcher(at, settings)
         while True:
             try:
                 _tell(dispatcher.balance(), as_json)

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.open_project import open_client
+from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.paths import output_file, output_folder, read_text
-from sam_backend.cli.process_setup import leaving_at_signals, log_to_stderr
+from sam_backend.cli.process_setup import leaving_at_signals, start_command
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out
 from sam_backend.errors import InvalidInputError
-from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
     from sam_backend.fully_automatic.addresses import Addresses
     from sam_backend.fully_automatic.run_folder import BulkRun
-    from sam_backend.labelstudio.api.client import LabelStudioClient
+    from sam_backend.projects.project import Project
 
 INSTANCES = "instances.json"
 
@@ -89,7 +88,7 @@ def export(
 
 def import_(
     run: Run,
-    project: Annotated[int, typer.Option(help="Number of the Label Studio project.")],
+    project: ProjectNumber,
     as_: As = "predictions",
     max_masks: MaxMasks = 100,
     output: Output = "auto",
@@ -116,8 +115,7 @@ def import_(
     The same command goes on after a kill, and adds nothing where all is there. Images are named by
     their own addresses (http, s3, gs, az) unless an option says otherwise.
     """
-    settings = Settings()
-    log_to_stderr(settings)
+    settings = start_command()
     import threading
 
     from sam_backend.fully_automatic.importing import BulkImport
@@ -125,39 +123,35 @@ def import_(
     from sam_backend.fully_automatic.tasks import TaskOptions, TaskWriter
     from sam_backend.labelstudio.api.retry import Patience
     from sam_backend.labelstudio.config.label_config import LabelConfig
+    from sam_backend.projects.project import open_project
     from sam_backend.quality.calibration.current import trust_of
-    from sam_backend.store.database import open_database
     from sam_backend.store.measurement_kinds import IMPORT
-    from sam_backend.store.measurements import Measurements
 
     if rate is not None and rate <= 0:
         raise InvalidInputError(f"--rate must be above 0, not {rate:g}")
     found = read_run(run)
-    database = open_database(settings)
-    trust = trust_of(database, found.plan.model_version)
-    options = TaskOptions(as_, max_masks, output, label, trust, proven, audit_share)
     stopped = threading.Event()
     with (
-        open_client(project, settings) as client,
+        open_project(settings, project) as at,
         leaving_at_signals(stopped.set),
         progress_bar() as show,
     ):
+        trust = trust_of(at.database, found.plan.model_version)
+        options = TaskOptions(as_, max_masks, output, label, trust, proven, audit_share)
         waiting = Patience(patience)
-        config = waiting.get(lambda: client.project(project))["label_config"]
+        config = waiting.get(lambda: at.client.project(project))["label_config"]
         summary = BulkImport(
-            client,
-            project,
+            at,
             found,
             TaskWriter(LabelConfig.parse(str(config)), found.run_id, options),
-            addresses_of(found, client, project, settings, upload, url_prefix, document_root),
+            addresses_of(found, at, upload, url_prefix, document_root),
             waiting,
             rate,
             batch,
             counting(show, "importing"),
             stopped.is_set,
         ).run()
-        imports = Measurements(database, client.host.url, project)
-        imports.add(IMPORT, {"run": found.run_id} | summary.as_json(), datetime.now(UTC))
+        at.measurements.add(IMPORT, {"run": found.run_id} | summary.as_json(), datetime.now(UTC))
     if as_json:
         echo_json(summary.as_json())
     else:
@@ -171,9 +165,7 @@ def import_(
 
 def addresses_of(
     run: "BulkRun",
-    client: "LabelStudioClient",
-    project: int,
-    settings: Settings,
+    project: "Project",
     upload: bool,
     url_prefix: str | None,
     document_root: Path | None,
@@ -186,7 +178,7 @@ def addresses_of(
     from sam_backend.fully_automatic.addresses import UploadedAddresses
     from sam_backend.fully_automatic.sources import ImageReader
 
-    return UploadedAddresses(client, project, ImageReader(settings, run.manifest.root))
+    return UploadedAddresses(project, ImageReader(project.settings, run.manifest.root))
 
 
 def _addresses(run: "BulkRun", url_prefix: str | None, document_root: Path | None) -> "Addresses":

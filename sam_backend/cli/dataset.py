@@ -1,6 +1,5 @@
 """`sam-backend dataset`: versions of a project's annotations."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -9,17 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sam_backend.cli.open_project import OpenProject, Project, open_project
+from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.paths import output_folder
-from sam_backend.cli.process_setup import settings_with
+from sam_backend.cli.process_setup import start_command
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from sam_backend.datasets.types import Dataset
-    from sam_backend.store.versions import Version
 
 HELP = "Versions of a project's annotations: commit, compare, take out, put back."
 
@@ -45,7 +43,7 @@ def dataset() -> None:
 
 @app.command()
 def commit(
-    project: Project,
+    project: ProjectNumber,
     message: Annotated[str, typer.Option("--message", "-m", help="What is in it, for people.")],
     stage: Annotated[
         str | None, typer.Option(help="Of the project; else the one it is in.")
@@ -59,17 +57,21 @@ def commit(
     as_json: AsJson = False,
 ) -> None:
     """Read what the project has now, and keep it as a version."""
-    with open_project(project, settings_with(model, None)) as at, progress_bar() as show:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(model), project) as at, progress_bar() as show:
         from sam_backend.serving.model_choice import ModelChoice
+        from sam_backend.stages.policy_resolution import policy_of
         from sam_backend.store.models import open_store
         from sam_backend.store.versions import Circumstances
         from sam_backend.versions.reading import read_project
 
         served = ModelChoice(at.settings, open_store(at.settings)).checkpoint().model_version
-        read = read_project(at.client, project, at.revisions, everything, counting(show, "reading"))
+        read = read_project(at, everything, counting(show, "reading"))
         config = str(read.project["label_config"])
-        if stage is None and at.policy is not None:
-            stage = at.policy.stage
+        policy = policy_of(at)
+        if stage is None and policy is not None:
+            stage = policy.stage
         told = Circumstances(message, config, served, stage)
         version = at.versions.commit(told, datetime.now(UTC))
     if as_json:
@@ -87,7 +89,7 @@ def commit(
 
 @app.command()
 def log(
-    project: Project,
+    project: ProjectNumber,
     edits: Annotated[
         bool, typer.Option("--edits", help="Every revision of a task or annotation instead.")
     ] = False,
@@ -96,7 +98,9 @@ def log(
     as_json: AsJson = False,
 ) -> None:
     """List versions, or every edit that was seen; newest first."""
-    with open_project(project, may_be_away=True) as at:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project, may_be_away=True) as at:
         if edits or task is not None:
             revisions = at.revisions.history(task, limit=limit)
             lines = [asdict(one) | {"stamp": one.stamp, "at": one.at} for one in revisions]
@@ -149,9 +153,11 @@ def log(
 
 
 @app.command()
-def show(project: Project, version: Name, as_json: AsJson = True) -> None:
+def show(project: ProjectNumber, version: Name, as_json: AsJson = True) -> None:
     """Everything that a version says of itself, as JSON."""
-    with open_project(project, may_be_away=True) as at:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project, may_be_away=True) as at:
         found = at.versions.find(version)
         tags = at.versions.tags().get(found.digest, [])
     echo_json({"digest": found.digest, "tags": tags, **asdict(found)})
@@ -159,7 +165,7 @@ def show(project: Project, version: Name, as_json: AsJson = True) -> None:
 
 @app.command()
 def diff(
-    project: Project,
+    project: ProjectNumber,
     before: Name,
     after: Name,
     draw: Annotated[
@@ -172,11 +178,13 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """What differs between two versions, in regions: added, removed, relabelled, changed."""
-    with open_project(project) as at, progress_bar() as bar:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project) as at, progress_bar() as bar:
         from sam_backend.versions.changes import differences
 
         first, second = at.versions.find(before), at.versions.find(after)
-        found = differences(at.versions, first, second, at.true_sizes, counting(bar, "comparing"))
+        found = differences(at, first, second, counting(bar, "comparing"))
         if draw is not None:
             from sam_backend.labelstudio.config.label_config import LabelConfig
             from sam_backend.versions.drawing import difference_page
@@ -184,13 +192,12 @@ def diff(
             draw.mkdir(parents=True, exist_ok=True)
             (draw / "diff.html").write_text(
                 difference_page(
+                    at,
                     f"Project {project}: {before} to {after}",
                     found,
                     LabelConfig.parse(at.versions.label_config(second)),
                     at.images(draw),
-                    at.client.host,
                     limit,
-                    at.max_pixels,
                     counting(bar, "drawing"),
                 )
             )
@@ -212,13 +219,15 @@ def diff(
 
 @app.command()
 def tag(
-    project: Project,
+    project: ProjectNumber,
     name: Annotated[str, typer.Argument(help="The tag.")],
     version: Name = "head",
     as_json: AsJson = False,
 ) -> None:
     """Name a version for good: tags do not move."""
-    with open_project(project) as at:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project) as at:
         found = at.versions.find(version)
         at.versions.tag(name, found, datetime.now(UTC))
     told = {"tag": name, "digest": found.digest}
@@ -227,7 +236,7 @@ def tag(
 
 @app.command()
 def checkout(
-    project: Project,
+    project: ProjectNumber,
     version: Name,
     out: Annotated[
         Path,
@@ -238,10 +247,12 @@ def checkout(
     as_json: AsJson = False,
 ) -> None:
     """Write a version as a data set that `train`, `evaluate` and `gold add` read."""
-    with open_project(project) as at, progress_bar() as bar:
-        from sam_backend.versions.checkout import MANIFEST
+    from sam_backend.projects.project import open_project
 
-        data = _checked_out(at, at.versions.find(version), out, counting(bar, "writing"))
+    with open_project(start_command(), project) as at, progress_bar() as bar:
+        from sam_backend.versions.checkout import MANIFEST, check_out
+
+        data = check_out(at, at.versions.find(version), out, counting(bar, "writing"))
     file = str(out / MANIFEST)
     echo_result({"file": file} | _facts(data), as_json, file)
     _say_what(data)
@@ -249,7 +260,7 @@ def checkout(
 
 @app.command()
 def export(
-    project: Project,
+    project: ProjectNumber,
     version: Name,
     out: Annotated[
         Path, typer.Option(help="Folder; made if it is missing.", callback=output_folder)
@@ -258,16 +269,18 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a version as COCO's instances, SA-1B's files, or tasks for Label Studio's import."""
-    with open_project(project) as at, progress_bar() as bar:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project) as at, progress_bar() as bar:
         from sam_backend.datasets.exporting import export_coco, export_sa1b
-        from sam_backend.versions.checkout import write_tasks
+        from sam_backend.versions.checkout import check_out, write_tasks
 
         found = at.versions.find(version)
         if format_ is Format.LABELSTUDIO:
             count = write_tasks(at.versions, found, out)
             echo_result({"tasks": count, "to": str(out)}, as_json, f"{count} tasks")
             return
-        data = _checked_out(at, found, out, counting(bar, "writing"))
+        data = check_out(at, found, out, counting(bar, "writing"))
         if format_ is Format.COCO:
             count, what = export_coco(data, out / "instances.json"), "masks"
         else:
@@ -278,7 +291,7 @@ def export(
 
 @app.command()
 def restore(
-    project: Project,
+    project: ProjectNumber,
     task: Annotated[int, typer.Option(help="Number of the task.")],
     version: Annotated[str | None, typer.Option(help="All its annotations as of this one.")] = None,
     revision: Annotated[
@@ -289,7 +302,9 @@ def restore(
     """Put earlier annotations of a task back into Label Studio; what is there stays in the log."""
     if (version is None) == (revision is None):
         raise InvalidInputError("restore takes either --version or --revision")
-    with open_project(project) as at:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project) as at:
         from sam_backend.versions import restoring
 
         if revision is not None:
@@ -298,23 +313,13 @@ def restore(
         else:
             found = at.versions.find(version or "")
             wanted = restoring.states_of_version(at.versions, found, task)
-        told = restoring.restore(at.client, at.revisions, task, wanted)
+        told = restoring.restore(at, task, wanted)
     echo_result(
         asdict(told),
         as_json,
         f"{told.changed} changed back, {told.made} made anew, {told.same} as they were, "
         f"{told.later} later ones stay",
     )
-
-
-def _checked_out(
-    at: OpenProject, version: "Version", out: Path, observe: Callable[[int, int], None]
-) -> "Dataset":
-    """Write a version as a data set into a folder, images and all."""
-    from sam_backend.versions.checkout import check_out
-
-    images = at.images(out)
-    return check_out(at.versions, version, at.client.host, images, out, observe, at.planted_names)
 
 
 def _facts(data: "Dataset") -> dict[str, Any]:

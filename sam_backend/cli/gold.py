@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from sam_backend.cli.open_project import open_client, open_project
+from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json, echo_result
-from sam_backend.cli.process_setup import log_to_stderr
+from sam_backend.cli.process_setup import start_command
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
@@ -17,7 +17,6 @@ HELP = "Gold: images whose masks are trusted."
 
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
-Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
 Digest = Annotated[str, typer.Argument(help="The image's digest, or the beginning of it.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept.")]
 
@@ -45,23 +44,21 @@ def add(
     """Trust images: what is marked as ground truth, a data set, or what several people agree on."""
     if (project is None) == (data is None):
         raise InvalidInputError("gold comes from --project or from --data: name one")
-    settings = Settings()
-    log_to_stderr(settings)
+    settings = start_command()
     from sam_backend.datasets.reading import read_dataset
-    from sam_backend.projects.dataset import host_of_project, pull_project
+    from sam_backend.projects.dataset import pull_project
+    from sam_backend.projects.project import open_project
     from sam_backend.quality.gold.adding import add_gold
     from sam_backend.store.database import open_database
 
     with progress_bar() as show:
         if project is not None:
-            dataset = pull_project(
-                host_of_project(settings, project),
-                project,
-                settings.data_dir / "projects" / str(project),
-                settings,
-                lambda p: show({"stage": "reading", "done": p.tasks, "of": p.of_tasks}),
-                only_gold=consensus is None,
-            )
+            with open_project(settings, project) as at:
+                dataset = pull_project(
+                    at,
+                    observe=lambda p: show({"stage": "reading", "done": p.tasks, "of": p.of_tasks}),
+                    only_gold=consensus is None,
+                )
             source = f"project {project}"
         else:
             dataset = read_dataset(Path(str(data)), images)
@@ -184,7 +181,7 @@ def history(as_json: AsJson = False) -> None:
 
 @app.command()
 def plant(
-    project: Project,
+    project: ProjectNumber,
     per_hundred: Annotated[
         float | None,
         typer.Option(
@@ -198,16 +195,15 @@ def plant(
 
     The same command adds what is missing, such as after new tasks came.
     """
-    with open_project(project) as at, progress_bar() as show:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project) as at, progress_bar() as show:
         from sam_backend.quality.gold.planting import plant as put
-        from sam_backend.stages.policy_resolution import gold_rate
-        from sam_backend.store.gold import Gold
+        from sam_backend.stages.policy_resolution import gold_rate, policy_of
 
         told = put(
-            at.client,
-            project,
-            Gold(at.database),
-            gold_rate(at.settings, at.policy) if per_hundred is None else per_hundred,
+            at,
+            gold_rate(at.settings, policy_of(at)) if per_hundred is None else per_hundred,
             seed,
             counting(show, "planting"),
         )
@@ -230,32 +226,21 @@ def plant(
 
 @app.command()
 def score(
-    project: Project,
+    project: ProjectNumber,
     by: Annotated[str, typer.Option(help="One line for each: nothing, label or week.")] = "nothing",
     as_json: AsJson = False,
 ) -> None:
     """Judge annotators and models by the trusted images that they have met."""
     if by not in ("nothing", "label", "week"):
         raise InvalidInputError(f"--by is nothing, label or week, not {by!r}")
-    settings = Settings()
-    log_to_stderr(settings)
     from sam_backend.labelstudio.api.people import people_names
     from sam_backend.metrics import scorecards
+    from sam_backend.projects.project import open_project
     from sam_backend.quality.gold.scoring import score_project
-    from sam_backend.store.database import open_database
 
-    with (
-        open_client(project, settings) as client,
-        progress_bar() as show,
-    ):
-        names = people_names(client)
-        report, _ = score_project(
-            settings,
-            open_database(settings),
-            client,
-            project,
-            counting(show, "reading"),
-        )
+    with open_project(start_command(), project) as at, progress_bar() as show:
+        names = people_names(at.client)
+        report, _ = score_project(at, counting(show, "reading"))
     if as_json:
         echo_json(report.as_json() | {"names": names})
         return

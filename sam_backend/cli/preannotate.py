@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.process_setup import (
@@ -19,7 +20,7 @@ from sam_backend.errors import InvalidInputError
 
 
 def preannotate(
-    project: Annotated[int, typer.Option(help="Number of the Label Studio project.")],
+    project: ProjectNumber,
     view: Annotated[int | None, typer.Option(help="Only tasks of this Data Manager tab.")] = None,
     filter_: Annotated[
         str | None, typer.Option("--filter", help="Only tasks of this Data Manager filter, JSON.")
@@ -53,13 +54,17 @@ def preannotate(
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     import threading
 
+    from sam_backend.projects.project import open_project
     from sam_backend.semi_automatic.runs import preannotate_project
 
     stopped = threading.Event()
-    with leaving_at_signals(stopped.set), progress_bar() as show:
+    with (
+        leaving_at_signals(stopped.set),
+        open_project(settings, project) as at,
+        progress_bar() as show,
+    ):
         summary = preannotate_project(
-            settings,
-            project,
+            at,
             view,
             filter_,
             limit,

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from sam_backend.cli.open_project import open_client
+from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.paths import output_folder
 from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
-from sam_backend.cli.process_setup import log_to_stderr, tune_allocator
+from sam_backend.cli.process_setup import log_to_stderr, start_command, tune_allocator
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_left_out, echo_table, shown
 from sam_backend.errors import InvalidInputError
@@ -22,8 +22,6 @@ CURVE_JSON, CURVE_PNG = "prefill.json", "prefill.png"
 
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
-Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
-
 
 @app.callback()
 def prefill() -> None:
@@ -31,19 +29,17 @@ def prefill() -> None:
 
 
 @app.command()
-def report(project: Project, as_json: AsJson = False) -> None:
+def report(project: ProjectNumber, as_json: AsJson = False) -> None:
     """Compare people's annotations with the predictions that they were made from.
 
     Masks that nobody touched are kept, changed ones edited, predicted ones that are gone rejected,
     and all others added. Annotations that began with nothing are counted, and left out.
     """
-    settings = Settings()
-    log_to_stderr(settings)
+    from sam_backend.projects.project import open_project
     from sam_backend.semi_automatic.edit_report import edit_report
-    from sam_backend.store.database import open_database
 
-    with open_client(project, settings) as client:
-        found = edit_report(settings, open_database(settings), client, project)
+    with open_project(start_command(), project) as at:
+        found = edit_report(at)
     told = found.as_json()
     if as_json:
         echo_json(told)
@@ -144,18 +140,16 @@ def _bars(text: str) -> list[float]:
 
 
 @app.command("learn-labels")
-def learn_labels(project: Project, as_json: AsJson = False) -> None:
+def learn_labels(project: ProjectNumber, as_json: AsJson = False) -> None:
     """Look at what people have labelled, so that the classifier `nearest` can label masks."""
-    settings = Settings()
-    log_to_stderr(settings)
     from sam_backend.datasets.left_out import LeftOut
+    from sam_backend.projects.project import open_project
     from sam_backend.semi_automatic.runs import learn_project_labels
 
     left_out = LeftOut()
-    with progress_bar() as show:
+    with open_project(start_command(), project) as at, progress_bar() as show:
         book = learn_project_labels(
-            settings,
-            project,
+            at,
             lambda done, of: show({"stage": "looking at masks", "done": done, "of": of}),
             left_out,
         )

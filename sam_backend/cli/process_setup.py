@@ -39,6 +39,13 @@ def settings_with(model: str | None, device: str | None) -> Settings:
     return Settings(**{name: value for name, value in given.items() if value is not None})
 
 
+def start_command(model: str | None = None, device: str | None = None) -> Settings:
+    """Return the settings as `settings_with` does, and begin to log to stderr."""
+    settings = settings_with(model, device)
+    log_to_stderr(settings)
+    return settings
+
+
 def tune_allocator(settings: Settings) -> None:
     """Start this process anew, under the same id, with the allocator's variables set."""
     if settings.tune_allocator and not ALLOCATOR_TUNING.keys() & os.environ.keys():

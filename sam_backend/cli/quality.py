@@ -1,26 +1,25 @@
 """`sam-backend quality`: agreement, calibration, thresholds, and the report of all of it."""
 
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sam_backend.cli.open_project import open_client
+from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.paths import output_folder
-from sam_backend.cli.process_setup import log_to_stderr, settings_with
+from sam_backend.cli.process_setup import start_command
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
-from sam_backend.settings import Settings
 
 HELP = "What masks are worth: agreement, calibration, proven thresholds."
 
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
-Project = Annotated[int, typer.Option(help="Number of the Label Studio project.")]
 Model = Annotated[str | None, typer.Option(help="Version, see `sam-backend models list`.")]
 
 
@@ -30,26 +29,17 @@ def quality() -> None:
 
 
 @app.command()
-def agreement(project: Project, as_json: AsJson = False) -> None:
+def agreement(project: ProjectNumber, as_json: AsJson = False) -> None:
     """How much people agree on the tasks that several of them have labelled."""
-    settings = Settings()
-    log_to_stderr(settings)
     from sam_backend.labelstudio.api.people import people_names
     from sam_backend.metrics.agreement import agreements
     from sam_backend.metrics.scorecards import shown
+    from sam_backend.projects.project import open_project
     from sam_backend.quality.gold.answers import read_answers
 
-    with (
-        open_client(project, settings) as client,
-        progress_bar() as show,
-    ):
-        names = people_names(client)
-        answers = read_answers(
-            settings,
-            client,
-            project,
-            observe=counting(show, "reading"),
-        )
+    with open_project(start_command(), project) as at, progress_bar() as show:
+        names = people_names(at.client)
+        answers = read_answers(at, observe=counting(show, "reading"))
     found = agreements(answers.people)
     echo_left_out(answers.unread, "not compared")
     if as_json:
@@ -97,11 +87,11 @@ def calibrate(
     Both hold for this model version from now on: scores of new predictions are probabilities, and
     `triage` = `proven` accepts and discards by what is proven.
     """
-    settings = settings_with(model, None)
-    log_to_stderr(settings)
+    settings = start_command(model)
     from sam_backend.datasets.left_out import LeftOut
     from sam_backend.fully_automatic.review.judged_reviews import read_judged_reviews
     from sam_backend.fully_automatic.run_folder import read_run
+    from sam_backend.projects.project import Project
     from sam_backend.quality.calibration.gather import establish_trust, gather_judged
     from sam_backend.quality.calibration.trust import Asked
     from sam_backend.quality.report import write_reliability
@@ -113,7 +103,10 @@ def calibrate(
     database = open_database(settings)
     left_out = LeftOut()
     runs = [read_run(folder) for folder in run or ()]
-    with progress_bar() as show:
+    with progress_bar() as show, ExitStack() as stack:
+        projects = [
+            stack.enter_context(Project.of(settings, database, number)) for number in project or ()
+        ]
 
         def observe(what: str, done: int) -> None:
             show({"stage": what, "done": done, "of": done})
@@ -126,7 +119,7 @@ def calibrate(
             )
         ]
         judged = gather_judged(
-            settings, database, version, project or (), reviewed, gold, observe, left_out
+            settings, database, version, projects, reviewed, gold, observe, left_out
         )
     echo_left_out(left_out, "not compared")
     if not judged:
@@ -149,7 +142,7 @@ def calibrate(
 
 @app.command()
 def report(
-    project: Project,
+    project: ProjectNumber,
     out: Annotated[
         Path, typer.Option(help="Folder for page, JSON and plots.", callback=output_folder)
     ],
@@ -169,29 +162,17 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """All that is known of a project's quality; exit code 1 if a bar is not passed."""
-    settings = settings_with(model, None)
-    log_to_stderr(settings)
+    settings = start_command(model)
+    from sam_backend.projects.project import open_project
     from sam_backend.quality.report import Bars, quality_report, write_report
     from sam_backend.serving.model_choice import ModelChoice
-    from sam_backend.store.database import open_database
     from sam_backend.store.models import open_store
 
     version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
-    database = open_database(settings)
-    with (
-        open_client(project, settings) as client,
-        progress_bar() as show,
-    ):
-        told = quality_report(
-            settings,
-            database,
-            client,
-            project,
-            version,
-            Bars(min_annotator, min_model, max_calibration_error, proof),
-            counting(show, "reading"),
-        )
-    file = write_report(told, database, out)
+    bars = Bars(min_annotator, min_model, max_calibration_error, proof)
+    with open_project(settings, project) as at, progress_bar() as show:
+        told = quality_report(at, version, bars, counting(show, "reading"))
+        file = write_report(told, at.database, out)
     if as_json:
         echo_json(told.as_json())
     else:

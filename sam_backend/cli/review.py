@@ -16,13 +16,11 @@ from sam_backend.cli.bulk import (
     UrlPrefix,
     addresses_of,
 )
-from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json, echo_result
-from sam_backend.cli.process_setup import log_to_stderr
+from sam_backend.cli.process_setup import start_command
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
-from sam_backend.settings import Settings
 
 HELP = "A bulk run's masks, verified by people on a sample."
 
@@ -69,26 +67,23 @@ def sample(
     --size adds images to it, and needs no other option again.
     """
     min_share, iou = _claim(prove) if prove else (None, None)
-    settings = Settings()
-    log_to_stderr(settings)
+    settings = start_command()
     from sam_backend.fully_automatic.review.runs import Asked, draw_sample
     from sam_backend.fully_automatic.run_folder import read_run
     from sam_backend.fully_automatic.tasks import TaskOptions
-    from sam_backend.store.database import open_database
+    from sam_backend.projects.project import open_project
 
     found = read_run(run)
     asked = Asked(min_share, iou, max_defects, size, tuple(by) if by else None, seed)
     with (
-        open_client(project, settings) as client,
+        open_project(settings, project) as at,
         progress_bar() as show,
     ):
         drawn = draw_sample(
-            client,
-            open_database(settings),
-            project,
+            at,
             found,
             asked,
-            addresses_of(found, client, project, settings, upload, url_prefix, document_root),
+            addresses_of(found, at, upload, url_prefix, document_root),
             TaskOptions(max_masks=max_masks, output=output, label=label),
             observe=counting(show, "sampling"),
         )
@@ -136,26 +131,18 @@ def report(
     Exit code 0: accepted, 1: rejected, 3: not decided yet. Each look is kept; a rejected lot stays
     rejected.
     """
-    settings = Settings()
-    log_to_stderr(settings)
+    settings = start_command()
     from sam_backend.fully_automatic.review.judging import history_rows
     from sam_backend.fully_automatic.review.runs import report_lot
     from sam_backend.fully_automatic.review.samples import REPORT_HTML, read_sample
     from sam_backend.fully_automatic.run_folder import read_run
     from sam_backend.metrics.acceptance import Verdict
-    from sam_backend.store.database import open_database
+    from sam_backend.projects.project import open_project
 
     found = read_run(run)
     project = read_sample(found, name).project_id
-    with open_client(project, settings) as client, progress_bar() as show:
-        judged, folder = report_lot(
-            settings,
-            open_database(settings),
-            client,
-            found,
-            name,
-            counting(show, "reading"),
-        )
+    with open_project(settings, project) as at, progress_bar() as show:
+        judged, folder = report_lot(at, found, name, counting(show, "reading"))
     told = judged.as_json()
     if as_json:
         echo_json(told)
@@ -208,16 +195,14 @@ def quarantine(
     as_json: AsJson = False,
 ) -> None:
     """Remove a rejected run's predictions from a project; what people have made of them stays."""
-    settings = Settings()
-    log_to_stderr(settings)
+    settings = start_command()
     from sam_backend.fully_automatic.review.quarantine import quarantine as remove
     from sam_backend.fully_automatic.run_folder import read_run
-    from sam_backend.store.database import open_database
-    from sam_backend.store.lots import Lots
+    from sam_backend.projects.project import open_project
 
-    found, lots = read_run(run), Lots(open_database(settings))
-    with open_client(project, settings) as client:
-        told = remove(client, project, found, lots, anyway)
+    found = read_run(run)
+    with open_project(settings, project) as at:
+        told = remove(at, found, anyway)
     echo_result(
         {"predictions": told.predictions, "tasks": told.tasks, "kept": told.kept},
         as_json,
@@ -237,8 +222,7 @@ def reopen(
     The promise of a plan holds from one opening to the next. What was seen before stays in the
     lot's history.
     """
-    settings = Settings()
-    log_to_stderr(settings)
+    settings = start_command()
     from sam_backend.fully_automatic.run_folder import read_run
     from sam_backend.store.database import open_database
     from sam_backend.store.lots import Lots

@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.open_project import OpenProject, Project, open_project
+from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.paths import output_picture
+from sam_backend.cli.process_setup import start_command
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import SamBackendError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
+    from sam_backend.projects.project import Project
     from sam_backend.stages.gates import Checked
     from sam_backend.stages.transitions import Standing
     from sam_backend.store.stage_moves import StageMove
@@ -62,7 +64,7 @@ def policy(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def status(project: Project, measure: Measure = False, as_json: AsJson = False) -> None:
+def status(project: ProjectNumber, measure: Measure = False, as_json: AsJson = False) -> None:
     """Every gate of the project's stage: its figure, and what is missing."""
     with _standing(project, measure) as (_, now):
         if as_json:
@@ -85,7 +87,7 @@ def status(project: Project, measure: Measure = False, as_json: AsJson = False) 
 
 
 @app.command()
-def begin(project: Project, as_json: AsJson = False) -> None:
+def begin(project: ProjectNumber, as_json: AsJson = False) -> None:
     """Put a project into the first stage: from now on it works as the table says."""
     from sam_backend.stages.transitions import begin as begin_
 
@@ -95,7 +97,7 @@ def begin(project: Project, as_json: AsJson = False) -> None:
 
 @app.command()
 def advance(
-    project: Project, reason: Reason = "", measure: Measure = True, as_json: AsJson = False
+    project: ProjectNumber, reason: Reason = "", measure: Measure = True, as_json: AsJson = False
 ) -> None:
     """On to the next stage, if every gate is open or there is a reason; exit code 1 if not."""
     from sam_backend.stages.transitions import advance as move
@@ -105,7 +107,7 @@ def advance(
 
 @app.command()
 def retreat(
-    project: Project, reason: Reason = "", measure: Measure = True, as_json: AsJson = False
+    project: ProjectNumber, reason: Reason = "", measure: Measure = True, as_json: AsJson = False
 ) -> None:
     """Back to the stage before, if a gate down is open or there is a reason."""
     from sam_backend.stages.transitions import retreat as move
@@ -114,9 +116,11 @@ def retreat(
 
 
 @app.command()
-def log(project: Project, as_json: AsJson = False) -> None:
+def log(project: ProjectNumber, as_json: AsJson = False) -> None:
     """All moves of a project, newest first, with what the gates read."""
-    with open_project(project, may_be_away=True) as at:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project, may_be_away=True) as at:
         moves = list(reversed(at.stage_moves.history()))
     if as_json:
         echo_json([asdict(one) for one in moves])
@@ -130,7 +134,7 @@ def log(project: Project, as_json: AsJson = False) -> None:
 
 @app.command()
 def plot(
-    project: Project,
+    project: ProjectNumber,
     out: Annotated[Path, typer.Option(help="PNG that is written.", callback=output_picture)],
     as_json: AsJson = False,
 ) -> None:
@@ -138,11 +142,13 @@ def plot(
 
     With --json the figures that are drawn are printed, too.
     """
-    with open_project(project, may_be_away=True) as at:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project, may_be_away=True) as at:
         from sam_backend.metrics.stage_plot import draw_stages
         from sam_backend.monitoring.surveying import board_of, served_by
 
-        told = board_of(at.settings, at.database, at.client.host, project, served_by(at.settings))
+        told = board_of(at, served_by(at.settings))
         for part in ("course", "trade-off"):
             if part in told["failures"]:
                 raise SamBackendError(f"{part} cannot be drawn: {told['failures'][part]}")
@@ -152,9 +158,11 @@ def plot(
 
 
 @contextmanager
-def _standing(project: int, measures: bool) -> "Iterator[tuple[OpenProject, Standing]]":
+def _standing(project: int, measures: bool) -> "Iterator[tuple[Project, Standing]]":
     """A project and how it stands, measured anew or as it was measured last."""
-    with open_project(project) as at:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project) as at:
         from sam_backend.monitoring.surveying import evidence_of, measure
         from sam_backend.stages.policy import policies
         from sam_backend.stages.transitions import standing
@@ -162,14 +170,8 @@ def _standing(project: int, measures: bool) -> "Iterator[tuple[OpenProject, Stan
         told = policies(at.settings.stages)
         if measures:
             with progress_bar() as show:
-                measure(
-                    at.settings,
-                    at.database,
-                    at.client,
-                    project,
-                    lambda what, done: show({"stage": what, "done": done}),
-                )
-        yield at, standing(evidence_of(at.settings, at.database, at.client.host.url, project), told)
+                measure(at, lambda what, done: show({"stage": what, "done": done}))
+        yield at, standing(evidence_of(at), told)
 
 
 def _move(

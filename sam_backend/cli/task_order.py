@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam_backend.cli.open_project import OpenProject, Project, open_project
+from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json
-from sam_backend.cli.process_setup import keep_compiled, settings_with, tune_allocator
+from sam_backend.cli.process_setup import (
+    keep_compiled,
+    log_to_stderr,
+    settings_with,
+    tune_allocator,
+)
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from sam_backend.dispatch.ordering.ordering import Ordering
+    from sam_backend.projects.project import Project
 
 Kinds = Annotated[int, typer.Option(help="Kinds of images at the most.", min=1)]
 Model = Annotated[str | None, typer.Option(help="Version, see `sam-backend models list`.")]
@@ -24,7 +30,7 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
 def order(
-    project: Project,
+    project: ProjectNumber,
     stage: Annotated[
         str | None,
         typer.Option(help="1, 2 or 3: what counts how much; else the project's, or 1."),
@@ -51,7 +57,10 @@ def order(
     numbers = _numbers(weight or [])
     with _ordering(project, kinds, model, device) as (ordering, at), progress_bar() as show:
         if stage is None:
-            stage = "1" if at.policy is None else at.policy.stage
+            from sam_backend.stages.policy_resolution import policy_of
+
+            policy = policy_of(at)
+            stage = "1" if policy is None else policy.stage
         weights = replace(STAGE_WEIGHTS[stage], **numbers)
         found = ordering.order(weights, inject, counting(show, "seeing images"))
     echo_left_out(found.survey.unread, "no size known")
@@ -67,7 +76,7 @@ def order(
 
 
 def gaps(
-    project: Project,
+    project: ProjectNumber,
     before: Annotated[
         str | None, typer.Option(help="A version of `sam-backend dataset`, to compare with.")
     ] = None,
@@ -105,16 +114,19 @@ def gaps(
 @contextmanager
 def _ordering(
     project: int, kinds: int, model: str | None, device: str | None
-) -> Iterator[tuple["Ordering", OpenProject]]:
+) -> Iterator[tuple["Ordering", "Project"]]:
     settings = settings_with(model, device)
     tune_allocator(settings)
     keep_compiled(settings)
-    with open_project(project, settings) as at:
+    from sam_backend.projects.project import open_project
+
+    log_to_stderr(settings)
+    with open_project(settings, project) as at:
         from sam_backend.dispatch.ordering.ordering import Ordering
         from sam_backend.serving.factory import serving_champion
 
         with serving_champion(settings) as champion:
-            yield Ordering(settings, at.client, project, at.database, champion, kinds), at
+            yield Ordering(at, champion, kinds), at
 
 
 def _numbers(told: list[str]) -> dict[str, float]:

@@ -2,16 +2,20 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sam_backend.cli.balance import balance
-from sam_backend.cli.open_project import Project, open_project
+from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json, echo_result
+from sam_backend.cli.process_setup import start_command
 from sam_backend.cli.tables import echo_table
 from sam_backend.cli.task_order import gaps, order
 from sam_backend.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sam_backend.projects.project import Project
 
 HELP = "Queues of annotators, and which tasks should be labelled next."
 
@@ -27,7 +31,7 @@ def tasks() -> None:
 
 @app.command()
 def join(
-    project: Project,
+    project: ProjectNumber,
     who: Annotated[
         list[str] | None, typer.Argument(help="Email address or user id; all with --everyone.")
     ] = None,
@@ -43,20 +47,24 @@ def join(
     """Give people a queue, or other skills and languages; the next balancing fills it."""
     if bool(who) == everyone:
         raise InvalidInputError("join takes either people or --everyone")
-    with open_project(project) as at:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project) as at:
         from sam_backend.labelstudio.api.people import people_names
 
-        chosen = list(people_names(at.client)) if everyone else at.people(who or [])
+        chosen = list(people_names(at.client)) if everyone else _people(at, who or [])
         for person in chosen:
             at.annotators.join(person, skill or (), language or (), datetime.now(UTC))
     echo_result({"joined": chosen}, as_json, f"{len(chosen)} with a queue")
 
 
 @app.command()
-def leave(project: Project, who: Who, as_json: AsJson = False) -> None:
+def leave(project: ProjectNumber, who: Who, as_json: AsJson = False) -> None:
     """Take queues away; what people held goes to others at the next balancing."""
-    with open_project(project) as at:
-        people = at.people(who)
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project) as at:
+        people = _people(at, who)
         for person in people:
             at.annotators.leave(person, datetime.now(UTC))
     echo_result({"left": people}, as_json, f"{len(people)} left")
@@ -64,7 +72,7 @@ def leave(project: Project, who: Who, as_json: AsJson = False) -> None:
 
 @app.command()
 def away(
-    project: Project,
+    project: ProjectNumber,
     who: Who,
     until: Annotated[
         datetime | None, typer.Option(help="Back from then on; until `tasks back` without.")
@@ -72,11 +80,13 @@ def away(
     as_json: AsJson = False,
 ) -> None:
     """Give people nothing for a while; what they held goes to others at the next balancing."""
-    with open_project(project) as at:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project) as at:
         from sam_backend.store.annotators import FOR_GOOD
 
         moment = FOR_GOOD if until is None else until.astimezone(UTC)
-        people = at.people(who)
+        people = _people(at, who)
         for person in people:
             at.annotators.away(person, moment)
     told = {"away": people, "until": None if until is None else moment.isoformat()}
@@ -84,19 +94,23 @@ def away(
 
 
 @app.command()
-def back(project: Project, who: Who, as_json: AsJson = False) -> None:
+def back(project: ProjectNumber, who: Who, as_json: AsJson = False) -> None:
     """People who were away are here again."""
-    with open_project(project) as at:
-        people = at.people(who)
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project) as at:
+        people = _people(at, who)
         for person in people:
             at.annotators.back(person, datetime.now(UTC))
     echo_result({"back": people}, as_json, f"{len(people)} back")
 
 
 @app.command()
-def people(project: Project, as_json: AsJson = False) -> None:
+def people(project: ProjectNumber, as_json: AsJson = False) -> None:
     """Show who has a queue, and what is in it."""
-    with open_project(project) as at:
+    from sam_backend.projects.project import open_project
+
+    with open_project(start_command(), project) as at:
         from sam_backend.labelstudio.api.people import people_names
         from sam_backend.store.annotators import FOR_GOOD
 
@@ -133,6 +147,27 @@ def people(project: Project, as_json: AsJson = False) -> None:
             )
         )
     echo_table(rows, f"nobody has a queue: `sam-backend tasks join --project {project} --everyone`")
+
+
+def _people(project: "Project", who: list[str]) -> list[str]:
+    """Return the user ids of people who are named by email address or user id.
+
+    Raises:
+        InvalidInputError: Label Studio knows nobody of this name.
+    """
+    from sam_backend.labelstudio.api.people import people_names
+
+    names = people_names(project.client)
+    by_name = {name.lower(): number for number, name in names.items()}
+    # somebody whose account is gone can still leave
+    known = names.keys() | {one.person for one in project.annotators.list()}
+    found = []
+    for one in who:
+        number = one if one in known else by_name.get(one.lower())
+        if number is None:
+            raise InvalidInputError(f"Label Studio knows nobody called {one!r}")
+        found.append(number)
+    return found
 
 
 app.command()(balance)

@@ -8,7 +8,6 @@ import typer
 
 from sam_backend.cli.gate_table import gate_rows
 from sam_backend.cli.job_progress import known_handlers, result_of, work_or_follow
-from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.process_setup import log_to_stderr, tune_allocator
 from sam_backend.cli.tables import echo_left_out, echo_table
@@ -60,6 +59,7 @@ def train(
         log_to_stderr(settings)
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
+    from sam_backend.projects.project import open_project
     from sam_backend.retraining.request import JOB_KIND, RetrainingOrder
     from sam_backend.store.database import open_database
     from sam_backend.store.jobs import Jobs
@@ -77,7 +77,7 @@ def train(
     }
     order = RetrainingOrder.parse({name: v for name, v in given.items() if v is not None})
     if order.project is not None:
-        with open_client(order.project, settings):
+        with open_project(settings, order.project):
             pass  # a wrong project is told before a job waits
     # Before the job waits: while torch loads, a server's own worker would come and take it.
     known = {} if detach else known_handlers(settings)

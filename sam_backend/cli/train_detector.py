@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from sam_backend.cli.job_progress import known_handlers, result_of, work_or_follow
-from sam_backend.cli.open_project import open_client
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.process_setup import log_to_stderr, tune_allocator
 from sam_backend.cli.tables import echo_left_out, echo_table
@@ -36,6 +35,7 @@ def train_detector(
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     from sam_backend.datasets.left_out import LeftOut
+    from sam_backend.projects.project import open_project
     from sam_backend.semi_automatic.detector_training import JOB_KIND, DetectorOrder
     from sam_backend.store.database import open_database
     from sam_backend.store.jobs import Jobs
@@ -43,7 +43,7 @@ def train_detector(
 
     order = DetectorOrder(project=project, network=network, side_px=side_px, steps=steps, seed=seed)
     build(order.network, order.side_px)  # a wrong name is told before a job waits
-    with open_client(order.project, settings):
+    with open_project(settings, order.project):
         pass  # and a wrong project
     known = {} if detach else known_handlers(settings)
     database = open_database(settings)

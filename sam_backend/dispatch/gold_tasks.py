@@ -4,26 +4,22 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sam_backend.store.gold import Gold
+from sam_backend.projects.project import Project
 
 _TOKEN = re.compile(r"[0-9a-f]{32}")  # of a copy, in its file's name
 
 
-def gold_tasks(
-    gold: Gold, host: str, project: int, listing: Sequence[Mapping[str, Any]]
-) -> dict[int, frozenset[str]]:
+def gold_tasks(project: Project, listing: Sequence[Mapping[str, Any]]) -> dict[int, frozenset[str]]:
     """Tasks by number, each with those who have made its truth: it cannot test them.
 
     Args:
-        gold: The store.
-        host: Origin of the project's Label Studio.
         project: The project.
         listing: Its tasks.
     """
-    copies = {copy.token: copy.image for copy in gold.copies(host, project)}
+    copies = {copy.token: copy.image for copy in project.gold.copies(project.origin, project.id)}
     if not copies:
         return {}
-    makers = {image.digest: image.makers for image in gold.images()}
+    makers = {image.digest: image.makers for image in project.gold.images()}
     return {
         int(task["id"]): makers.get(copies[token], frozenset())
         for task in listing

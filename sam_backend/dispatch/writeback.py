@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.predictions import write_task_data
 from sam_backend.labelstudio.api.project_tasks import tasks_numbered
 from sam_backend.labelstudio.api.queues import (
@@ -14,6 +13,7 @@ from sam_backend.labelstudio.api.queues import (
     assignee_text,
     priority_text,
 )
+from sam_backend.projects.project import Project
 from sam_backend.store.leases import Lease, Leases
 
 Json = dict[str, Any]
@@ -22,24 +22,21 @@ _AT_ONCE = 10
 
 
 def write_queues(
-    client: LabelStudioClient,
-    project_id: int,
+    project: Project,
     listing: Sequence[Json],
-    leases: Leases,
     names: Mapping[str, str],
 ) -> int:
     """Write what is not yet as the leases want it; returns how many tasks.
 
     Args:
-        client: API client of the project's Label Studio.
-        project_id: The project.
+        project: The project.
         listing: Its tasks.
-        leases: Who holds what.
         names: What people are called, by user id.
 
     Raises:
         SamBackendError: Label Studio or the database is out of reach; the next call goes on.
     """
+    client, leases = project.client, project.leases
     held = _by_task(leases)
     numbers = [
         int(task["id"])
@@ -49,7 +46,7 @@ def write_queues(
     for start in range(0, len(numbers), _AT_ONCE):
         if start:  # writing takes a while, in which others may have decided
             held = _by_task(leases)
-        for task in tasks_numbered(client, project_id, numbers[start : start + _AT_ONCE]):
+        for task in tasks_numbered(client, project.id, numbers[start : start + _AT_ONCE]):
             number, data = int(task["id"]), task["data"]
             write_task_data(client, number, data, _changes(data, held[number], names))
     return len(numbers)

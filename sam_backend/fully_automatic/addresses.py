@@ -10,8 +10,8 @@ from sam_backend.datasets.decoding import file_suffix
 from sam_backend.datasets.image_files import digest_of, path_named
 from sam_backend.errors import ImageFetchError, InvalidInputError
 from sam_backend.fully_automatic.sources import ImageReader, name_of
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.uploads import upload_files, uploaded_files
+from sam_backend.projects.project import Project
 from sam_backend.store.shards import ImageMasks
 
 # What fsspec calls it, and Label Studio's storages.
@@ -96,19 +96,17 @@ class UploadedAddresses(Addresses):
     """Files that are uploaded to the project; those of a broken run are found again.
 
     Args:
-        client: API client of the project's Label Studio.
-        project_id: The project.
+        project: The project.
         reader: Reads the images.
     """
 
-    def __init__(self, client: LabelStudioClient, project_id: int, reader: ImageReader) -> None:
-        self._client = client
-        self._project_id = project_id
+    def __init__(self, project: Project, reader: ImageReader) -> None:
+        self._project = project
         self._reader = reader
         self._known: dict[str, str] | None = None
 
     def of(self, images: Sequence[ImageMasks]) -> list[str | ImageFetchError]:
-        known = self._known or uploaded_files(self._client, self._project_id)
+        known = self._known or uploaded_files(self._project.client, self._project.id)
         self._known = None  # an upload whose answer is lost may have been kept
         files: dict[str, bytes] = {}
         lost: dict[str, ImageFetchError] = {}
@@ -124,6 +122,6 @@ class UploadedAddresses(Addresses):
                 else:  # the masks are of another picture
                     reason = f"{image.uri} has changed since it was listed"
                     lost[image.digest] = ImageFetchError(reason)
-        known |= upload_files(self._client, self._project_id, files)
+        known |= upload_files(self._project.client, self._project.id, files)
         self._known = known
         return [lost.get(image.digest) or known[image.digest] for image in images]

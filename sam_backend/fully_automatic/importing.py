@@ -19,7 +19,6 @@ from sam_backend.errors import ImageFetchError
 from sam_backend.fully_automatic.addresses import Addresses
 from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.fully_automatic.tasks import DIGEST, HIDDEN_MASK, RUN, TaskWriter
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.predictions import import_predictions, show_version
 from sam_backend.labelstudio.api.project_tasks import (
     data_filter,
@@ -28,6 +27,7 @@ from sam_backend.labelstudio.api.project_tasks import (
     tasks_filtered,
 )
 from sam_backend.labelstudio.api.retry import Patience
+from sam_backend.projects.project import Project
 from sam_backend.store.shards import ImageMasks
 
 MOST_BYTES = 16 * 2**20
@@ -94,8 +94,7 @@ class BulkImport:
     """Puts images of a run into a project.
 
     Args:
-        client: API client of the project's Label Studio.
-        project_id: The project.
+        project: The project.
         run: Whose images.
         writer: Of their tasks.
         addresses: Of the images.
@@ -108,8 +107,7 @@ class BulkImport:
 
     def __init__(
         self,
-        client: LabelStudioClient,
-        project_id: int,
+        project: Project,
         run: BulkRun,
         writer: TaskWriter,
         addresses: Addresses,
@@ -119,8 +117,8 @@ class BulkImport:
         observe: Callable[[int, int], None] = lambda done, of: None,
         is_stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._client = client
-        self._project_id = project_id
+        self._client = project.client
+        self._project_id = project.id
         self._run = run
         self._run_id = run.run_id
         self._writer = writer

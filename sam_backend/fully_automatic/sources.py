@@ -24,7 +24,7 @@ from sam_backend.labelstudio.api.project_tasks import task_numbers, tasks_number
 from sam_backend.labelstudio.api.storages import storage_address
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import ImageResolver, image_resolver
-from sam_backend.projects.dataset import find_project, host_of_project
+from sam_backend.projects.project import find_project, host_of_project
 from sam_backend.settings import Settings
 
 SUFFIXES = (

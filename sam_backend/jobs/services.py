@@ -13,6 +13,7 @@ from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.labelstudio.api.webhook_events import START_TRAINING, WebhookEvent
 from sam_backend.monitoring.schedule import SurveySchedule
 from sam_backend.monitoring.surveying import JOB_KIND as SURVEY_KIND
+from sam_backend.projects.project import Project
 from sam_backend.retraining.triggers import Triggers, count_through_api
 from sam_backend.settings import Settings
 from sam_backend.stages.policy_resolution import policy_of, retraining_cadence
@@ -175,7 +176,7 @@ class _Parts:
         surveys = SurveySchedule(
             jobs, database, connections.urls_by_number, settings.survey_s, tell
         )
-        verifier = EventVerifier(database, connections, settings.reconcile_s, tell)
+        verifier = EventVerifier(settings, database, connections, tell)
         return cls(database, jobs, triggers, verifier, surveys, worker)
 
     def start(self) -> None:
@@ -200,5 +201,5 @@ def _cadence(
     """After how many new masks a project is retrained."""
     if settings.retrain_every is not None:  # no need to know the stage
         return settings.retrain_every
-    host = connections.host_of_number(project).url
-    return retraining_cadence(settings, policy_of(settings, database, host, project))
+    host = connections.host_of_number(project)
+    return retraining_cadence(settings, policy_of(Project(settings, database, host, project)))

@@ -38,8 +38,9 @@ def _depth_within(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     distances = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # Squares of distances between pixels are whole numbers. OpenCV's own roots differ in their last
     # bit with the place of the array in memory, so that the deepest of two equals was chance.
-    squares = np.rint(np.square(distances[1:-1, 1:-1]))
-    return np.sqrt(squares, out=squares)
+    squares = np.rint(np.square(np.asarray(distances[1:-1, 1:-1], np.float32)))
+    exact: npt.NDArray[np.float32] = np.sqrt(squares, out=squares)
+    return exact
 
 
 def deepest_point(mask: npt.NDArray[np.bool_]) -> tuple[int, int]:

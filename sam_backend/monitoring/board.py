@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from sam_backend.errors import SamBackendError
-from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.projects.project import Project
 from sam_backend.stages.labelling import (
     NO_STAGE,
     Labelled,
@@ -22,12 +22,10 @@ from sam_backend.stages.labelling import (
 from sam_backend.stages.policy import StagePolicy
 from sam_backend.stages.stage_metrics import Evidence
 from sam_backend.stages.transitions import standing
-from sam_backend.store.database import Database
 from sam_backend.store.jobs import Job
-from sam_backend.store.leases import Lease, Leases
+from sam_backend.store.leases import Lease
 from sam_backend.store.measurement_kinds import DRIFT
-from sam_backend.store.measurements import Measurement, Measurements
-from sam_backend.store.prefills import Prefills
+from sam_backend.store.measurements import Measurement
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +39,7 @@ _N_MEASURED = 100
 
 
 def board(
-    database: Database,
-    host: LabelStudioHost,
-    project: int,
+    project: Project,
     evidence: Evidence,
     policies: Mapping[str, StagePolicy],
     now: datetime,
@@ -54,16 +50,13 @@ def board(
     one odd figure must not hide the others.
 
     Args:
-        database: Where they are kept.
-        host: Of the project.
-        project: Its number.
+        project: The project.
         evidence: Of the project.
         policies: All stages.
         now: The time.
     """
-    measurements = Measurements(database, host.url, project)
     visited = cache(lambda: visits(evidence.labelled, evidence.moves))
-    leases = cache(lambda: Leases(database, host.url, project).held())
+    leases = cache(lambda: project.leases.held())
     parts: dict[str, Callable[[], Any]] = {
         "stage": lambda: standing(evidence, policies).as_json(),
         "moves": lambda: [
@@ -73,17 +66,19 @@ def board(
         "course": lambda: [course(visit) | _aims(policies.get(visit.stage)) for visit in visited()],
         "lately": lambda: _lately(evidence.labelled, now),
         "trade-off": lambda: trade_off(evidence, by_stage(visited())),
-        "triage": lambda: triage_shares(Prefills(database).totals(str(host.origin), project)),
+        "triage": lambda: triage_shares(project.prefills.totals(project.origin, project.id)),
         "gold": lambda: _gold(evidence.gold),
-        "calibration": lambda: _calibration(evidence, measurements.history(DRIFT, _N_MEASURED)),
+        "calibration": lambda: _calibration(
+            evidence, project.measurements.history(DRIFT, _N_MEASURED)
+        ),
         "retrainings": lambda: [_retraining(job) for job in evidence.retrainings[:_N_RETRAININGS]],
         "lots": lambda: [dict(lot.document) | {"at": lot.at.isoformat()} for lot in evidence.lots],
         "queues": lambda: _queues(leases()),
         "people": lambda: _people(evidence, leases(), now),
     }
     found: Json = {
-        "project": project,
-        "label studio": host.url,
+        "project": project.id,
+        "label studio": project.host.url,
         "is in a stage": bool(evidence.moves),
     }
     failures: dict[str, str] = {}
@@ -94,7 +89,7 @@ def board(
         except SamBackendError as error:
             failures[name] = str(error)
         except Exception as error:  # its message may hold data: the log gets it
-            log.exception("project %d: no %s", project, name)
+            log.exception("project %d: no %s", project.id, name)
             failures[name] = f"internal error {type(error).__name__}, see the backend's log"
     return found | {"failures": failures}
 

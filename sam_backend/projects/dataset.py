@@ -17,8 +17,6 @@ from sam_backend.errors import (
     ImageDecodeError,
     ImageFetchError,
     InvalidInputError,
-    LabelStudioError,
-    LabelStudioUnavailableError,
 )
 from sam_backend.labelstudio.api.annotations import (
     AnnotatedTask,
@@ -26,27 +24,21 @@ from sam_backend.labelstudio.api.annotations import (
     count_annotated_tasks,
     skipped_tasks,
 )
-from sam_backend.labelstudio.api.client import LabelStudioClient
-from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.config.elements import REGION_KINDS
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.config.tags import ImageTag
 from sam_backend.labelstudio.images.file_names import original_name
-from sam_backend.labelstudio.images.resolver import image_resolver
 from sam_backend.labelstudio.prompts.task_regions import region_kind
 from sam_backend.labelstudio.regions.drawn_masks import DrawnMask, count_objects, drawn_masks
 from sam_backend.projects.images import KeptImage, ProjectImages, source_name
-from sam_backend.settings import Settings
+from sam_backend.projects.project import Project, find_project
 
 log = logging.getLogger(__name__)
 
 CANCELLED = "skipped by its annotator"
 NO_ADDRESS = "task without an image address"
 UNFETCHED_IMAGE = "image cannot be fetched"
-
-# Each call waits for Label Studio's database, which a busy server shares with its annotators.
-_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,61 +58,9 @@ class PullProgress:
     fetched: int
 
 
-def host_of_project(settings: Settings, project_id: int) -> LabelStudioHost:
-    """The Label Studio of a project, for work outside of a request.
-
-    It is what LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY say, else what the project's /setup said.
-
-    Raises:
-        LabelStudioError: Neither is known, or several servers have such a project. The message
-            says what to set.
-    """
-    return Connections.of(settings).host_of_number(project_id)
-
-
-def client_of_project(settings: Settings, project_id: int) -> LabelStudioClient:
-    """A client of a project's Label Studio (`host_of_project`), for its caller to close."""
-    return LabelStudioClient(host_of_project(settings, project_id), _TIMEOUT_S)
-
-
-def find_project(client: LabelStudioClient, project_id: int) -> dict[str, Any]:
-    """Return Label Studio's record of a project, once it is sure that there is one.
-
-    Raises:
-        LabelStudioUnavailableError: Label Studio is out of reach.
-        LabelStudioError: It has no such project, or refuses our token; says what to do.
-    """
-    where = f"Label Studio at {client.host.url}"
-    try:
-        return client.project(project_id)
-    except LabelStudioUnavailableError as error:
-        raise LabelStudioUnavailableError(
-            f"{error}: does Label Studio run, and is LABEL_STUDIO_URL right?",
-            error.retry_after_s,
-            error.status,
-        ) from None
-    except LabelStudioError as error:
-        if error.status == 404:
-            titles = client.titles().items()
-            names = ", ".join(f"{number} ({title!r})" for number, title in titles) or "none"
-            raise LabelStudioError(
-                f"{where} has no project {project_id} that our user may see; there are: {names}",
-                error.status,
-            ) from None
-        if error.status in (401, 403):
-            raise LabelStudioError(
-                f"{where} refuses our token ({error}): set LABEL_STUDIO_API_KEY to an access token "
-                "of Account & Settings, and LABEL_STUDIO_URL",
-                error.status,
-            ) from None
-        raise
-
-
 def pull_project(
-    host: LabelStudioHost,
-    project_id: int,
-    folder: Path,
-    settings: Settings,
+    project: Project,
+    folder: Path | None = None,
     observe: Callable[[PullProgress], None] | None = None,
     only_gold: bool = False,
     since: datetime | None = None,
@@ -132,10 +72,9 @@ def pull_project(
     are kept, each with its annotator's user id; a task's second image tag is an image of its own.
 
     Args:
-        host: The project's Label Studio (`host_of_project`).
-        project_id: The project.
-        folder: Made if it is missing. Two pulls must not share it at the same time.
-        settings: Limits of images, as the server has them.
+        project: The project.
+        folder: Made if it is missing; None: the project's own. Two pulls must not share it at the
+            same time.
         observe: Told after each task.
         only_gold: Only annotations marked as ground truth.
         since: Only annotations saved after this moment of Label Studio's clock.
@@ -149,30 +88,30 @@ def pull_project(
         LabelStudioError: Label Studio is out of reach or refuses a call.
         OSError: The folder cannot be written.
     """
-    max_pixels = settings.max_image_pixels
-    with LabelStudioClient(host, _TIMEOUT_S) as client:
-        project = find_project(client, project_id)
-        images = ProjectImages(folder / "images", image_resolver(settings), max_pixels)
-        reader = TaskReader(LabelConfig.parse(str(project.get("label_config", ""))), images, host)
-        cancelled = project.get("skipped_annotations_number")
-        if isinstance(cancelled, int) and cancelled > 0:
-            reader.skipped.add(CANCELLED, count=cancelled)
-            reader.skipped.add_names(
-                CANCELLED, (f"task {number}" for number in skipped_tasks(client, project_id))
-            )
-        n_tasks = count_annotated_tasks(client, project_id, since)
-        found: list[LabelledImage] = []
-        n_masks = 0
-        tasks = annotated_tasks(client, project_id, only_gold, since)
-        for number, task in enumerate(tasks, 1):
-            labelled = reader.read(task)
-            found += labelled
-            n_masks += sum(len(image.masks) for image in labelled)
-            if observe is not None:
-                observe(PullProgress(number, max(n_tasks, number), n_masks, images.n_fetched))
-    name = f"{project.get('title', '')} (project {project_id})".strip()
+    client = project.client
+    record = find_project(client, project.id)
+    images = project.images(folder)
+    config = LabelConfig.parse(str(record.get("label_config", "")))
+    reader = TaskReader(config, images, project.host)
+    cancelled = record.get("skipped_annotations_number")
+    if isinstance(cancelled, int) and cancelled > 0:
+        reader.skipped.add(CANCELLED, count=cancelled)
+        reader.skipped.add_names(
+            CANCELLED, (f"task {number}" for number in skipped_tasks(client, project.id))
+        )
+    n_tasks = count_annotated_tasks(client, project.id, since)
+    found: list[LabelledImage] = []
+    n_masks = 0
+    tasks = annotated_tasks(client, project.id, only_gold, since)
+    for number, task in enumerate(tasks, 1):
+        labelled = reader.read(task)
+        found += labelled
+        n_masks += sum(len(image.masks) for image in labelled)
+        if observe is not None:
+            observe(PullProgress(number, max(n_tasks, number), n_masks, images.n_fetched))
+    name = f"{record.get('title', '')} (project {project.id})".strip()
     dataset = Dataset(name, tuple(found), reader.skipped)
-    write_manifest(dataset, folder / "manifest.jsonl")
+    write_manifest(dataset, (folder or project.folder) / "manifest.jsonl")
     return dataset
 
 

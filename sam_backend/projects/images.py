@@ -14,7 +14,6 @@ from sam_backend.datasets.image_files import digest_of
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.images.file_names import original_name
 from sam_backend.labelstudio.images.resolver import ImageResolver
-from sam_backend.settings import Settings
 
 _INDEX = "index.jsonl"
 
@@ -48,11 +47,6 @@ class KeptImage:
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return self.height, self.width
-
-
-def images_folder(settings: Settings, project: int) -> Path:
-    """Where what reads a project again and again keeps its images."""
-    return settings.data_dir / "projects" / str(project) / "images"
 
 
 def address_key(host: LabelStudioHost, address: str) -> str:

@@ -10,20 +10,12 @@ from sam_backend.datasets import reasons
 from sam_backend.datasets.decoding import image_size
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import ImageFetchError, InvalidInputError
-from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.config.tags import ImageTag
 from sam_backend.labelstudio.images.resolver import image_resolver
 from sam_backend.labelstudio.regions.drawn_masks import SizeOf
-from sam_backend.projects.images import (
-    KeptImage,
-    address_key,
-    images_folder,
-    kept_images,
-)
-from sam_backend.settings import Settings
+from sam_backend.projects.images import KeptImage, address_key, kept_images
+from sam_backend.projects.project import Project
 from sam_backend.store.annotation_contents import ImageSizes
-from sam_backend.store.database import Database
-from sam_backend.store.task_features import TaskFeaturesStore
 
 
 def image_addresses(images: Sequence[ImageTag], data: object) -> dict[str, str]:
@@ -49,20 +41,15 @@ class TrueSizes:
     the project's folder. The header of any other image is read, and its size is recorded.
 
     Args:
-        settings: Limits of images, and the folder that keeps them.
-        database: Of the record.
-        host: The project's Label Studio.
-        project: Its number.
+        project: The project.
     """
 
-    def __init__(
-        self, settings: Settings, database: Database, host: LabelStudioHost, project: int
-    ) -> None:
-        self._host = host
-        self._store = TaskFeaturesStore(database, host.url, project)
-        self._resolver = image_resolver(settings)
-        self._max_pixels = settings.max_image_pixels
-        self._folder = images_folder(settings, project)
+    def __init__(self, project: Project) -> None:
+        self._host = project.host
+        self._store = project.task_features
+        self._resolver = image_resolver(project.settings)
+        self._max_pixels = project.settings.max_image_pixels
+        self._folder = project.folder / "images"
 
     def of_task(
         self,

@@ -12,7 +12,6 @@ import numpy as np
 
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.errors import ImageDecodeError
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.people import people_names
 from sam_backend.masks.rle import decode
 from sam_backend.metrics.agreement import Agreement, agreements
@@ -31,13 +30,13 @@ from sam_backend.metrics.scorecards import (
     shown,
 )
 from sam_backend.metrics.standing_plot import draw_standings
+from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.current import keep_drift, trust_of
 from sam_backend.quality.calibration.fit import stale_reasons
 from sam_backend.quality.calibration.gather import gather_judged
 from sam_backend.quality.calibration.reliability_plot import draw_reliability
 from sam_backend.quality.calibration.trust import Trust
 from sam_backend.quality.gold.scoring import GoldReport, Standing, score_project
-from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold, GoldImage
 
@@ -114,10 +113,7 @@ class QualityReport:
 
 
 def quality_report(
-    settings: Settings,
-    database: Database,
-    client: LabelStudioClient,
-    project_id: int,
+    project: Project,
     model_version: str,
     bars: Bars,
     observe: Callable[[int, int], None] = lambda done, of: None,
@@ -125,10 +121,7 @@ def quality_report(
     """Look at everything.
 
     Args:
-        settings: The settings of this process.
-        database: Knows gold, and what is known of models.
-        client: API client of the project's Label Studio.
-        project_id: The project.
+        project: The project.
         model_version: That is served.
         bars: To pass.
         observe: Told how many tasks of how many have been read.
@@ -136,19 +129,23 @@ def quality_report(
     Raises:
         SamBackendError: There is no gold, or Label Studio cannot be asked.
     """
-    gold, answers = score_project(settings, database, client, project_id, observe)
-    trust, now = trust_of(database, model_version), datetime.now(UTC)
+    gold, answers = score_project(project, observe)
+    trust, now = trust_of(project.database, model_version), datetime.now(UTC)
     stale: list[str] = []
     if trust is not None:
         # of the kinds that it rests on, as far as one can look at them here
         judged = gather_judged(
-            settings, database, model_version, [project_id], with_gold="gold" in trust.sources
+            project.settings,
+            project.database,
+            model_version,
+            [project],
+            with_gold="gold" in trust.sources,
         )
         stale = stale_reasons(trust, judged, now)
-        keep_drift(database, client.host.url, project_id, trust, judged, now)
-    names = people_names(client)
+        keep_drift(project, trust, judged, now)
+    names = people_names(project.client)
     return QualityReport(
-        project=project_id,
+        project=project.id,
         at=now,
         gold=gold,
         names=names,

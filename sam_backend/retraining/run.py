@@ -17,7 +17,8 @@ from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.reading import read_dataset
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError, ModelStoreError
-from sam_backend.projects.dataset import PullProgress, host_of_project, pull_project
+from sam_backend.projects.dataset import PullProgress, pull_project
+from sam_backend.projects.project import open_project
 from sam_backend.retraining import model_card
 from sam_backend.retraining.folders import TRAINING_FOLDER, WEIGHTS_NAME
 from sam_backend.retraining.gate_evaluation import GATE_NAME, SHEET_NAME, Steering, compare
@@ -131,15 +132,14 @@ class RetrainingRun:
         write_manifest(data, manifest)
         return data
 
-    def _pull(self, project: int) -> Dataset:
+    def _pull(self, number: int) -> Dataset:
         def tell(progress: PullProgress) -> None:
             self._check_stopped()
             known = {"done": progress.tasks, "of": progress.of_tasks, "masks": progress.masks}
             self._report({"stage": "pulling"} | known)
 
-        folder = self._settings.data_dir / "projects" / str(project)
-        host = host_of_project(self._settings, project)
-        return pull_project(host, project, folder, self._settings, tell)
+        with open_project(self._settings, number) as project:
+            return pull_project(project, observe=tell)
 
     def _truth(self) -> GroundTruth:
         """What was ordered to judge on, and our own gold."""

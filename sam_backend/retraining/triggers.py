@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from sam_backend.errors import LabelStudioError, SamBackendError
 from sam_backend.labelstudio.api.annotations import HumanMasks, count_human_masks
 from sam_backend.labelstudio.api.webhook_events import START_TRAINING, WebhookEvent
-from sam_backend.projects.dataset import client_of_project
+from sam_backend.projects.project import client_of_project
 from sam_backend.retraining.request import JOB_KIND, RetrainingOrder
 from sam_backend.settings import Settings
 from sam_backend.store.events import Events

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sam_backend.datasets.left_out import LeftOut
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.predictions import delete_prediction, import_predictions
+from sam_backend.projects.project import Project
 from sam_backend.semi_automatic.prefill_log import ledger_row
 from sam_backend.semi_automatic.task_prefill import Prefilled, TaskPrefiller
 from sam_backend.semi_automatic.task_reading import ReadTask, TaskReader
@@ -22,7 +22,7 @@ from sam_backend.semi_automatic.writeback import Told, tell
 from sam_backend.serving.champion import Champion
 from sam_backend.serving.served_model import Checkpoint, ServedModel
 from sam_backend.serving.timing import StageClock
-from sam_backend.store.prefills import PrefillRow, Prefills
+from sam_backend.store.prefills import PrefillRow
 
 BATCH = 20
 """Tasks of one upload: so many are prefilled again at the most when a run is killed."""
@@ -134,11 +134,9 @@ class Preannotation:
     """One run over some tasks of a project.
 
     Args:
-        client: API client of the project's Label Studio.
-        project_id: The project.
+        project: The project.
         champion: Whose masks they are.
         choice: What prefills the project's tasks with a model.
-        prefills: The ledger.
         observe: Told after each batch.
         is_stopped: True once the run should end after what is in hand.
         again: Prefill also what is done: people may have drawn since, or removed predictions.
@@ -146,21 +144,18 @@ class Preannotation:
 
     def __init__(
         self,
-        client: LabelStudioClient,
-        project_id: int,
+        project: Project,
         champion: Champion,
         choice: Callable[[Checkpoint], TaskPrefiller],
-        prefills: Prefills,
         observe: Callable[[Progress], None] = lambda progress: None,
         is_stopped: Callable[[], bool] = lambda: False,
         again: bool = False,
     ) -> None:
-        self._client = client
-        self._host = str(client.host.origin)
-        self._project_id = project_id
+        self._project = project
+        self._client = project.client
         self._champion = champion
         self._choice = choice
-        self._prefills = prefills
+        self._prefills = project.prefills
         self._observe = observe
         self._is_stopped = is_stopped
         self._again = again
@@ -205,7 +200,7 @@ class Preannotation:
     ) -> list[int]:
         if self._again:
             return list(numbers)
-        states = self._prefills.states(self._host, self._project_id, numbers)
+        states = self._prefills.states(self._project.origin, self._project.id, numbers)
         todo = []
         for number in numbers:
             row = states.get(number)
@@ -223,8 +218,8 @@ class Preannotation:
         pool: ThreadPoolExecutor,
     ) -> Iterator[list[_Ready]]:
         """Prefilled tasks, `BATCH` at a time, while the next ones are worked on."""
-        own = frozenset(self._prefills.own_versions(self._host, self._project_id))
-        reader = TaskReader(self._client, self._project_id, own | {model.model_version})
+        own = frozenset(self._prefills.own_versions(self._project.origin, self._project.id))
+        reader = TaskReader(self._project, own | {model.model_version})
         working: deque[Future[_Ready]] = deque()
         batch: list[_Ready] = []
         for read in reader.read(todo):
@@ -253,7 +248,7 @@ class Preannotation:
     ) -> None:
         """One batch into Label Studio; the ledger says before and after what became of it."""
         start_s = time.monotonic()
-        version, place = model.model_version, (self._client.host, self._project_id)
+        version, place = model.model_version, (self._project.host, self._project.id)
         rows = [
             ledger_row(*place, one.read.number, one.prefilled, version, fingerprint)
             for one in batch
@@ -262,7 +257,7 @@ class Preannotation:
         sent = [one for one in batch if not one.prefilled.asks_again]
         import_predictions(
             self._client,
-            self._project_id,
+            self._project.id,
             [{"task": one.read.number, **one.prefilled.prediction(version)} for one in sent],
         )
         for one in sent:
@@ -270,7 +265,7 @@ class Preannotation:
                 delete_prediction(self._client, number)
                 summary.replaced += 1
         told = [Told.of(*place, one.read.number, one.prefilled, version) for one in batch]
-        tell(self._client, self._project_id, told)
+        tell(self._client, self._project.id, told)
         self._prefills.put(rows)
         for one, row in zip(batch, rows, strict=True):
             summary.add(one.read.number, one.prefilled, row)

@@ -12,7 +12,8 @@ from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.split import split
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
-from sam_backend.projects.dataset import PullProgress, host_of_project, pull_project
+from sam_backend.projects.dataset import PullProgress, pull_project
+from sam_backend.projects.project import open_project
 from sam_backend.sam.checkpoints import choose_device
 from sam_backend.settings import Settings
 from sam_backend.store.detectors import DetectorCard, DetectorStore
@@ -155,8 +156,7 @@ def _data(
             raise StoppedError("stopped while pulling")
         report({"stage": "pulling", "done": progress.tasks, "of": progress.of_tasks})
 
-    host = host_of_project(settings, order.project)
-    images = settings.data_dir / "projects" / str(order.project)
-    data = pull_project(host, order.project, images, settings, tell)
+    with open_project(settings, order.project) as project:
+        data = pull_project(project, observe=tell)
     write_manifest(data, manifest)
     return data

@@ -19,12 +19,9 @@ from sam_backend.labelstudio.regions.drawn_masks import drawn_masks
 from sam_backend.labelstudio.regions.region import Region
 from sam_backend.metrics.intervals import Interval, Scale, ratio_interval
 from sam_backend.metrics.prefill_edits import Edits, compare
+from sam_backend.projects.project import Project
 from sam_backend.projects.true_sizes import TaskSizes, TrueSizes
-from sam_backend.settings import Settings
-from sam_backend.store.database import Database
 from sam_backend.store.measurement_kinds import EDITS
-from sam_backend.store.measurements import Measurements
-from sam_backend.store.prefills import Prefills
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +79,7 @@ class EditReport:
 
 
 def edit_report(
-    settings: Settings,
-    database: Database,
-    client: LabelStudioClient,
-    project_id: int,
+    project: Project,
     observe: Callable[[int], None] = lambda annotations: None,
 ) -> EditReport:
     """Compare every annotation with the prediction that it was made from, and keep the figures.
@@ -94,10 +88,7 @@ def edit_report(
     read before; else the image is fetched. An annotation whose image cannot be had is left out.
 
     Args:
-        settings: Limits of images, and the folder that keeps them.
-        database: Keeps the figures, and knows sizes of images.
-        client: API client of the project's Label Studio.
-        project_id: The project.
+        project: The project.
         observe: Told how many annotations have been compared.
 
     Raises:
@@ -106,10 +97,11 @@ def edit_report(
     unread = LeftOut()
     each: list[Edits] = []
     n_without, lead_time_s = 0, 0.0
-    images = images_of(str(client.project(project_id).get("label_config", "")))
-    true_sizes = TrueSizes(settings, database, client.host, project_id)
-    prefilled = partial(Prefills(database).image_sizes, str(client.host.origin), project_id)
-    for task in annotated_tasks(client, project_id):
+    client = project.client
+    images = images_of(str(client.project(project.id).get("label_config", "")))
+    true_sizes = TrueSizes(project)
+    prefilled = partial(project.prefills.image_sizes, project.origin, project.id)
+    for task in annotated_tasks(client, project.id):
         recorded = partial(prefilled, task.task_id)
         sizes = true_sizes.of_task(task.task_id, task.data, images, recorded)
         for annotation in task.annotations:
@@ -126,8 +118,7 @@ def edit_report(
     report = EditReport(
         len(each), n_without, sum(each, Edits()), lead_time_s, unread, _kept_share(each)
     )
-    measurements = Measurements(database, client.host.url, project_id)
-    measurements.add(EDITS, report.as_json(), datetime.now(UTC))
+    project.measurements.add(EDITS, report.as_json(), datetime.now(UTC))
     return report
 
 

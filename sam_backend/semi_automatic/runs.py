@@ -5,12 +5,12 @@ from typing import Any
 
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import Dataset
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.project_tasks import read_filter, task_numbers
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.metrics.prefill_curve import CurvePoint
-from sam_backend.projects.dataset import find_project, host_of_project, pull_project
+from sam_backend.projects.dataset import pull_project
 from sam_backend.projects.prefill_settings import PrefillSettings, layered
+from sam_backend.projects.project import Project
 from sam_backend.semi_automatic.batch import Preannotation, Progress, Summary
 from sam_backend.semi_automatic.evaluation import evaluate_prefill
 from sam_backend.semi_automatic.factory import PrefillChoice, params_of_project
@@ -20,18 +20,12 @@ from sam_backend.semi_automatic.proposers import Place, proposer_named
 from sam_backend.serving.factory import chosen_checkpoint, serving_champion
 from sam_backend.settings import Settings
 from sam_backend.stages.policy_resolution import policy_of, staged_params
-from sam_backend.store.database import open_database
-from sam_backend.store.prefills import Prefills
 
 CURVE_BARS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.88, 0.9, 0.95)
 
-# Each call waits for Label Studio's database, which a busy server shares with its annotators.
-_TIMEOUT_S = 60.0
-
 
 def preannotate_project(
-    settings: Settings,
-    project_id: int,
+    project: Project,
     view: int | None = None,
     filter_text: str | None = None,
     limit: int | None = None,
@@ -43,8 +37,7 @@ def preannotate_project(
     """Prefill tasks of a project through Label Studio's API.
 
     Args:
-        settings: The settings of this process.
-        project_id: The project.
+        project: The project.
         view: Only tasks of this Data Manager tab.
         filter_text: Only tasks of this filter, see `read_filter`.
         limit: At most so many tasks.
@@ -57,62 +50,50 @@ def preannotate_project(
         SamBackendError: A setting is wrong, or Label Studio, model or database is out of reach.
     """
     filters = None if filter_text is None else read_filter(filter_text)
-    host = host_of_project(settings, project_id)
-    database = open_database(settings)
-    try:
-        with LabelStudioClient(host, _TIMEOUT_S) as client:
-            # what is wrong is told before a model loads
-            project = find_project(client, project_id)
-            config = LabelConfig.parse(str(project.get("label_config", "")))
-            policy = policy_of(settings, database, client.host.url, project_id)
-            own = layered(params_of_project(client, project_id), params or {})
-            told = staged_params(settings, policy, own)
-            choice = PrefillChoice(settings, database)
-            choice.task_prefiller(chosen_checkpoint(settings), told, project_id, config)
-            numbers = task_numbers(client, project_id, view, filters, limit)
-            with serving_champion(settings) as champion:
-                run = Preannotation(
-                    client,
-                    project_id,
-                    champion,
-                    lambda one: choice.task_prefiller(one, told, project_id, config),
-                    Prefills(database),
-                    observe,
-                    is_stopped,
-                    again,
-                )
-                return run.run(numbers)
-    finally:
-        database.close()
+    settings, client = project.settings, project.client
+    # what is wrong is told before a model loads
+    config = LabelConfig.parse(str(client.project(project.id).get("label_config", "")))
+    own = layered(params_of_project(client, project.id), params or {})
+    told = staged_params(settings, policy_of(project), own)
+    choice = PrefillChoice(settings, project.database)
+    choice.task_prefiller(chosen_checkpoint(settings), told, project.id, config)
+    numbers = task_numbers(client, project.id, view, filters, limit)
+    with serving_champion(settings) as champion:
+        run = Preannotation(
+            project,
+            champion,
+            lambda one: choice.task_prefiller(one, told, project.id, config),
+            observe,
+            is_stopped,
+            again,
+        )
+        return run.run(numbers)
 
 
 def learn_project_labels(
-    settings: Settings,
-    project_id: int,
+    project: Project,
     observe: Callable[[int, int], None],
     left_out: LeftOut | None = None,
 ) -> LabelBook:
     """Teach the classifier `nearest` with a project's masks, by the model that is served.
 
     Args:
-        settings: The settings of this process.
-        project_id: The project.
+        project: The project.
         observe: Told images done, of how many.
         left_out: Gets masks without a label, and what of the project is no labelled mask.
 
     Raises:
         SamBackendError: No mask has a label, or Label Studio or the model is out of reach.
     """
-    host = host_of_project(settings, project_id)
-    folder = settings.data_dir / "projects" / str(project_id)
-    dataset = pull_project(host, project_id, folder, settings)
+    settings = project.settings
+    dataset = pull_project(project)
     if left_out is not None:
         left_out.update(dataset.skipped)
         for image in dataset:
             n_bare = sum(mask.label is None for mask in image.masks)
             left_out.add("mask without a label", image.name, n_bare)
     with serving_champion(settings) as champion, champion.lease() as model:
-        return learn_labels(model, dataset, settings.data_dir, project_id, observe)
+        return learn_labels(model, dataset, settings.data_dir, project.id, observe)
 
 
 def evaluate_prefilling(

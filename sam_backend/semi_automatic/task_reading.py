@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.predictions import predictions_of
 from sam_backend.labelstudio.api.project_tasks import tasks_numbered
 from sam_backend.labelstudio.api.stored_annotations import stored_annotations, stored_drafts
 from sam_backend.labelstudio.regions.region import Region
+from sam_backend.projects.project import Project
 from sam_backend.semi_automatic.task_prefill import PrefillTask
 
 
@@ -34,16 +34,13 @@ class TaskReader:
     """Reads tasks of one project, with as few calls as their state allows.
 
     Args:
-        client: API client of the project's Label Studio.
-        project_id: The project.
+        project: The project.
         own_versions: Model versions under which we have sent predictions there.
     """
 
-    def __init__(
-        self, client: LabelStudioClient, project_id: int, own_versions: frozenset[str]
-    ) -> None:
-        self._client = client
-        self._project_id = project_id
+    def __init__(self, project: Project, own_versions: frozenset[str]) -> None:
+        self._project = project
+        self._client = project.client
         self._own_versions = own_versions
 
     def read(self, numbers: Sequence[int]) -> Iterator[ReadTask]:
@@ -52,7 +49,7 @@ class TaskReader:
         Raises:
             LabelStudioError: A call fails.
         """
-        for task in tasks_numbered(self._client, self._project_id, numbers):
+        for task in tasks_numbered(self._client, self._project.id, numbers):
             number = int(task["id"])
             annotations = (
                 stored_annotations(self._client, number) or []  # none: deleted meanwhile

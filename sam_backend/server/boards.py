@@ -12,6 +12,7 @@ from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.labelstudio.api.people import people_names
 from sam_backend.monitoring.alerts import PROJECT_RULES, raised
 from sam_backend.monitoring.surveying import Served, board_of
+from sam_backend.projects.project import Project
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 
@@ -63,7 +64,7 @@ class Boards:
         """Numbers of the known projects."""
         return self._connections.numbers()
 
-    def board(self, project: int) -> Json | None:
+    def board(self, number: int) -> Json | None:
         """A project's board with its alerts; None: there is no database.
 
         Raises:
@@ -72,13 +73,14 @@ class Boards:
         database = self._database()
         if database is None:
             return None
-        host = self._connections.host_of_number(project)
+        host = self._connections.host_of_number(number)
+        project = Project(self._settings, database, host, number)
         with self._lock:
-            kept = self._kept.setdefault(project, _Kept())
+            kept = self._kept.setdefault(number, _Kept())
         with kept.lock:
             if kept.board is None or self._clock() >= kept.until_s:
                 begun = self._clock()
-                board = board_of(self._settings, database, host, project, self._served())
+                board = board_of(project, self._served())
                 kept.board = board | {"alerts": raised(PROJECT_RULES, board)}
                 now = self._clock()
                 kept.until_s = now + max(_LEAST_S, _TIMES * (now - begun))

@@ -10,6 +10,7 @@ from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import ImageResolver
+from sam_backend.projects.project import Project
 from sam_backend.projects.tasks import task_id
 from sam_backend.semi_automatic.factory import (
     PrefillChoice,
@@ -171,7 +172,7 @@ class Prefilling:
         database = self._database()
         if database is None:
             return None
-        return policy_of(self._settings, database, host.url, project)
+        return policy_of(Project(self._settings, database, host, project))
 
     def _result(
         self, request: PredictRequest, task: Mapping[str, Any], place: int, answer: AskedAnswer

@@ -4,25 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from sam_backend.projects.prefill_settings import layered
+from sam_backend.projects.project import Project
 from sam_backend.settings import Settings
 from sam_backend.stages.policy import StagePolicy, policies
-from sam_backend.store.database import Database
-from sam_backend.store.stage_moves import StageMoves
 
 
-def policy_of(
-    settings: Settings, database: Database, host: str, project: int
-) -> StagePolicy | None:
-    """Of the stage that a project is in; None: nobody has put it into one.
-
-    Args:
-        settings: The settings of this process.
-        database: Knows the moves.
-        host: Address of the project's Label Studio.
-        project: Its number.
-    """
-    move = StageMoves(database, host, project).current()
-    return None if move is None else policies(settings.stages)[move.stage]
+def policy_of(project: Project) -> StagePolicy | None:
+    """Return the policy of the stage that a project is in; None: nobody has put it into one."""
+    move = project.stage_moves.current()
+    return None if move is None else policies(project.settings.stages)[move.stage]
 
 
 def gold_rate(settings: Settings, policy: StagePolicy | None) -> float:

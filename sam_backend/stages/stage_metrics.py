@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sam_backend.metrics.figures import miou
+from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.current import trust_of
 from sam_backend.quality.calibration.trust import Trust
 from sam_backend.retraining.gate_evaluation import GATE_NAME
@@ -22,12 +23,10 @@ from sam_backend.stages.labelling import (
     since,
 )
 from sam_backend.store.checkpoint_folders import ModelEntry
-from sam_backend.store.database import Database
 from sam_backend.store.jobs import Job, Jobs
 from sam_backend.store.measurement_kinds import DRIFT, EDITS, GOLD, IMPORT, LOT
 from sam_backend.store.measurements import Measurement, Measurements
-from sam_backend.store.revisions import Revisions
-from sam_backend.store.stage_moves import StageMove, StageMoves
+from sam_backend.store.stage_moves import StageMove
 
 _REJECT, _ACCEPT = "reject", "accept"
 _DECIDED = {_REJECT, _ACCEPT}
@@ -127,29 +126,25 @@ class Evidence:
         return Reading.counted(float(bool(self.drift.document["contradicted"])), 1)
 
 
-def gather(
-    database: Database, host: str, project: int, entry: ModelEntry | None, version: str
-) -> Evidence:
+def gather(project: Project, entry: ModelEntry | None, version: str) -> Evidence:
     """Everything that is known without asking Label Studio.
 
     Args:
-        database: Where it is kept.
-        host: Address of the project's Label Studio.
-        project: Its number.
+        project: The project.
         entry: The served checkpoint's folder; None: unknown.
         version: Model version that is served.
     """
-    measurements = Measurements(database, host, project)
+    measurements = project.measurements
     figures, images = _model_figures(entry)
     return Evidence(
-        labelled=labelled_of(Revisions(database, host, project).newest()),
-        moves=StageMoves(database, host, project).history(),
+        labelled=labelled_of(project.revisions.newest()),
+        moves=project.stage_moves.history(),
         gold=measurements.newest(GOLD),
         edits=measurements.newest(EDITS),
-        lots=_lots(measurements, project),
+        lots=_lots(measurements, project.id),
         drift=measurements.newest(DRIFT),
-        trust=trust_of(database, version),
-        retrainings=Jobs(database).list(kind=JOB_KIND, project=project),
+        trust=trust_of(project.database, version),
+        retrainings=Jobs(project.database).list(kind=JOB_KIND, project=project.id),
         model_figures=figures,
         model_images=images,
     )

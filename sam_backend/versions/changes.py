@@ -20,6 +20,7 @@ from sam_backend.labelstudio.regions.drawn_masks import (
 from sam_backend.labelstudio.regions.region import Region
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.masks.types import Mask
+from sam_backend.projects.project import Project
 from sam_backend.projects.true_sizes import TaskSizes, TrueSizes
 from sam_backend.store.versions import Version, Versions
 
@@ -115,10 +116,9 @@ class Difference:
 
 
 def differences(
-    versions: Versions,
+    project: Project,
     before: Version,
     after: Version,
-    sizes: TrueSizes,
     observe: Callable[[int, int], None] = lambda done, of: None,
 ) -> Difference:
     """Compare two versions; what they have in common is not read.
@@ -127,12 +127,12 @@ def differences(
     an annotation that was deleted and put back has another number.
 
     Args:
-        versions: Of the project.
-        before: The one.
-        after: The other.
-        sizes: Of the project's images; asked for those on which a shape has changed.
+        project: The project; the sizes of its images are read where a shape has changed.
+        before: The earlier version.
+        after: The later version.
         observe: Told how many tasks of how many have been compared.
     """
+    versions, sizes = project.versions, TrueSizes(project)
     old, new = versions.compare(before, after)
     tasks, annotations = Counter[str](), Counter[str]()
     for key in old.keys() | new.keys():

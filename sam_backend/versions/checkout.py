@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,9 @@ from sam_backend.datasets.manifest import write_manifest
 from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.errors import LabelConfigError
 from sam_backend.labelstudio.api.annotations import AnnotatedTask, read_annotation
-from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.projects.dataset import CANCELLED, TaskReader
-from sam_backend.projects.images import ProjectImages
+from sam_backend.projects.project import Project
 from sam_backend.store.versions import Version, Versions
 
 NOT_ANNOTATED = "task that nobody has annotated"
@@ -26,35 +25,34 @@ _TASKS_AT_ONCE = 200
 
 
 def check_out(
-    versions: Versions,
+    project: Project,
     version: Version,
-    host: LabelStudioHost,
-    images: ProjectImages,
     folder: Path,
     observe: Callable[[int, int], None] = lambda done, of: None,
-    names: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Write a version as a data set: its manifest, its images, and what version it is.
+
+    Images that are not in the folder yet are fetched from Label Studio. Planted copies of gold
+    images get the names of their originals.
 
     Images that somebody has submitted without drawing anything are kept as negatives. The data
     set's categories are the labels of the project's label configs, those of the first version
     first: a label that is added later comes after them, so that numbers of categories stay.
 
     Args:
-        versions: Of the project.
-        version: To write.
-        host: Images are fetched from there, unless they are in `images`.
-        images: A folder that the manifest points into.
+        project: The project.
+        version: The version to write.
         folder: Made if it is missing.
         observe: Told how many tasks are written, and of how many.
-        names: Original names of files whose address does not tell them, see `TaskReader`.
 
     Returns:
         The data set; `skipped` tells what gives no mask, images that cannot be had, annotations
         that were skipped and tasks without any.
     """
+    versions, images = project.versions, project.images(folder)
     config = LabelConfig.parse(versions.label_config(version))
-    reader = TaskReader(config, images, host, with_negatives=True, names=names)
+    names = _planted_names(project)
+    reader = TaskReader(config, images, project.host, with_negatives=True, names=names)
     found: list[LabelledImage] = []
     for done, (task, state) in enumerate(_tasks(versions, version), 1):
         annotations = tuple(
@@ -74,6 +72,14 @@ def check_out(
     told = {"digest": version.digest, **asdict(version)}
     (folder / VERSION_FILE).write_text(json.dumps(told, indent=2) + "\n")
     return dataset
+
+
+def _planted_names(project: Project) -> dict[str, str]:
+    """Return the file names of planted gold images by the token that they were uploaded as."""
+    images = project.gold.images(with_excluded=True)
+    names = {image.digest: image.labelled.path.name for image in images}
+    copies = project.gold.copies(project.origin, project.id)
+    return {copy.token: names[copy.image] for copy in copies if copy.image in names}
 
 
 def _categories(versions: Versions, version: Version) -> tuple[str, ...]:

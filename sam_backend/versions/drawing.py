@@ -8,37 +8,35 @@ import numpy as np
 
 from sam_backend.datasets.decoding import decode_image
 from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputError
-from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.regions.drawn_masks import labels_of, shape_of
 from sam_backend.metrics.drawing import Picture, View
 from sam_backend.metrics.pages import page, picture, table
 from sam_backend.projects.images import ProjectImages
+from sam_backend.projects.project import Project
 from sam_backend.versions.changes import Difference, RegionChange, mask_of
 
 LEGEND = "Line: the shape as it was (of an added one: as it is). Filled: the shape as it is."
 
 
 def difference_page(
+    project: Project,
     title: str,
     difference: Difference,
     config: LabelConfig,
     images: ProjectImages,
-    host: LabelStudioHost,
     limit: int,
-    max_pixels: int,
     observe: Callable[[int, int], None] = lambda done, of: None,
 ) -> str:
     """HTML of the counts and the first `limit` regions that differ.
 
     Args:
+        project: The project.
         title: Of the page.
         difference: What to show.
         config: Names the images' fields.
         images: Fetches, and keeps what was fetched.
-        host: Of the project.
         limit: Pictures at the most.
-        max_pixels: Of an image.
         observe: Told how many pictures are drawn, and of how many.
     """
     shown = difference.regions[:limit]
@@ -46,7 +44,7 @@ def difference_page(
     for done, one in enumerate(shown, 1):
         text = _words(one)
         try:
-            figures.append(_figure(one, text, difference, config, images, host, max_pixels))
+            figures.append(_figure(project, one, text, difference, config, images))
         except (ImageFetchError, ImageDecodeError, InvalidInputError) as error:
             missing.append((text, str(error)))
         observe(done, len(shown))
@@ -65,17 +63,16 @@ def difference_page(
 
 
 def _figure(
+    project: Project,
     one: RegionChange,
     text: str,
     difference: Difference,
     config: LabelConfig,
     images: ProjectImages,
-    host: LabelStudioHost,
-    max_pixels: int,
 ) -> str:
     if not any(map(shape_of, (one.before, one.after))):
         raise InvalidInputError("it has no mask")
-    pixels = _pixels(one, difference, config, images, host, max_pixels)
+    pixels = _pixels(project, one, difference, config, images)
     height, width = pixels.shape[:2]
     before, after = (mask_of(items, (height, width)) for items in (one.before, one.after))
     outline = after if before is None or not before.any() else before
@@ -85,20 +82,19 @@ def _figure(
 
 
 def _pixels(
+    project: Project,
     one: RegionChange,
     difference: Difference,
     config: LabelConfig,
     images: ProjectImages,
-    host: LabelStudioHost,
-    max_pixels: int,
 ) -> Picture:
     shape = shape_of(one.after or one.before) or {}
     tag = next((tag for tag in config.images if tag.name == shape.get("to_name")), None)
     if tag is None or one.task not in difference.data:
         raise InvalidInputError("its image is unknown")
-    kept = images.get(tag.address(difference.data[one.task]), host, one.task)
+    kept = images.get(tag.address(difference.data[one.task]), project.host, one.task)
     file: Path = images.folder / kept.name
-    return np.asarray(decode_image(file.read_bytes(), max_pixels))
+    return np.asarray(decode_image(file.read_bytes(), project.settings.max_image_pixels))
 
 
 def _words(one: RegionChange) -> str:

@@ -5,16 +5,14 @@ import threading
 from collections.abc import Callable, Iterable
 
 from sam_backend.errors import SamBackendError
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.connections import Connections
-from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.projects.project import Project
+from sam_backend.settings import Settings
 from sam_backend.store.database import Database
-from sam_backend.store.revisions import Revisions
 from sam_backend.versions.reading import verify_events
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT_S = 60.0
 _GATHER_S = 0.2
 """Events come in bursts: what comes within so many seconds is asked about together."""
 _GRACE_S = 5.0
@@ -24,25 +22,25 @@ class EventVerifier:
     """Verifies events of all projects, on a thread of its own. Close it.
 
     What cannot be asked about stays unverified in the log, also when this process ends: it is asked
-    again with the project's next event, and every `rest_s` seconds.
+    again with the project's next event, and every `reconcile_s` seconds of the settings.
 
     Args:
+        settings: The settings of this process.
         database: Where the log is.
         connections: Which Label Studio a project is of.
-        rest_s: Seconds between two looks at all projects.
         tell: Told the subject and the reason of what goes wrong.
     """
 
     def __init__(
         self,
+        settings: Settings,
         database: Database,
         connections: Connections,
-        rest_s: float,
         tell: Callable[[str, str], None],
     ) -> None:
+        self._settings = settings
         self._database = database
         self._connections = connections
-        self._rest_s = rest_s
         self._tell = tell
         self._lock = threading.Lock()
         self._hinted: set[int] = set()
@@ -73,34 +71,34 @@ class EventVerifier:
 
     def verify(self, projects: Iterable[int]) -> None:
         """Verify what events have told of these projects; what goes wrong is told."""
-        for project in projects:
+        for number in projects:
             failure = ""
             try:
-                host = self._connections.host_of_number(project)
-                self._verify(host, project)
+                host = self._connections.host_of_number(number)
+                with Project(self._settings, self._database, host, number) as project:
+                    self._verify(project)
             except SamBackendError as error:
                 failure = str(error)
             except Exception:  # the thread must outlive whatever Label Studio answers
-                log.exception("project %d: its events cannot be verified", project)
+                log.exception("project %d: its events cannot be verified", number)
                 failure = "internal error, see the log"
-            if failure and failure != self._failures.get(project):  # not with each event again
-                self._tell(f"project {project}: events wait to be verified", failure)
-            self._failures[project] = failure
+            if failure and failure != self._failures.get(number):  # not with each event again
+                self._tell(f"project {number}: events wait to be verified", failure)
+            self._failures[number] = failure
 
-    def _verify(self, host: LabelStudioHost, project: int) -> None:
+    def _verify(self, project: Project) -> None:
         """Verify what was told since the last time that nothing was left."""
-        revisions = Revisions(self._database, host.url, project)
-        place = host.url, project
+        revisions = project.revisions
+        place = project.host.url, project.id
         since = self._verified.get(place, 0)
         until = revisions.last_number()  # a project's events are written one after the other
         if revisions.pending(revisions.mark(), since):
-            with LabelStudioClient(host, _TIMEOUT_S) as client:
-                verify_events(client, project, revisions, since)
+            verify_events(project, since)
         self._verified[place] = until
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            is_hinted = self._wake.wait(self._rest_s)
+            is_hinted = self._wake.wait(self._settings.reconcile_s)
             self._closed.wait(_GATHER_S)
             self._wake.clear()
             with self._lock:

@@ -14,8 +14,9 @@ from sam_backend.labelstudio.api.project_tasks import (
     tasks_numbered,
 )
 from sam_backend.labelstudio.api.stored_annotations import stored_annotations
+from sam_backend.projects.project import Project
 from sam_backend.store.objects import canonical, digest_of
-from sam_backend.store.revisions import READING, Revision, Revisions, Sighting, Subject
+from sam_backend.store.revisions import READING, Revision, Sighting, Subject
 from sam_backend.versions.observations import (
     annotation_sighting,
     gone,
@@ -49,9 +50,7 @@ class Read:
 
 
 def read_project(
-    client: LabelStudioClient,
-    project_id: int,
-    revisions: Revisions,
+    project: Project,
     everything: bool = False,
     observe: Callable[[int, int], None] = lambda done, of: None,
     take: Callable[[dict[str, Any]], None] = lambda task: None,
@@ -64,9 +63,7 @@ def read_project(
     something that is not verified. A reading that is killed is simply done again.
 
     Args:
-        client: API client of the project's Label Studio.
-        project_id: The project.
-        revisions: Its log.
+        project: The project.
         everything: Ask for the annotations of every task that has any.
         observe: Told how many tasks are read, and of how many.
         take: Told each task as it was listed.
@@ -76,18 +73,19 @@ def read_project(
     Raises:
         LabelStudioError: A call fails.
     """
+    client, revisions = project.client, project.revisions
     mark = revisions.mark()
     pending = revisions.pending(mark)
     before = revisions.newest()
     known = _annotations_by_task(before)
     states = {one.number: one.digest for one in before if one.subject is Subject.TASK}
     stamps = {} if stamps is None else stamps
-    last = revisions.last_of(Subject.PROJECT, project_id, READ)
+    last = revisions.last_of(Subject.PROJECT, project.id, READ)
     since = None if everything or last is None else last.stamp - _IMPORT
-    project = client.project(project_id)
-    added = revisions.add([project_sighting(project)], READING, _now())
-    newest = last_change(client, project_id)  # before the list: what changes meanwhile is later
-    tasks = list(every_task(client, project_id))
+    record = client.project(project.id)
+    added = revisions.add([project_sighting(record)], READING, _now())
+    newest = last_change(client, project.id)  # before the list: what changes meanwhile is later
+    tasks = list(every_task(client, project.id))
     fetched, told, read = 0, list[Sighting](), dict[int, datetime]()
     for done, task in enumerate(tasks, 1):
         number = int(task["id"])
@@ -116,26 +114,23 @@ def read_project(
     stamps.update(read)
     if newest is not None:
         read_up_to = Sighting(
-            Subject.PROJECT, project_id, READ, stamp=newest, event=f"{READ} {newest.isoformat()}"
+            Subject.PROJECT, project.id, READ, stamp=newest, event=f"{READ} {newest.isoformat()}"
         )
         revisions.add([read_up_to], READING, _now())
-    return Read(len(tasks), fetched, added, project)
+    return Read(len(tasks), fetched, added, record)
 
 
-def verify_events(
-    client: LabelStudioClient, project_id: int, revisions: Revisions, since: int = 0
-) -> int:
+def verify_events(project: Project, since: int = 0) -> int:
     """Ask Label Studio about the tasks of which events have told something; returns how many.
 
     Args:
-        client: API client of the project's Label Studio.
-        project_id: The project.
-        revisions: Its log.
+        project: The project.
         since: Number of a revision up to which all is verified already.
 
     Raises:
         LabelStudioError: A call fails; what was not asked about stays to be verified.
     """
+    client, revisions = project.client, project.revisions
     mark = revisions.mark()
     pending = revisions.pending(mark, since)
     numbers = sorted(pending)
@@ -145,7 +140,7 @@ def verify_events(
         known = _annotations_by_task(before)
         alive = {one.task for one in before}
         # by the project's own list: an event may name a task of another project
-        listed = {int(task["id"]): task for task in tasks_numbered(client, project_id, some)}
+        listed = {int(task["id"]): task for task in tasks_numbered(client, project.id, some)}
         told: list[Sighting] = []
         for number in some:
             if number in listed:
@@ -159,17 +154,16 @@ def verify_events(
     return len(numbers)
 
 
-def read_task(
-    client: LabelStudioClient, task_id: int, revisions: Revisions, source: str = READING
-) -> int:
+def read_task(project: Project, task_id: int, source: str = READING) -> int:
     """The same for one task, whose data is not looked at; returns how many revisions are new.
 
     Raises:
         LabelStudioError: A call fails.
     """
+    revisions = project.revisions
     mark = revisions.mark()
     known = _annotations_by_task(revisions.newest([task_id]))[task_id]
-    return revisions.add(_read_task(client, task_id, known), source, _now(), mark)
+    return revisions.add(_read_task(project.client, task_id, known), source, _now(), mark)
 
 
 def _annotations_by_task(revisions: Iterable[Revision]) -> dict[int, set[int]]:

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.stored_annotations import (
     change_annotation,
     make_annotation,
     stored_annotations,
 )
-from sam_backend.store.revisions import READING, RESTORE, Revision, Revisions, Subject
+from sam_backend.projects.project import Project
+from sam_backend.store.revisions import READING, RESTORE, Revision, Subject
 from sam_backend.store.versions import Version, Versions
 from sam_backend.versions.observations import CONTENT
 from sam_backend.versions.reading import read_task
@@ -62,17 +62,14 @@ def states_of_revision(versions: Versions, revision: Revision, task: int) -> dic
     return {revision.number: versions.states({"": revision.digest})[""]}
 
 
-def restore(
-    client: LabelStudioClient, revisions: Revisions, task: int, wanted: Mapping[int, Json]
-) -> Restored:
+def restore(project: Project, task: int, wanted: Mapping[int, Json]) -> Restored:
     """Put annotations back; the same call again changes nothing.
 
     What is there is read into the log first. An annotation that was deleted is made anew, in the
     name of whoever had completed it.
 
     Args:
-        client: API client of the project's Label Studio.
-        revisions: The project's log.
+        project: The project.
         task: Its number.
         wanted: States by annotation.
 
@@ -80,7 +77,8 @@ def restore(
         InvalidInputError: The task is gone.
         LabelStudioError: A call fails.
     """
-    read_task(client, task, revisions, READING)
+    client = project.client
+    read_task(project, task, READING)
     there = stored_annotations(client, task)
     if there is None:
         raise InvalidInputError(f"task {task} is gone: its annotations have nowhere to go")
@@ -105,7 +103,7 @@ def restore(
             who = {} if author is None else {"completed_by": int(author)}
             make_annotation(client, task, content | who)
             made += 1
-    read_task(client, task, revisions, RESTORE)
+    read_task(project, task, RESTORE)
     return Restored(changed, made, same, len(others))
 
 

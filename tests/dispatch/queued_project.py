@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 from sam_backend.dispatch.balancing import Dispatcher
 from sam_backend.dispatch.report import Balance
 from sam_backend.dispatch.settings import DispatchSettings
+from sam_backend.projects.project import Project
+from sam_backend.settings import Settings
 from sam_backend.store.annotators import Annotators
 from sam_backend.store.database import Database
 from sam_backend.store.leases import Leases
@@ -144,14 +146,15 @@ def queued_project(
 ) -> Iterator[QueuedProject]:
     """An empty one."""
     with edited_project() as (edited, client):
-        place = (database, client.host.url, PROJECT)
         clock: list[QueuedProject] = []
-        dispatcher = Dispatcher(client, PROJECT, database, settings, lambda: clock[0].now)
-        project = QueuedProject(edited, database, dispatcher, Annotators(*place), Leases(*place))
+        own = Project(Settings(), database, client.host, PROJECT)
+        dispatcher = Dispatcher(own, settings, lambda: clock[0].now)
+        project = QueuedProject(edited, database, dispatcher, own.annotators, own.leases)
         clock.append(project)
         edited.web.replies["/api/users/"] = project._users
         edited.web.replies["/api/current-user/whoami"] = answer({"id": ADMINISTRATOR})
         edited.web.replies["/api/dm/views/"] = project._views
         edited.web.replies["/api/tasks/"] = project._list
         edited.web.replies[f"/api/projects/{PROJECT}/"] = project._project
-        yield project
+        with own:
+            yield project

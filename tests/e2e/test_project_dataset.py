@@ -19,13 +19,8 @@ from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.projects import Projects
 from sam_backend.masks import rle
 from sam_backend.masks.types import Mask
-from sam_backend.projects.dataset import (
-    CANCELLED,
-    UNFETCHED_IMAGE,
-    PullProgress,
-    host_of_project,
-    pull_project,
-)
+from sam_backend.projects.dataset import CANCELLED, UNFETCHED_IMAGE, PullProgress, pull_project
+from sam_backend.projects.project import host_of_project, open_project
 from sam_backend.settings import Settings
 from tests.e2e.people import Json, Person
 
@@ -109,6 +104,12 @@ def rectangle(region_id: str) -> Json:
     }
 
 
+def pull(settings: Settings, project: int, *told: Any, **options: Any) -> Dataset:
+    """The project's masks, read into a folder."""
+    with open_project(settings, project) as at:
+        return pull_project(at, *told, **options)
+
+
 @pytest.fixture(scope="module")
 def anna(label_studio: LocalLabelStudio) -> Person:
     return Person.administrator(label_studio)
@@ -171,9 +172,8 @@ def test_what_people_accepted(
     guessed = anna.call("POST", "/api/predictions/", guess)
     anna.submit(gold, brush("w1", ring), parent_prediction=guessed["id"], ground_truth=True)
 
-    host = host_of_project(settings, project)
     seen: list[PullProgress] = []
-    dataset = pull_project(host, project, tmp_path / "p", settings, seen.append)
+    dataset = pull(settings, project, tmp_path / "p", seen.append)
 
     assert [image.name for image in dataset] == [f"task {n}" for n in (first, second, gold)]
     assert masks_of(dataset, first) == [
@@ -200,11 +200,11 @@ def test_what_people_accepted(
     assert seen[-1] == PullProgress(tasks=4, of_tasks=4, masks=6, fetched=3)
     assert read_manifest(tmp_path / "p" / "manifest.jsonl").digest == dataset.digest
 
-    again = pull_project(host, project, tmp_path / "p", settings, seen.append)
+    again = pull(settings, project, tmp_path / "p", seen.append)
     assert again.digest == dataset.digest
     assert seen[-1].fetched == 0
 
-    only_gold = pull_project(host, project, tmp_path / "gold", settings, only_gold=True)
+    only_gold = pull(settings, project, tmp_path / "gold", only_gold=True)
     assert [image.name for image in only_gold] == [f"task {gold}"]
 
 
@@ -232,7 +232,7 @@ def test_new_masks_are_counted_since_the_last_ones(
         anna.call("PATCH", f"/api/annotations/{made['id']}/", corrected)
         assert count_human_masks(client, project, before.newest).count == 2
 
-    new = pull_project(host, project, tmp_path / "new", settings, since=before.newest)
+    new = pull(settings, project, tmp_path / "new", since=before.newest)
     assert [[mask.label for mask in image.masks] for image in new] == [["Dog"], ["Car"]]
 
 
@@ -245,6 +245,6 @@ def test_an_image_that_is_gone_costs_only_its_task(
     anna.call("POST", "/api/tasks/", {"project": project, "data": missing})
     for task in projects.task_ids(project):
         anna.submit(task, brush("a", box(3, 4, 50, 33)))
-    dataset = pull_project(host_of_project(settings, project), project, tmp_path / "p", settings)
+    dataset = pull(settings, project, tmp_path / "p")
     assert len(dataset) == 1
     assert dataset.skipped == {UNFETCHED_IMAGE: 1}

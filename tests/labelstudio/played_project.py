@@ -9,6 +9,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.projects.project import Project
+from sam_backend.settings import Settings
+from sam_backend.store.database import open_database
 from tests.labelstudio.web import Web, send, serve
 
 Json = dict[str, Any]
@@ -41,6 +44,14 @@ class PlayedProject:
     @property
     def host(self) -> LabelStudioHost:
         return LabelStudioHost(self.web.url, TOKEN)
+
+    @contextmanager
+    def opened(self, settings: Settings) -> Iterator[Project]:
+        """The project as our code works on it, with a database of these settings."""
+        database = open_database(settings)
+        with Project(settings, database, self.host, PROJECT) as project:
+            yield project
+        database.close()
 
     def add(self, task: int, *annotations: Json, image: str = "/data/upload/a.png") -> None:
         """A task with annotations that count."""

@@ -24,21 +24,18 @@ from sam_backend.fully_automatic.sources import ImageReader, Listing
 from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.config.tags import ControlTag, NamedLabel
-from sam_backend.labelstudio.images.resolver import image_resolver
 from sam_backend.labelstudio.regions import codec
 from sam_backend.labelstudio.regions.region import Answer, Region
 from sam_backend.masks.rle import encode
 from sam_backend.metrics.acceptance import AcceptancePlan
 from sam_backend.projects.dataset import pull_project
-from sam_backend.projects.images import ProjectImages
 from sam_backend.quality.calibration.judgements import judged_prefills
 from sam_backend.quality.gold.answers import read_answers
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.semi_automatic.edit_report import edit_report
 from sam_backend.settings import Settings
-from sam_backend.store.database import open_database
 from sam_backend.store.mask_records import pack
-from sam_backend.store.prefills import PrefillRow, Prefills
+from sam_backend.store.prefills import PrefillRow
 from sam_backend.versions.checkout import check_out
 from sam_backend.versions.drawing import difference_page
 from tests.labelstudio.forged import PEAK_BYTES, forged, traced_peak
@@ -90,26 +87,24 @@ def predict(project: PlayedProject, *result: Region) -> None:
 
 
 def training(project: PlayedProject, folder: Path) -> LeftOut:
-    dataset = pull_project(project.host, PROJECT, folder / "pulled", Settings(data_dir=folder))
+    with project.opened(Settings(data_dir=folder)) as at:
+        dataset = pull_project(at)
     (image,) = dataset
     assert [mask.rle.area_px for mask in image.masks] == [400]
     return LeftOut(dataset.skipped)
 
 
 def gold(project: PlayedProject, folder: Path) -> LeftOut:
-    with LabelStudioClient(project.host) as client:
-        found = read_answers(Settings(data_dir=folder), client, PROJECT, lambda digest: True)
+    with project.opened(Settings(data_dir=folder)) as at:
+        found = read_answers(at, lambda digest: True)
     (person,), (model,) = found.people, found.models
     assert [len(one.masks) for one in (person, model)] == [1, 1]
     return found.unread
 
 
 def edits(project: PlayedProject, folder: Path) -> LeftOut:
-    settings = Settings(data_dir=folder)
-    with LabelStudioClient(project.host) as client:
-        database = open_database(settings)
-        found = edit_report(settings, database, client, PROJECT)
-        database.close()
+    with project.opened(Settings(data_dir=folder)) as at:
+        found = edit_report(at)
     assert (found.annotations, found.edits.kept, found.edits.added) == (1, 1, 0)
     return found.unread
 
@@ -117,17 +112,14 @@ def edits(project: PlayedProject, folder: Path) -> LeftOut:
 def ledger(project: PlayedProject, folder: Path) -> LeftOut:
     left_out = LeftOut()
     shown = record(encode(MASK))
-    database = open_database(Settings(data_dir=folder))
     masks = pack([(shown, {"end": "accept", "image": "image"})])
     own = (str(project.host.origin), PROJECT, 1, "f", shown.model_version)
-    Prefills(database).put([PrefillRow(*own, "done", {}, 0.5, 0.5, None, masks, NOON)])
     prediction = {"id": 9, "model_version": shown.model_version, "result": [genuine()]}
     project.web.replies["/api/predictions/9/"] = answer(prediction)
-    with LabelStudioClient(project.host) as client:
-        version = shown.model_version
-        told = judged_prefills(client, PROJECT, Prefills(database), version, left_out=left_out)
+    with project.opened(Settings(data_dir=folder)) as at:
+        at.prefills.put([PrefillRow(*own, "done", {}, 0.5, 0.5, None, masks, NOON)])
+        told = judged_prefills(at, shown.model_version, left_out=left_out)
         assert [one.iou for one in told] == [1.0]
-    database.close()
     return left_out
 
 
@@ -159,11 +151,8 @@ def lot(project: PlayedProject, folder: Path) -> BulkRun:
 
 
 def order(project: PlayedProject, folder: Path) -> LeftOut:
-    database = open_database(Settings(data_dir=folder))
-    with LabelStudioClient(project.host) as client, served_starter() as champion:
-        ordering = Ordering(Settings(data_dir=folder), client, PROJECT, database, champion, 2)
-        found = ordering.order(STAGE_WEIGHTS["1"], 0.3)
-    database.close()
+    with project.opened(Settings(data_dir=folder)) as at, served_starter() as champion:
+        found = Ordering(at, champion, 2).order(STAGE_WEIGHTS["1"], 0.3)
     counts = {one.name: one.count for one in found.survey.groups if one.what == SIZE}
     assert counts == {SMALL: 1, MEDIUM: 0, LARGE: 0}
     assert found.unseen == {}
@@ -234,15 +223,14 @@ def test_predictions_are_not_believed_either(
 
 def test_versions(claims: tuple[int, list[Region]], project: PlayedProject, tmp_path: Path) -> None:
     side, regions = claims
-    settings = Settings(data_dir=tmp_path)
-    images = ProjectImages(tmp_path / "images", image_resolver(settings), 10**6)
     with log_in(tmp_path / "data", project.host.url) as log:
         first, second = _versions(log, regions)
         with traced_peak() as peak:
-            dataset = check_out(log.versions, second, project.host, images, tmp_path / "out")
+            dataset = check_out(log.project, second, tmp_path / "out")
             found = log.differences(first, second)
             config = LabelConfig.parse(CONFIG)
-            told = difference_page("It", found, config, images, project.host, 99, 10**6)
+            images = log.project.images(tmp_path / "out")
+            told = difference_page(log.project, "It", found, config, images, 99)
         assert peak.bytes < PEAK_BYTES
     assert dataset.n_masks == 1
     assert_named(LeftOut(dataset.skipped), side)

@@ -24,12 +24,11 @@ from sam_backend.projects.dataset import (
     NO_ADDRESS,
     UNFETCHED_IMAGE,
     PullProgress,
-    host_of_project,
     pull_project,
 )
+from sam_backend.projects.project import host_of_project
 from sam_backend.settings import Settings
 from tests.labelstudio.played_project import (
-    PROJECT,
     PlayedProject,
     annotation,
     played_project,
@@ -81,10 +80,8 @@ class Pull:
         self._project = project
 
     def __call__(self, **options: Any):
-        settings = Settings(data_dir=self.folder)
-        host = self._project.host
-        folder = self.folder / "pulled"
-        return pull_project(host, PROJECT, folder, settings, self.progress.append, **options)
+        with self._project.opened(Settings(data_dir=self.folder)) as project:
+            return pull_project(project, self.folder / "pulled", self.progress.append, **options)
 
     @property
     def files(self) -> list[str]:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.config.tags import ControlTag, NamedLabel
 from sam_backend.labelstudio.regions import codec
 from sam_backend.labelstudio.regions.region import Answer, Region
 from sam_backend.masks.rle import encode
 from sam_backend.projects.dataset import pull_project
+from sam_backend.projects.project import Project
 from sam_backend.projects.true_sizes import addresses_key
 from sam_backend.semi_automatic.edit_report import EditReport, edit_report
 from sam_backend.settings import Settings
@@ -85,8 +85,8 @@ def begin_with(project: PlayedProject, *result: Region) -> None:
 
 
 def report(project: PlayedProject, settings: Settings, database: Database) -> EditReport:
-    with LabelStudioClient(project.host) as client:
-        return edit_report(settings, database, client, PROJECT)
+    with Project(settings, database, project.host, PROJECT) as opened:
+        return edit_report(opened)
 
 
 def nobody(project: PlayedProject, settings: Settings, database: Database) -> None:
@@ -103,7 +103,8 @@ def ordering(project: PlayedProject, settings: Settings, database: Database) -> 
 def training(project: PlayedProject, settings: Settings, database: Database) -> None:
     """The picture lies in the project's folder."""
     folder = settings.data_dir / "projects" / str(PROJECT)
-    assert pull_project(project.host, PROJECT, folder, settings).n_masks == 1
+    with Project(settings, database, project.host, PROJECT) as opened:
+        assert pull_project(opened, folder).n_masks == 1
 
 
 def prefilling(project: PlayedProject, settings: Settings, database: Database) -> None:

@@ -5,12 +5,20 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.projects.project import Project
+from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.revisions import SAVED, Revisions, Sighting, Subject
 from sam_backend.store.stage_moves import StageMove, StageMoves
 
 HOST = "http://label.example"
 PROJECT = 3
+
+
+def opened(database: Database, settings: Settings | None = None) -> Project:
+    """The project; nobody answers at its address."""
+    return Project(settings or Settings(), database, LabelStudioHost(HOST, "0" * 40), PROJECT)
 
 
 def label(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.settings import Settings
-from sam_backend.stages.policy import STAGES
+from sam_backend.stages.policy import STAGES, StagePolicy
 from sam_backend.stages.policy_resolution import (
     gold_rate,
     policy_of,
@@ -15,7 +15,7 @@ from sam_backend.stages.policy_resolution import (
 )
 from sam_backend.store.database import Database
 from tests.databases import database, settings
-from tests.projects.working_project import HOST, PROJECT, move
+from tests.projects.working_project import move, opened
 
 __all__ = ["database", "settings"]
 
@@ -24,22 +24,22 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
 def test_the_stage_shapes_what_nobody_has_set(database: Database, settings: Settings) -> None:
-    def now() -> object:
-        return policy_of(settings, database, HOST, PROJECT)
+    def now() -> StagePolicy | None:
+        return policy_of(opened(database, settings))
 
     assert now() is None
     assert gold_rate(settings, None) == 5
     assert retraining_cadence(settings, None) is None
     assert prefills(settings, None, {})
     move(database, 1, "1", NOON)
-    first = policy_of(settings, database, HOST, PROJECT)
+    first = now()
     assert first == STAGES[0]
     assert gold_rate(settings, first) == 10
     assert retraining_cadence(settings, first) == 200
     assert not prefills(settings, first, {})
     assert prefills(settings, first, {"proposer": "grid"}), "the project asks for it"
     move(database, 2, "3", NOON)
-    third = policy_of(settings, database, HOST, PROJECT)
+    third = now()
     assert third == STAGES[2]
     assert staged_params(settings, third, {}) == {"triage": "proven"}
     own = Settings(

@@ -26,7 +26,7 @@ from sam_backend.store.measurements import Measurements
 from sam_backend.store.revisions import SAVED, Revisions, Sighting, Subject
 from sam_backend.store.stage_moves import StageMove, StageMoves
 from tests.databases import database, settings
-from tests.projects.working_project import HOST, PROJECT, label, move
+from tests.projects.working_project import HOST, PROJECT, label, move, opened
 
 __all__ = ["database", "settings"]
 
@@ -38,7 +38,7 @@ BAD = {"value": 0.55, "low": 0.5, "high": 0.6}
 
 
 def evidence_of(database: Database) -> Evidence:
-    return gather(database, HOST, PROJECT, None, "starter-2+1")
+    return gather(opened(database), None, "starter-2+1")
 
 
 def people_on_gold(database: Database, iou: object, at: datetime = NOON) -> None:

@@ -4,14 +4,14 @@ import os
 import time
 from pathlib import Path
 
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.projects.project import Project
 from sam_backend.server.journal import utc_now
 from sam_backend.server.protocol import WebhookRequest, parse
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.revisions import WEBHOOK, Revisions
-from sam_backend.store.versions import Circumstances, Versions
+from sam_backend.store.versions import Circumstances
 from sam_backend.versions.reading import read_project
 from tests.labelstudio.played_project import PROJECT, TOKEN
 
@@ -46,15 +46,14 @@ def read_and_commit(settings: Settings, host: str, end: str) -> None:
     What webhooks tell is in a version once a reading has told it, too.
     """
     database = open_database(settings)
-    own = (database, host, PROJECT)
 
     def commit() -> None:
-        Versions(*own).commit(Circumstances(f"by {os.getpid()}", "<View/>"), utc_now())
+        project.versions.commit(Circumstances(f"by {os.getpid()}", "<View/>"), utc_now())
 
-    with LabelStudioClient(LabelStudioHost(host, TOKEN)) as client:
+    with Project(settings, database, LabelStudioHost(host, TOKEN), PROJECT) as project:
         is_last = False
         while not is_last:
             is_last = Path(end).exists()
             commit()
-            read_project(client, PROJECT, Revisions(*own))
+            read_project(project)
             commit()

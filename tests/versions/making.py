@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.config.tags import ControlTag, NamedLabel
 from sam_backend.labelstudio.regions import codec
 from sam_backend.labelstudio.regions.region import Answer, Region
-from sam_backend.projects.true_sizes import TrueSizes, addresses_key
+from sam_backend.projects.project import Project
+from sam_backend.projects.true_sizes import addresses_key
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.revisions import READING, Revisions, Sighting
-from sam_backend.store.task_features import TaskFeaturesStore
 from sam_backend.store.versions import Circumstances, Version, Versions
 from sam_backend.versions.changes import Difference, differences
 from sam_backend.versions.observations import annotation_sighting, task_sighting
@@ -38,23 +38,32 @@ PICTURE = "/data/upload/a.png"
 class Log:
     """What is known of one project."""
 
-    settings: Settings
-    host: str
-    database: Database
-    revisions: Revisions
-    versions: Versions
+    project: Project
+
+    @property
+    def database(self) -> Database:
+        return self.project.database
+
+    @property
+    def revisions(self) -> Revisions:
+        return self.project.revisions
+
+    @property
+    def versions(self) -> Versions:
+        return self.project.versions
+
+    def of(self, host: LabelStudioHost) -> "Log":
+        """The log of the same project of another Label Studio, in the same database."""
+        return Log(replace(self.project, host=host))
 
     def differences(self, before: Version, after: Version) -> Difference:
         """Of two versions, with the sizes of images that are on record or can be fetched."""
-        host = LabelStudioHost(self.host, TOKEN)
-        sizes = TrueSizes(self.settings, self.database, host, PROJECT)
-        return differences(self.versions, before, after, sizes)
+        return differences(self.project, before, after)
 
     def record_size(self, task: int, image: str = PICTURE) -> None:
         """Puts on record that a task's image has 20 x 30 pixels."""
-        store = TaskFeaturesStore(self.database, self.host, PROJECT)
         key = addresses_key({"image": image})
-        store.put_sizes(task, key, {"image": (HEIGHT, WIDTH)}, NOON)
+        self.project.task_features.put_sizes(task, key, {"image": (HEIGHT, WIDTH)}, NOON)
 
     def note(self, *sightings: Sighting) -> int:
         """Adds what a reading saw; returns how many revisions are new."""
@@ -79,9 +88,9 @@ def log_in(folder: Path, host: str = HOST) -> Iterator[Log]:
     """An empty one, of the played project."""
     settings = Settings(data_dir=folder)
     database = open_database(settings)
-    own = (database, host, PROJECT)
     try:
-        yield Log(settings, host, database, Revisions(*own), Versions(*own))
+        with Project(settings, database, LabelStudioHost(host, TOKEN), PROJECT) as project:
+            yield Log(project)
     finally:
         database.close()
 

@@ -13,17 +13,15 @@ from pycocotools.coco import COCO
 
 from sam_backend.datasets.exporting import export_coco, export_sa1b
 from sam_backend.datasets.reading import read_dataset
-from sam_backend.datasets.types import Dataset
-from sam_backend.labelstudio.api.hosts import LabelStudioHost
-from sam_backend.labelstudio.images.resolver import image_resolver
+from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.masks import rle
-from sam_backend.projects.images import ProjectImages
 from sam_backend.settings import Settings
+from sam_backend.store.gold import GoldCopy, GoldImage
 from sam_backend.store.revisions import Subject
 from sam_backend.store.versions import Version
 from sam_backend.versions.checkout import check_out, write_tasks
 from sam_backend.versions.observations import gone, task_sighting
-from tests.labelstudio.played_project import TOKEN
+from tests.labelstudio.played_project import PROJECT
 from tests.labelstudio.web import Web, send, serve
 from tests.versions.making import (
     HEIGHT,
@@ -77,18 +75,14 @@ def version(log: Log) -> Version:
     return made
 
 
-def taken_out(
-    log: Log, version: Version, web: Web, folder: Path, names: dict[str, str] | None = None
-) -> Dataset:
+def taken_out(log: Log, version: Version, folder: Path) -> Dataset:
     settings = Settings(data_dir=folder, allow_private_addresses=True)
-    images = ProjectImages(folder / "images", image_resolver(settings), 10**6)
-    host = LabelStudioHost(web.url, TOKEN)
-    return check_out(log.versions, version, host, images, folder, names=names)
+    return check_out(replace(log.project, settings=settings), version, folder)
 
 
 def test_a_data_set_of_what_was(log: Log, version: Version, web: Web, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    dataset = taken_out(log, version, web, out)
+    dataset = taken_out(log, version, out)
     assert dataset.name == f"project 3 at {version.digest[:12]}"
     assert {reason: dataset.skipped.names(reason) for reason in dataset.skipped} == {
         "rectangle is no mask": ("task 1, annotation 11, region c",),
@@ -126,21 +120,21 @@ def test_an_image_that_is_gone_is_counted(
     log: Log, version: Version, web: Web, tmp_path: Path
 ) -> None:
     del web.replies["/data/upload/a.png"]
-    dataset = taken_out(log, version, web, tmp_path / "out")
+    dataset = taken_out(log, version, tmp_path / "out")
     assert [image.name for image in dataset] == ["task 2", "task 5"]
     assert dataset.skipped["image cannot be fetched"] == 1
     # but not where it was fetched before
     web.replies["/data/upload/a.png"] = send(200, png(0))
-    assert len(taken_out(log, version, web, tmp_path / "again")) == 3
+    assert len(taken_out(log, version, tmp_path / "again")) == 3
     web.replies.clear()
-    assert len(taken_out(log, version, web, tmp_path / "again")) == 3
+    assert len(taken_out(log, version, tmp_path / "again")) == 3
 
 
 def test_coco_and_sa1b_can_be_moved_with_their_images(
     log: Log, version: Version, web: Web, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    dataset = taken_out(log, version, web, out)
+    dataset = taken_out(log, version, out)
     assert export_coco(dataset, out / "instances.json") == 4
     assert export_sa1b(dataset, out / "annotations") == 3
     moved = out.rename(tmp_path / "moved")
@@ -194,7 +188,7 @@ def test_category_numbers_stay_when_the_config_grows(log: Log, web: Web, tmp_pat
 
     def numbered(version: Version) -> dict[str, int]:
         out = tmp_path / version.digest
-        export_coco(taken_out(log, version, web, out), out / "instances.json")
+        export_coco(taken_out(log, version, out), out / "instances.json")
         told = json.loads((out / "instances.json").read_text())["categories"]
         return {one["name"]: one["id"] for one in told}
 
@@ -214,7 +208,7 @@ def test_an_image_whose_regions_are_no_masks_is_no_negative(
     log: Log, web: Web, tmp_path: Path
 ) -> None:
     log.note(task(1), drawn(11, rectangle("a")), task(2), drawn(12, task=2))
-    dataset = taken_out(log, log.commit(), web, tmp_path / "out")
+    dataset = taken_out(log, log.commit(), tmp_path / "out")
     assert [image.name for image in dataset] == ["task 2"]
     assert dataset.skipped.names("image without a usable mask") == ("task 1",)
 
@@ -227,6 +221,8 @@ def test_planted_gold_gets_its_name_back(log: Log, web: Web, tmp_path: Path) -> 
         task_sighting({"id": 2, "data": {"image": "/data/upload/b.png", "sam_file": "x/y.png"}})
     )
     log.note(drawn(12, brush("a"), task=2))
-    names = {"5ecret": "kitten.png"}
-    dataset = taken_out(log, log.commit(), web, tmp_path / "out", names)
+    kitten = LabelledImage("kitten", tmp_path / "kitten.png", "d" * 64, (20, 30), ())
+    log.project.gold.put(GoldImage(kitten, "the test"))
+    log.project.gold.plan_copy(GoldCopy("5ecret", log.project.origin, PROJECT, kitten.digest))
+    dataset = taken_out(log, log.commit(), tmp_path / "out")
     assert [image.path.name for image in dataset] == ["kitten.png", "y.png"]

@@ -27,9 +27,9 @@ class Told:
         host = project.web.url
         self.revisions = Revisions(log.database, host, PROJECT)
         self._verifier = EventVerifier(
+            log.project.settings,
             log.database,
             Connections(folder / "connections.json", host, TOKEN),
-            60.0,
             lambda subject, reason: self.failures.append(reason),
         )
         for task in (1, 2):

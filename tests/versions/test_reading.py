@@ -6,11 +6,9 @@ from datetime import datetime
 import pytest
 
 from sam_backend.errors import LabelStudioError
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.store.revisions import DELETED, SAVED, WEBHOOK, Subject
 from sam_backend.versions.observations import gone
 from sam_backend.versions.reading import Read, read_project, read_task
-from tests.labelstudio.played_project import PROJECT
 from tests.labelstudio.web import send
 from tests.versions.edited_project import EditedProject, edited_project
 from tests.versions.making import NOON, Log, brush, drawn, task
@@ -19,14 +17,14 @@ from tests.versions.making import NOON, Log, brush, drawn, task
 class Reader:
     """Reads a played project into a log."""
 
-    def __init__(self, project: EditedProject, client: LabelStudioClient, log: Log) -> None:
-        self.project, self.log, self.client = project, log, client
+    def __init__(self, project: EditedProject, log: Log) -> None:
+        self.project, self.log = project, log
 
     def __call__(self, everything: bool = False) -> Read:
-        return read_project(self.client, PROJECT, self.log.revisions, everything)
+        return read_project(self.log.project, everything)
 
     def task(self, number: int) -> int:
-        return read_task(self.client, number, self.log.revisions)
+        return read_task(self.log.project, number)
 
     @property
     def last(self) -> list[tuple[str, int, str, str | None]]:
@@ -50,7 +48,7 @@ def read(log: Log) -> Iterator[Reader]:
             project.add(number)
         assert project.submit(1, brush("a")) == 101
         assert project.submit(2, brush("a"), brush("b", 12)) == 102
-        reader = Reader(project, client, log)
+        reader = Reader(project, log.of(client.host))
         assert reader() == Read(tasks=3, fetched=2, revisions=6)
         reader.forget()
         project.asked_for_annotations()
@@ -190,7 +188,7 @@ def test_one_task(read: Reader) -> None:
 def test_an_empty_project(log: Log) -> None:
     with edited_project() as (_, client):
         for revisions in (1, 0):
-            read = read_project(client, PROJECT, log.revisions)
+            read = read_project(log.of(client.host).project)
             assert read == Read(tasks=0, fetched=0, revisions=revisions)
 
 
@@ -199,7 +197,7 @@ def test_a_process_that_reads_again_and_again_asks_only_for_what_has_changed(rea
 
     def again() -> list[int]:
         project.asked_for_annotations()
-        read_project(read.client, PROJECT, read.log.revisions, stamps=stamps)
+        read_project(read.log.project, stamps=stamps)
         return project.asked_for_annotations()
 
     project.edit(101, brush("a", width=5))

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.store.revisions import DELETED, SAVED, Subject
 from sam_backend.store.versions import Version
 from sam_backend.versions.reading import read_project
@@ -15,7 +14,6 @@ from sam_backend.versions.restoring import (
     states_of_revision,
     states_of_version,
 )
-from tests.labelstudio.played_project import PROJECT
 from tests.versions.edited_project import EditedProject, edited_project
 from tests.versions.making import Log, brush
 
@@ -25,14 +23,14 @@ FIRST, SECOND = [brush("a")], [brush("a"), brush("b", 12)]
 class Restorer:
     """A project with a version to which it is put back."""
 
-    def __init__(self, project: EditedProject, client: LabelStudioClient, log: Log) -> None:
-        self.project, self.log, self.client = project, log, client
-        read_project(client, PROJECT, log.revisions)
+    def __init__(self, project: EditedProject, log: Log) -> None:
+        self.project, self.log = project, log
+        read_project(log.project)
         self.version: Version = log.commit("as it was")
 
     def __call__(self, task: int) -> Restored:
         wanted = states_of_version(self.log.versions, self.version, task)
-        return restore(self.client, self.log.revisions, task, wanted)
+        return restore(self.log.project, task, wanted)
 
     def sources(self, annotation: int) -> list[tuple[str, str]]:
         """Change and source of all its revisions, oldest first."""
@@ -48,7 +46,7 @@ def put_back(log: Log) -> Iterator[Restorer]:
         project.add(2)
         project.submit(1, *FIRST, person=7)
         project.submit(1, *SECOND, person=8, ground_truth=True)
-        yield Restorer(project, client, log)
+        yield Restorer(project, log.of(client.host))
 
 
 def test_what_was_changed_is_changed_back_once(put_back: Restorer) -> None:
@@ -91,7 +89,7 @@ def test_all_that_can_be_changed_comes_back(put_back: Restorer) -> None:
 
 def test_two_alike_that_were_deleted_are_two_again(put_back: Restorer) -> None:
     put_back.project.submit(1, *FIRST, person=9)
-    read_project(put_back.client, PROJECT, put_back.log.revisions)
+    read_project(put_back.log.project)
     put_back.version = put_back.log.commit()
     for number in (101, 103):
         put_back.project.delete(number)
@@ -103,13 +101,13 @@ def test_two_alike_that_were_deleted_are_two_again(put_back: Restorer) -> None:
 def test_one_revision_of_one_annotation(put_back: Restorer) -> None:
     put_back.project.edit(101, brush("second"))
     put_back.project.edit(102, brush("other"))
-    read_project(put_back.client, PROJECT, put_back.log.revisions)
+    read_project(put_back.log.project)
     put_back.project.edit(101, brush("third"))
     _, first = put_back.log.revisions.history(annotation=101)
     second = put_back.log.revisions.history(annotation=101)[0]
     for revision, result in ((first, FIRST), (second, [brush("second")])):
         wanted = states_of_revision(put_back.log.versions, revision, 1)
-        told = restore(put_back.client, put_back.log.revisions, 1, wanted)
+        told = restore(put_back.log.project, 1, wanted)
         assert told == Restored(changed=1, made=0, same=0, later=1)
         assert put_back.project.results(1) == [result, [brush("other")]]
 
@@ -119,7 +117,7 @@ def test_what_cannot_be_restored_is_named(put_back: Restorer) -> None:
     with pytest.raises(InvalidInputError, match=r"version [0-9a-f]{12} has no task 9"):
         put_back(9)
     project.delete(101)
-    read_project(put_back.client, PROJECT, log.revisions)
+    read_project(log.project)
     deleted, saved = log.revisions.history(annotation=101)
     a_task = log.revisions.last_of(Subject.TASK, 1, SAVED)
     assert a_task is not None

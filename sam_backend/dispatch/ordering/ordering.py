@@ -12,20 +12,18 @@ from sam_backend.dispatch.ordering.contents import read_contents
 from sam_backend.dispatch.ordering.feature_extraction import see_tasks
 from sam_backend.dispatch.ordering.planning import KnownTask, Survey, kinds_of, plan_order, survey
 from sam_backend.dispatch.ordering.scores import Weights
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.timestamps import moment
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import image_resolver
+from sam_backend.projects.project import Project
 from sam_backend.serving.champion import Champion
-from sam_backend.settings import Settings
 from sam_backend.store.annotation_contents import AnnotationContents, Contents
-from sam_backend.store.database import Database
 from sam_backend.store.objects import Objects
-from sam_backend.store.prefills import PrefillRow, Prefills
-from sam_backend.store.revisions import Revisions, Subject
-from sam_backend.store.task_features import TaskFeatures, TaskFeaturesStore
-from sam_backend.store.task_orders import TaskOrder, TaskOrders
-from sam_backend.store.versions import Version, Versions
+from sam_backend.store.prefills import PrefillRow
+from sam_backend.store.revisions import Subject
+from sam_backend.store.task_features import TaskFeatures
+from sam_backend.store.task_orders import TaskOrder
+from sam_backend.store.versions import Version
 from sam_backend.versions.reading import read_project
 
 Json = dict[str, Any]
@@ -51,30 +49,16 @@ class Ordering:
     """Finds the order of one project's tasks.
 
     Args:
-        settings: The settings of this process.
-        client: API client of the project's Label Studio.
-        project_id: The project.
-        database: Of the log, the ledger of prefilled tasks, and the order.
+        project: The project.
         champion: Whose encoder sees the images.
         n_kinds: Kinds of images at the most.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        client: LabelStudioClient,
-        project_id: int,
-        database: Database,
-        champion: Champion,
-        n_kinds: int,
-    ) -> None:
-        place = (database, client.host.url, project_id)
-        self._settings, self._client, self._project_id = settings, client, project_id
+    def __init__(self, project: Project, champion: Champion, n_kinds: int) -> None:
+        self._project = project
         self._champion, self._n_kinds = champion, n_kinds
-        self._revisions, self._versions = Revisions(*place), Versions(*place)
-        self._features, self._orders = TaskFeaturesStore(*place), TaskOrders(*place)
-        self._contents, self._objects = AnnotationContents(database), Objects(database)
-        self._prefills = Prefills(database)
+        self._contents = AnnotationContents(project.database)
+        self._objects = Objects(project.database)
 
     def order(
         self,
@@ -95,7 +79,7 @@ class Ordering:
         look = self._look(observe)
         found = self._survey(look, self._labelled())
         orders = plan_order(found, weights, injected_share, datetime.now(UTC))
-        self._orders.replace(orders)
+        self._project.task_orders.replace(orders)
         unseen = {number: one.reason for number, one in look.seen.items() if one.reason is not None}
         return Ordered(tuple(orders), found, unseen)
 
@@ -110,10 +94,10 @@ class Ordering:
         look = self._look(observe)
         then = None
         if before is not None:
-            skipped = self._revisions.skipped_digests()
+            skipped = self._project.revisions.skipped_digests()
             was = [
                 (int(key.partition("/")[0]), digest)
-                for key, digest in self._versions.entries(before).items()
+                for key, digest in self._project.versions.entries(before).items()
                 if "/" in key and digest not in skipped
             ]
             then = self._survey(look, was)
@@ -122,21 +106,21 @@ class Ordering:
     def _look(self, observe: Observe) -> "_Look":
         """All but what is labelled."""
         tasks: list[Json] = []
-        read = read_project(self._client, self._project_id, self._revisions, take=tasks.append)
+        read = read_project(self._project, take=tasks.append)
         config = LabelConfig.parse(str(read.project.get("label_config", "")))
         with self._champion.lease() as model:
             seen = see_tasks(
                 tasks,
                 config,
-                self._client.host,
-                image_resolver(self._settings),
+                self._project.host,
+                image_resolver(self._project.settings),
                 model,
-                self._features,
-                self._settings.max_image_pixels,
+                self._project.task_features,
+                self._project.settings.max_image_pixels,
                 observe,
             )
         numbers = [int(task["id"]) for task in tasks]
-        rows = self._prefills.states(str(self._client.host.origin), self._project_id, numbers)
+        rows = self._project.prefills.states(self._project.origin, self._project.id, numbers)
         prefills = {
             number: row for number, row in rows.items() if row.state == "done" and not row.reason
         }
@@ -147,7 +131,7 @@ class Ordering:
         """Each submitted annotation: its task, and the digest of its state."""
         return [
             (one.task, str(one.digest))
-            for one in self._revisions.newest()
+            for one in self._project.revisions.newest()
             if one.subject is Subject.ANNOTATION and one.task is not None and not one.is_skipped
         ]
 

@@ -10,7 +10,7 @@ from sam_backend.fully_automatic.review.judging import LotReport, judge
 from sam_backend.fully_automatic.review.samples import read_sample
 from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.masks.overlap import iou_matrix
-from sam_backend.projects.dataset import client_of_project
+from sam_backend.projects.project import client_of_project
 from sam_backend.quality.calibration.judged_masks import JudgedMask, Traits
 from sam_backend.settings import Settings
 

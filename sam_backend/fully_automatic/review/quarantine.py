@@ -7,9 +7,9 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.fully_automatic.tasks import RUN
 from sam_backend.labelstudio.api.annotations import accepted_annotations
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.predictions import delete_prediction, predictions_of
 from sam_backend.labelstudio.api.project_tasks import data_filter, tasks_filtered
+from sam_backend.projects.project import Project
 from sam_backend.store.lots import ACCEPTED, REJECTED, Lots
 
 
@@ -29,10 +29,8 @@ class Quarantined:
 
 
 def quarantine(
-    client: LabelStudioClient,
-    project_id: int,
+    project: Project,
     run: BulkRun,
-    lots: Lots,
     anyway: str | None = None,
     observe: Callable[[int], None] = lambda tasks: None,
 ) -> Quarantined:
@@ -41,10 +39,8 @@ def quarantine(
     The same command goes on after a kill. What was removed is kept in the lot's log.
 
     Args:
-        client: API client of the project's Label Studio.
-        project_id: The project.
+        project: The project.
         run: The lot.
-        lots: Know its verdict.
         anyway: Why a lot that is not rejected leaves the project; None: only a rejected one does.
         observe: Told how many tasks have been looked at.
 
@@ -52,6 +48,7 @@ def quarantine(
         InvalidInputError: The lot is not rejected, and there is no reason to remove it anyway.
         LabelStudioError: A call fails.
     """
+    client, lots = project.client, Lots(project.database)
     verdict = lots.verdict(run.run_id)
     if verdict != REJECTED and not (anyway or "").strip():
         stands = {ACCEPTED: "accepted"}.get(str(verdict), "not decided yet")
@@ -61,7 +58,7 @@ def quarantine(
         )
     told = Quarantined()
     run_id, version = run.run_id, run.plan.model_version
-    for task in list(tasks_filtered(client, project_id, data_filter(RUN, run_id))):
+    for task in list(tasks_filtered(client, project.id, data_filter(RUN, run_id))):
         number = int(task["id"])
         told.tasks += 1
         used: set[int | None] = set()
@@ -76,6 +73,6 @@ def quarantine(
                 delete_prediction(client, int(one["id"]))
                 told.predictions += 1
         observe(told.tasks)
-    document = {"project": project_id, "anyway": anyway, "verdict": verdict} | asdict(told)
+    document = {"project": project.id, "anyway": anyway, "verdict": verdict} | asdict(told)
     lots.quarantined(run.run_id, document)
     return told

@@ -25,7 +25,6 @@ from sam_backend.fully_automatic.review.sampling import draw, lot_images
 from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.fully_automatic.sources import ImageReader
 from sam_backend.fully_automatic.tasks import TaskOptions, TaskWriter
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.retry import Patience
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.metrics.acceptance import (
@@ -35,12 +34,10 @@ from sam_backend.metrics.acceptance import (
     Verdict,
     next_severity,
 )
+from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.current import trust_of
-from sam_backend.settings import Settings
-from sam_backend.store.database import Database
 from sam_backend.store.lots import Lots
 from sam_backend.store.measurement_kinds import LOT
-from sam_backend.store.measurements import Measurements
 
 STRATUM, SAMPLE_NAME = "sam_stratum", "sam_sample"
 """Fields of a review task's data."""
@@ -132,9 +129,7 @@ _REOPEN = "`sam-backend review reopen RUN --reason …` begins a new review, and
 
 
 def draw_sample(
-    client: LabelStudioClient,
-    database: Database,
-    project_id: int,
+    project: Project,
     run: BulkRun,
     asked: Asked,
     addresses: Addresses,
@@ -148,9 +143,7 @@ def draw_sample(
     adds images to the lot's sample; everything else stays as it was first stated.
 
     Args:
-        client: API client of the project's Label Studio.
-        database: Knows what was drawn before, and the verdicts on earlier lots.
-        project_id: The review project.
+        project: The review project.
         run: The lot.
         asked: What the sample is to be.
         addresses: Of the images.
@@ -163,16 +156,15 @@ def draw_sample(
             refuses a call.
     """
     waiting = patience or Patience(600)
-    lots = Lots(database)
-    sample = next_sample(lots, run, str(client.host.origin), project_id, asked)
-    config = waiting.get(lambda: client.project(project_id))["label_config"]
+    lots = Lots(project.database)
+    sample = next_sample(project, run, asked)
+    config = waiting.get(lambda: project.client.project(project.id))["label_config"]
     told = options or TaskOptions()
     drawn = {image.digest: image for image in sample.images}
     folder = keep_sample(run, sample)
     lots.sampled(run.run_id, sample_record(sample))
     summary = BulkImport(
-        client,
-        project_id,
+        project,
         run,
         TaskWriter(LabelConfig.parse(str(config)), run.run_id, replace(told, as_="predictions")),
         addresses,
@@ -186,8 +178,18 @@ def draw_sample(
     return Drawn(sample, folder, summary)
 
 
-def next_sample(lots: Lots, run: BulkRun, host: str, project_id: int, asked: Asked) -> Sample:
-    """The lot's first sample, or a larger one that holds those before it."""
+def next_sample(project: Project, run: BulkRun, asked: Asked) -> Sample:
+    """Draw the lot's first sample, or a larger one that holds those before it.
+
+    Args:
+        project: The review project.
+        run: The lot.
+        asked: What the sample is to be.
+
+    Raises:
+        InvalidInputError: A first sample has no size, or the lot is under another review.
+    """
+    lots = Lots(project.database)
     images = lot_images(run)
     earlier = open_sample(lots, run)
     if earlier is None:
@@ -197,10 +199,10 @@ def next_sample(lots: Lots, run: BulkRun, host: str, project_id: int, asked: Ask
         plan, by, seed = asked.plan(severity), asked.by or (), asked.seed or 0
     else:
         asked.check_same(earlier)
-        if (earlier.host, earlier.project_id) != (host, project_id):
+        if (earlier.host, earlier.project_id) != (project.origin, project.id):
             raise InvalidInputError(
                 f"lot {run.run_id} is under review in project {earlier.project_id} of "
-                f"{earlier.host}, not in project {project_id} of {host}. {_REOPEN}"
+                f"{earlier.host}, not in project {project.id} of {project.origin}. {_REOPEN}"
             )
         plan, by, seed = earlier.plan, earlier.by, earlier.seed
     size = asked.size or (len(earlier.deciding) if earlier else 0)
@@ -208,7 +210,7 @@ def next_sample(lots: Lots, run: BulkRun, host: str, project_id: int, asked: Ask
         size = plan.for_lot(len(images)).clean_images
     already = () if earlier is None else [image.digest for image in earlier.images]
     drawn = tuple(draw(images, size, by, seed, already))
-    return Sample(run.run_id, host, project_id, seed, by, len(images), plan, drawn)
+    return Sample(run.run_id, project.origin, project.id, seed, by, len(images), plan, drawn)
 
 
 def open_sample(lots: Lots, run: BulkRun) -> Sample | None:
@@ -231,9 +233,7 @@ def sample_record(sample: Sample) -> dict[str, Any]:
 
 
 def report_lot(
-    settings: Settings,
-    database: Database,
-    client: LabelStudioClient,
+    project: Project,
     run: BulkRun,
     name: str | None = None,
     observe: Callable[[int, int], None] = lambda done, of: None,
@@ -243,9 +243,7 @@ def report_lot(
     Each look is kept. A lot that was rejected stays rejected, whatever this look says.
 
     Args:
-        settings: The settings of this process.
-        database: Keeps the verdict and the figures.
-        client: Of the review project's Label Studio.
+        project: The review project.
         run: The lot.
         name: Of the sample; None: the newest.
         observe: Told how many images of how many have been read.
@@ -253,7 +251,7 @@ def report_lot(
     Raises:
         SamBackendError: There is no sample, or Label Studio refuses a call.
     """
-    lots = Lots(database)
+    lots = Lots(project.database)
     judged_by = open_sample(lots, run)
     if judged_by is None:
         raise InvalidInputError(
@@ -270,21 +268,21 @@ def report_lot(
             f"the images of the lot's sample are not in {run.folder}: draw it again, `sam-backend "
             f"review sample {run.folder} --project {sample.project_id}`"
         )
-    if str(client.host.origin) != sample.host:
+    if project.origin != sample.host:
         raise InvalidInputError(
-            f"sample {sample.name} was put into {sample.host}, not {client.host.origin}"
+            f"sample {sample.name} was put into {sample.host}, not {project.origin}"
         )
     if not lots.history(run.run_id):
         lots.sampled(run.run_id, sample_record(sample))
-    report = judge(client, run, sample, observe)
+    report = judge(project.client, run, sample, observe)
     stands = lots.looked(run.run_id, report.look, sample.plan.severity, report.looked())
     report = replace(report, verdict=Verdict(stands), history=tuple(lots.history(run.run_id)))
     folder = keep_sample(run, sample)
-    trust = trust_of(database, run.plan.model_version)
+    trust = trust_of(project.database, run.plan.model_version)
     if trust is not None:
         report = replace(report, foretold=foretold(run, report, trust))
     (folder / REPORT_JSON).write_text(json.dumps(report.as_json(), indent=1) + "\n")
-    write_page(report, run, ImageReader(settings, run.manifest.root), folder / REPORT_HTML)
+    write_page(report, run, ImageReader(project.settings, run.manifest.root), folder / REPORT_HTML)
     document = report.measured() | {"run": run.run_id, "review project": sample.project_id}
-    Measurements(database, client.host.url, sample.project_id).add(LOT, document, datetime.now(UTC))
+    project.measurements.add(LOT, document, datetime.now(UTC))
     return report, folder

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
+from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.fit import is_contradicted, observed_drift
 from sam_backend.quality.calibration.judged_masks import JudgedMask
 from sam_backend.quality.calibration.trust import Trust
 from sam_backend.store.database import Database
 from sam_backend.store.measurement_kinds import DRIFT
-from sam_backend.store.measurements import Measurements
 from sam_backend.store.trusts import Trusts
 
 
@@ -19,20 +19,11 @@ def trust_of(database: Database, model_version: str) -> Trust | None:
     return None if told is None else Trust.of(told)
 
 
-def keep_drift(
-    database: Database,
-    host: str,
-    project: int,
-    trust: Trust,
-    judged: Sequence[JudgedMask],
-    at: datetime,
-) -> None:
+def keep_drift(project: Project, trust: Trust, judged: Sequence[JudgedMask], at: datetime) -> None:
     """Measure how far masks judged since differ from what the calibration says of them.
 
     Args:
-        database: Keeps it.
-        host: Address of the project's Label Studio.
-        project: Its number.
+        project: The project, whose measurements keep it.
         trust: In use.
         judged: All masks of its model version that are known now.
         at: Now.
@@ -44,4 +35,4 @@ def keep_drift(
         "drift": None if drift is None else asdict(drift),
         "contradicted": drift is not None and is_contradicted(drift),
     }
-    Measurements(database, host, project).add(DRIFT, document, at)
+    project.measurements.add(DRIFT, document, at)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from sam_backend.datasets.left_out import LeftOut
-from sam_backend.projects.dataset import client_of_project
+from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.fit import establish
 from sam_backend.quality.calibration.judged_masks import JudgedMask
 from sam_backend.quality.calibration.judgements import judged_gold, judged_prefills
@@ -15,7 +15,6 @@ from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold
 from sam_backend.store.learned_images import learned_by_model
 from sam_backend.store.models import open_store
-from sam_backend.store.prefills import Prefills
 from sam_backend.store.proposals import Proposals
 from sam_backend.store.trusts import Trusts
 
@@ -26,7 +25,7 @@ def gather_judged(
     settings: Settings,
     database: Database,
     model_version: str,
-    projects: Sequence[int] = (),
+    projects: Sequence[Project] = (),
     reviewed: Iterable[JudgedMask] = (),
     with_gold: bool = True,
     observe: Callable[[str, int], None] = lambda what, done: None,
@@ -49,15 +48,12 @@ def gather_judged(
     """
     found = list(reviewed)
     for project in projects:
-        with client_of_project(settings, project) as client:
-            found += judged_prefills(
-                client,
-                project,
-                Prefills(database),
-                model_version,
-                lambda done, project=project: observe(f"project {project}", done),  # type: ignore[misc]
-                left_out,
-            )
+        found += judged_prefills(
+            project,
+            model_version,
+            lambda done, number=project.id: observe(f"project {number}", done),  # type: ignore[misc]
+            left_out,
+        )
     if with_gold:
         found += judged_gold(Gold(database).images(), Proposals(database), model_version)
     return _unlearned(settings, model_version, found)

@@ -11,10 +11,10 @@ from sam_backend.labelstudio.regions.drawn_masks import drawn_masks
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import RLE
 from sam_backend.metrics.corrections import correction
+from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.judged_masks import JudgedMask, Traits
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.store.gold import GoldImage
-from sam_backend.store.prefills import Prefills
 from sam_backend.store.proposals import Proposals
 
 SHOWN = ("accept", "review")
@@ -22,9 +22,7 @@ SHOWN = ("accept", "review")
 
 
 def judged_prefills(
-    client: LabelStudioClient,
-    project_id: int,
-    prefills: Prefills,
+    project: Project,
     model_version: str,
     observe: Callable[[int], None] = lambda tasks: None,
     left_out: LeftOut | None = None,
@@ -35,9 +33,7 @@ def judged_prefills(
     the last one does.
 
     Args:
-        client: API client of the project's Label Studio.
-        project_id: The project.
-        prefills: The ledger.
+        project: The project.
         model_version: Whose masks.
         observe: Told how many tasks have been read.
         left_out: Gets what people have drawn that could not be compared.
@@ -46,11 +42,10 @@ def judged_prefills(
         LabelStudioError: A call fails.
     """
     left_out = LeftOut() if left_out is None else left_out
-    host = str(client.host.origin)
-    for number, task in enumerate(annotated_tasks(client, project_id), start=1):
+    for number, task in enumerate(annotated_tasks(project.client, project.id), start=1):
         last = max(task.annotations, key=lambda one: one.updated_at)
-        shown = prefills.masks(host, project_id, task.task_id)
-        if shown and _is_of(client, last, model_version):
+        shown = project.prefills.masks(project.origin, project.id, task.task_id)
+        if shown and _is_of(project.client, last, model_version):
             by_image: dict[str, list[tuple[MaskRecord, float]]] = {}
             for record, more in shown:
                 if more["end"] in SHOWN and record.model_version == model_version:

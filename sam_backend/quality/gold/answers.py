@@ -13,14 +13,13 @@ from sam_backend.labelstudio.api.annotations import (
     annotated_tasks,
     count_annotated_tasks,
 )
-from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.api.predictions import predictions_of
 from sam_backend.labelstudio.config.label_config import LabelConfig
-from sam_backend.labelstudio.images.resolver import image_resolver
 from sam_backend.labelstudio.regions.drawn_masks import DrawnMask, drawn_masks
 from sam_backend.metrics.comparison import Answer
-from sam_backend.projects.images import ProjectImages, images_folder, source_name
-from sam_backend.settings import Settings
+from sam_backend.projects.images import ProjectImages, source_name
+from sam_backend.projects.project import Project
 
 log = logging.getLogger(__name__)
 
@@ -41,34 +40,29 @@ class ProjectAnswers:
 
 
 def read_answers(
-    settings: Settings,
-    client: LabelStudioClient,
-    project_id: int,
+    project: Project,
     has_models: Callable[[str], bool] = lambda digest: False,
     observe: Callable[[int, int], None] = lambda done, of: None,
 ) -> ProjectAnswers:
     """Read a project.
 
     Args:
-        settings: Limits of images, and the folder that keeps them.
-        client: API client of the project's Label Studio.
-        project_id: The project.
+        project: The project, whose folder keeps its images.
         has_models: Whether predictions for an image, by its digest, are to be read too.
         observe: Told how many tasks of how many have been read.
 
     Raises:
         SamBackendError: The config cannot be used, or a call fails.
     """
-    config = LabelConfig.parse(str(client.project(project_id).get("label_config", "")))
-    folder = images_folder(settings, project_id)
-    max_pixels = settings.max_image_pixels
-    images = ProjectImages(folder, image_resolver(settings), max_pixels)
+    client = project.client
+    config = LabelConfig.parse(str(client.project(project.id).get("label_config", "")))
+    images = project.images()
     unread = LeftOut()
     people: list[Answer] = []
     models: dict[tuple[str, str], Answer] = {}
-    n_tasks = count_annotated_tasks(client, project_id)
-    for number, task in enumerate(annotated_tasks(client, project_id), start=1):
-        digests = _digests(config, images, client, task, unread)
+    n_tasks = count_annotated_tasks(client, project.id)
+    for number, task in enumerate(annotated_tasks(client, project.id), start=1):
+        digests = _digests(config, images, project.host, task, unread)
         sizes = {name: size for name, (_, size) in digests.items()}
         for one in task.annotations:
             if not one.is_gold:
@@ -91,7 +85,7 @@ def read_answers(
 def _digests(
     config: LabelConfig,
     images: ProjectImages,
-    client: LabelStudioClient,
+    host: LabelStudioHost,
     task: AnnotatedTask,
     unread: LeftOut,
 ) -> dict[str, tuple[str, tuple[int, int]]]:
@@ -100,7 +94,7 @@ def _digests(
     for tag in config.images:
         try:
             name = source_name(task.data)
-            kept = images.get(tag.address(task.data), client.host, task.task_id, name)
+            kept = images.get(tag.address(task.data), host, task.task_id, name)
         except (InvalidInputError, ImageFetchError, ImageDecodeError) as error:
             unread.add(reasons.NO_IMAGE, f"task {task.task_id}: {error}")
             log.warning("task %d is left out: %s", task.task_id, error)

@@ -14,10 +14,10 @@ import numpy as np
 from sam_backend.datasets.decoding import file_suffix
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import InvalidInputError, LabelConfigError
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.project_tasks import import_tasks, task_numbers, tasks_numbered
 from sam_backend.labelstudio.api.uploads import upload_files
 from sam_backend.labelstudio.config.label_config import LabelConfig
+from sam_backend.projects.project import Project
 from sam_backend.store.gold import Gold, GoldCopy, GoldImage
 
 SEQUENTIAL = "Sequential sampling"
@@ -43,9 +43,7 @@ class Planted:
 
 
 def plant(
-    client: LabelStudioClient,
-    project_id: int,
-    gold: Gold,
+    project: Project,
     per_hundred: float,
     seed: int = 0,
     observe: Callable[[int, int], None] = lambda done, of: None,
@@ -53,9 +51,7 @@ def plant(
     """Bring a project's share of trusted images up to a rate.
 
     Args:
-        client: API client of the project's Label Studio.
-        project_id: The project.
-        gold: The store.
+        project: The project.
         per_hundred: Copies for a hundred tasks of the project's own.
         seed: Of the choice.
         observe: Told how many copies of how many are there.
@@ -66,12 +62,12 @@ def plant(
     """
     if not 0 < per_hundred <= 100:
         raise InvalidInputError(f"the rate must lie between 0 and 100, not {per_hundred:g}")
-    project = client.project(project_id)
-    config = LabelConfig.parse(str(project.get("label_config", "")))
+    record = project.client.project(project.id)
+    config = LabelConfig.parse(str(record.get("label_config", "")))
     key = _image_key(config)
-    host = str(client.host.origin)
-    addresses = _addresses(client, project_id, key)
-    copies = gold.copies(host, project_id)
+    gold = project.gold
+    addresses = _addresses(project, key)
+    copies = gold.copies(project.origin, project.id)
     there = {copy.image for copy in copies if _is_there(copy, addresses)}
     own = len(addresses) - len(there)
     wanted = round(own * per_hundred / 100)
@@ -82,11 +78,11 @@ def plant(
     chosen = sorted((usable[i] for i in order), key=lambda one: one.digest not in planned)
     made = 0
     for image in chosen[: max(0, wanted - len(there))]:
-        copy = GoldCopy(secrets.token_hex(16), host, project_id, image.digest)
-        _make(client, project_id, key, image, gold.plan_copy(copy))
+        copy = GoldCopy(secrets.token_hex(16), project.origin, project.id, image.digest)
+        _make(project, key, image, gold.plan_copy(copy))
         made += 1
         observe(len(there) + made, wanted)
-    return Planted(made, len(there), wanted, reasons, project.get("sampling") == SEQUENTIAL)
+    return Planted(made, len(there), wanted, reasons, record.get("sampling") == SEQUENTIAL)
 
 
 def _image_key(config: LabelConfig) -> str:
@@ -98,9 +94,9 @@ def _image_key(config: LabelConfig) -> str:
     return config.images[0].key
 
 
-def _addresses(client: LabelStudioClient, project_id: int, key: str) -> list[str]:
-    numbers = task_numbers(client, project_id)
-    tasks = tasks_numbered(client, project_id, numbers)
+def _addresses(project: Project, key: str) -> list[str]:
+    numbers = task_numbers(project.client, project.id)
+    tasks = tasks_numbered(project.client, project.id, numbers)
     return [str((task.get("data") or {}).get(key, "")) for task in tasks]
 
 
@@ -124,11 +120,9 @@ def _usable(gold: Gold, config: LabelConfig, there: set[str]) -> tuple[list[Gold
     return usable, reasons
 
 
-def _make(
-    client: LabelStudioClient, project_id: int, key: str, image: GoldImage, copy: GoldCopy
-) -> None:
+def _make(project: Project, key: str, image: GoldImage, copy: GoldCopy) -> None:
     body = image.labelled.path.read_bytes()
     name = f"{copy.token}{file_suffix(body)}"
-    addresses = upload_files(client, project_id, {name: body})
+    addresses = upload_files(project.client, project.id, {name: body})
     task: dict[str, Any] = {"data": {key: addresses[copy.token]}}
-    import_tasks(client, project_id, [task])
+    import_tasks(project.client, project.id, [task])

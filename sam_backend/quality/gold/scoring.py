@@ -8,17 +8,14 @@ from typing import Any
 
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import InvalidInputError
-from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.metrics.comparison import Answer, ComparedImage, compare_images
 from sam_backend.metrics.error_analysis import Fault, faults
 from sam_backend.metrics.scorecards import QUALITY, Scorecard, by_week, scorecard, scorecards
+from sam_backend.projects.project import Project
 from sam_backend.quality.gold.answers import ProjectAnswers, read_answers
-from sam_backend.settings import Settings
-from sam_backend.store.database import Database
-from sam_backend.store.gold import Gold, GoldImage
+from sam_backend.store.gold import GoldImage
 from sam_backend.store.learned_images import learned_by_model
 from sam_backend.store.measurement_kinds import GOLD
-from sam_backend.store.measurements import Measurements
 from sam_backend.store.models import ModelStore, open_store
 
 PROCESSES = 2
@@ -95,10 +92,7 @@ class GoldReport:
 
 
 def score_project(
-    settings: Settings,
-    database: Database,
-    client: LabelStudioClient,
-    project_id: int,
+    project: Project,
     observe: Callable[[int, int], None] = lambda done, of: None,
 ) -> tuple[GoldReport, ProjectAnswers]:
     """Judge everybody who has worked on a project, and keep the figures; returns all answers too.
@@ -106,20 +100,17 @@ def score_project(
     A trusted image is recognised by its bytes, in whatever task it is.
 
     Args:
-        settings: The settings of this process.
-        database: Where gold is kept.
-        client: API client of the project's Label Studio.
-        project_id: The project.
+        project: The project.
         observe: Told how many tasks of how many have been read.
 
     Raises:
         SamBackendError: There is no gold, or Label Studio cannot be asked.
     """
-    gold = {image.digest: image for image in Gold(database).images()}
+    gold = {image.digest: image for image in project.gold.images()}
     if not gold:
         raise InvalidInputError("there is no gold yet: `sam-backend gold add` takes some")
-    answers = read_answers(settings, client, project_id, gold.__contains__, observe)
-    models, n_learned = unlearned(open_store(settings), answers.models)
+    answers = read_answers(project, gold.__contains__, observe)
+    models, n_learned = unlearned(open_store(project.settings), answers.models)
     unread = LeftOut(answers.unread)
     unread.add(LEARNED, count=n_learned)
     report = GoldReport(
@@ -128,8 +119,7 @@ def score_project(
         models=standings(gold, models),
         unread=unread,
     )
-    measurements = Measurements(database, client.host.url, project_id)
-    measurements.add(GOLD, report.measured(), datetime.now(UTC))
+    project.measurements.add(GOLD, report.measured(), datetime.now(UTC))
     return report, answers
 
 
