@@ -128,7 +128,7 @@ def is_first_of_several(data: bytes) -> bool:
 
 
 def file_suffix(data: bytes) -> str:
-    """What the name of such a file ends with, by its content: `.png`, `.jpeg`, …
+    """Return the suffix that fits a file's content, such as `.png` or `.jpeg`.
 
     Raises:
         ImageDecodeError: No image, or a format not in `FORMATS`.

@@ -58,9 +58,9 @@ def digest_of(data: bytes) -> str:
 
 
 def readable_name(path: Path | str) -> str:
-    """A path as text that terminals, JSON, databases and Parquet take; `path_named` goes back.
+    r"""A path as text that terminals, JSON, databases and Parquet take; `path_named` goes back.
 
-    Linux's file names are bytes. Those that are no UTF-8, and control characters, become `\\xNN`.
+    Linux's file names are bytes. Those that are no UTF-8, and control characters, become `\xNN`.
     """
     text = _bytes_of(path).decode("utf-8", "backslashreplace")
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)

@@ -40,8 +40,10 @@ class Project:
         return self.client.ml_backends(self.id)
 
     def own(self, rows: list[Json]) -> list[Json]:
-        """The rows of our backend: by its address; else by its model, for a container has a
-        second address; the first interactive one, which the page asks, comes first."""
+        """Return the rows of our backend, the interactive ones first: the page asks the first.
+
+        They are told by their address, else by their model: a container has a second address.
+        """
         same_url = [row for row in rows if _clean(row["url"]) == _clean(self.backend.url)]
         version = self.model_version
         same_model = [row for row in rows if version and row.get("model_version") == version]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from typing_extensions import override
+
 from sam_backend.datasets.decoding import file_suffix
 from sam_backend.datasets.image_files import digest_of, path_named
 from sam_backend.errors import ImageFetchError, InvalidInputError
@@ -34,6 +36,7 @@ class Addresses(ABC):
 class OwnAddresses(Addresses):
     """The URIs themselves, for web addresses and buckets that are the project's storage."""
 
+    @override
     def of(self, images: Sequence[ImageMasks]) -> list[str]:
         return [self._address(image.uri) for image in images]
 
@@ -59,6 +62,7 @@ class PrefixAddresses(Addresses):
         self._prefix = prefix.rstrip("/") + "/"
         self._root = root
 
+    @override
     def of(self, images: Sequence[ImageMasks]) -> list[str]:
         return [self._prefix + self._quoted(image.uri) for image in images]
 
@@ -79,6 +83,7 @@ class LocalFileAddresses(Addresses):
     def __init__(self, document_root: Path) -> None:
         self._document_root = document_root.absolute()
 
+    @override
     def of(self, images: Sequence[ImageMasks]) -> list[str]:
         return [self._address(image.uri) for image in images]
 
@@ -105,6 +110,7 @@ class UploadedAddresses(Addresses):
         self._reader = reader
         self._known: dict[str, str] | None = None
 
+    @override
     def of(self, images: Sequence[ImageMasks]) -> list[str | ImageFetchError]:
         known = self._known or uploaded_files(self._project.client, self._project.id)
         self._known = None  # an upload whose answer is lost may have been kept

@@ -46,8 +46,10 @@ class Consensus:
 
     @property
     def disagreement(self) -> float:
-        """1 minus the mean, over all objects that somebody drew, of the share of people who drew it
-        times their IoU with the outcome; 0 where all drew the same.
+        """How far people are apart, 0 (all drew the same) to 1.
+
+        It is 1 minus a mean over all objects that somebody drew: the share of people who drew the
+        object, times their mean IoU with the outcome.
         """
         worth = [one.votes * one.mean_iou / self.people for one in self.agreed]
         n = len(worth) + len(self.dropped)

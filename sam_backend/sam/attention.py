@@ -119,7 +119,10 @@ def _fused(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor
 def _folded(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, tables: PositionTables
 ) -> torch.Tensor:
-    """q' = [q / sqrt(d), q · rows, q · columns] and k' = [k, cells] have the logits as products."""
+    """Attend with the positions folded into the products.
+
+    The logits are products of q' = [q / sqrt(d), q · rows, q · columns] and k' = [k, cells].
+    """
     head = q.shape[-1]
     wide = _HEAD_MULTIPLE * ceil((head + tables.cells.shape[-1]) / _HEAD_MULTIPLE)
     cells = tables.cells.expand(len(k), -1, -1)

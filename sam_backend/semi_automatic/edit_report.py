@@ -51,8 +51,9 @@ class EditReport:
 
     @property
     def seconds_an_added_mask(self) -> float | None:
-        """All lead time over what was added: an upper bound, for looking, mending and rejecting
-        take their part of it; None where nothing was added.
+        """All lead time, divided by the number of added masks; None where nothing was added.
+
+        An upper bound: looking, mending and rejecting take their part of the time.
         """
         return self.lead_time_s / self.edits.added if self.edits.added else None
 

@@ -253,8 +253,11 @@ class TaskPrefiller:
     def _labels(
         self, model: ServedModel, writer: RegionWriter, subject: Subject, judgement: Judgement
     ) -> dict[int, tuple[str, ...]]:
-        """Labels by index: those of the box that a mask was made of, else what the classifier is
-        sure of. The others keep the set one."""
+        """Choose labels by the box that a mask was made of, else by a classifier that is sure.
+
+        Returns:
+            Labels by a mask's index; masks that are not in it keep the label that is set.
+        """
         known = set(writer.labels())
         records = [one.record for one in judgement.shown]
         found: dict[int, tuple[str, ...]] = {}

@@ -204,8 +204,10 @@ class Jobs:
         )
 
     def cancel(self, job_id: int) -> Job:
-        """Cancels a job that waits or that its worker has left, asks the worker of a running one
-        to stop, and leaves one that has ended as it is.
+        """Cancel a job.
+
+        One that waits, or that its worker has left, is cancelled at once; the worker of a running
+        one is asked to stop; one that has ended stays as it is.
 
         Raises:
             InvalidInputError: There is no such job.

@@ -229,7 +229,7 @@ class ModelStore(CheckpointFolders):
         )
 
     def next_version(self, parent: str) -> str:
-        """The next free name for a checkpoint trained from `parent`: starter-3-r1, starter-3-r2 …
+        """Return the next free name for a checkpoint trained from `parent`, such as starter-3-r1.
 
         It is not reserved: `add` refuses the second of two that take it.
         """

@@ -6,6 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from typing import ClassVar
 
+from typing_extensions import override
+
 from sam_backend.errors import InvalidInputError
 from sam_backend.fully_automatic.executors.base import Executor, Machines
 from sam_backend.fully_automatic.image_processor import Looker
@@ -33,6 +35,7 @@ class Local(Executor):
         super().__init__(settings, machines)
         self._device_s: dict[str, float] = {}
 
+    @override
     def rows(
         self,
         plan: RunPlan,
@@ -63,6 +66,7 @@ class Local(Executor):
             champion.close()
 
     @property
+    @override
     def device_s(self) -> dict[str, float]:
         return self._device_s
 

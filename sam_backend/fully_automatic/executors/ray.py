@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from sam_backend.errors import InvalidInputError, RunFolderError
 from sam_backend.fully_automatic.executors.base import Executor
 from sam_backend.fully_automatic.executors.local import looker_of, open_champion
@@ -29,6 +31,7 @@ class Ray(Executor):
 
     name: ClassVar[str] = "ray"
 
+    @override
     def rows(
         self,
         plan: RunPlan,

@@ -114,12 +114,26 @@ def unserved_control(
 
 
 def read_image(element: ElementTree.Element) -> ImageTag:
+    """Read an `<Image>` tag.
+
+    Raises:
+        LabelConfigError: It has no `name` or no `value`.
+    """
     attributes = _attributes(element)
     name = _required(attributes, element.tag, "name")
     return ImageTag(name, _required(attributes, element.tag, "value"))
 
 
 def read_control(element: ElementTree.Element, tag: str) -> ControlTag:
+    """Read a tag that people draw with.
+
+    Args:
+        element: The tag.
+        tag: Its name in lower case, a key of `CONTROL_TAGS`.
+
+    Raises:
+        LabelConfigError: It has no `name` or no `toName`, or a parameter of ours is wrong.
+    """
     attributes = _attributes(element)
     name = _required(attributes, element.tag, "name")
     kind = CONTROL_TAGS[tag]

@@ -20,12 +20,22 @@ class AddressRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
-    """Seconds until the deadline; TimeoutError once it is over."""
+    """Counts down to a deadline.
+
+    Attributes:
+        clock: Monotonic seconds.
+        deadline: Moment of that clock.
+    """
 
     clock: Clock
     deadline: float
 
     def __call__(self) -> float:
+        """Return the seconds that are left.
+
+        Raises:
+            TimeoutError: The deadline has passed.
+        """
         left = self.deadline - self.clock()
         if left <= 0:
             raise TimeoutError

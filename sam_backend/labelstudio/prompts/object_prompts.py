@@ -167,6 +167,7 @@ class ContextPrompts:
 
 
 def because(skipped: Sequence[Skipped]) -> str:
+    """Return " (region: reason; …)" of the first five regions left out, "" if there are none."""
     if not skipped:
         return ""
     reasons = dict.fromkeys(f"{one.region_id}: {one.reason}" for one in skipped)

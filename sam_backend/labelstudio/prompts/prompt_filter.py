@@ -78,14 +78,16 @@ def find_leaks(
     recalled: Recalled,
     mask_boxes: Callable[[], Sequence[Box]],
 ) -> dict[str, str]:
-    """Ids of the shapes that are no prompts, with the reason of each; the module's text has the
-    rules.
+    """Find the shapes that are no prompts; the module's text has the rules.
 
     Args:
         suspects: Shapes of the context, oldest first.
         on_task: What the task has in drafts and annotations.
         recalled: What is remembered.
         mask_boxes: Boxes of the masks of this label on the task; called only if a rule needs them.
+
+    Returns:
+        The reason for each of them, by region id.
     """
     certain: dict[str, str] = {}
     likely: dict[str, str] = {}

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
+from typing_extensions import override
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.config.tags import TagParameters
@@ -37,6 +38,7 @@ class Bitmask(Control):
 
     kind: ClassVar[str] = "bitmask"
 
+    @override
     def to_values(self, mask: Mask, parameters: TagParameters) -> list[dict[str, object]]:
         # One bit a pixel: colour 0 is transparent black, colour 1 is black.
         height, width = mask.shape
@@ -46,6 +48,7 @@ class Bitmask(Control):
         picture.save(buffer, format="PNG", transparency=b"\x00\xff")
         return [{"imageDataURL": _PREFIX + base64.b64encode(buffer.getvalue()).decode("ascii")}]
 
+    @override
     def to_mask(self, value: Mapping[str, Any], size: tuple[int, int]) -> Mask:
         address = value.get("imageDataURL")
         if not isinstance(address, str) or not address.startswith(_PREFIX):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.config.tags import TagParameters
 from sam_backend.labelstudio.regions.base import Control
@@ -15,9 +17,11 @@ class Brush(Control):
 
     kind: ClassVar[str] = "brush"
 
+    @override
     def to_values(self, mask: Mask, parameters: TagParameters) -> list[dict[str, object]]:
         return [{"format": "rle", "rle": pack(mask)}]
 
+    @override
     def to_mask(self, value: Mapping[str, Any], size: tuple[int, int]) -> Mask:
         if not isinstance(value.get("rle"), list):
             # Drafts keep the strokes of the brush until the annotation is saved.

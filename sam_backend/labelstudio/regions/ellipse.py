@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.regions.base import Shape
@@ -19,6 +20,7 @@ class Ellipse(Shape):
 
     kind: ClassVar[str] = "ellipse"
 
+    @override
     def to_mask(self, value: Mapping[str, Any], size: tuple[int, int]) -> Mask:
         height, width = size
         x, y, radius_x, radius_y = numbers(value, "x", "y", "radiusX", "radiusY")

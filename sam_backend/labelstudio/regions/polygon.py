@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.config.tags import TagParameters
@@ -24,6 +25,7 @@ class Polygon(Control):
 
     kind: ClassVar[str] = "polygon"
 
+    @override
     def to_values(self, mask: Mask, parameters: TagParameters) -> list[dict[str, object]]:
         height, width = mask.shape
         return [
@@ -31,6 +33,7 @@ class Polygon(Control):
             for part in mask_to_polygons(mask, parameters.simplify_px)
         ]
 
+    @override
     def to_mask(self, value: Mapping[str, Any], size: tuple[int, int]) -> Mask:
         return fill_ring(polygon_corners(value, size), size)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from sam_backend.labelstudio.config.tags import TagParameters
 from sam_backend.labelstudio.regions.base import Control
@@ -18,6 +19,7 @@ class Rectangle(Control):
 
     kind: ClassVar[str] = "rectangle"
 
+    @override
     def to_values(self, mask: Mask, parameters: TagParameters) -> list[dict[str, object]]:
         where = window(mask)
         if where is None:
@@ -33,6 +35,7 @@ class Rectangle(Control):
             }
         ]
 
+    @override
     def to_mask(self, value: Mapping[str, Any], size: tuple[int, int]) -> Mask:
         return fill_ring(rectangle_corners(value, size), size)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from safetensors.torch import load_file
+from typing_extensions import override
 
 from sam_backend.errors import InvalidInputError, unknown_names
 from sam_backend.sam.automatic.records import MaskRecord
@@ -48,6 +49,7 @@ class Detector(Proposer):
         self._lock = threading.Lock()
 
     @classmethod
+    @override
     def of(cls, parameters: Mapping[str, Any], place: Place) -> Self:
         if unknown := parameters.keys() - _DEFAULTS.keys():
             raise unknown_names("proposer 'detector'", unknown, _DEFAULTS)
@@ -64,10 +66,12 @@ class Detector(Proposer):
         return cls(card, weights, told)
 
     @property
+    @override
     def fingerprint(self) -> str:
         told = {name: self._told[name] for name in _DEFAULTS if name != "version"}
         return fingerprint_of(self.name, {**told, "sha256": self._card.sha256})
 
+    @override
     def propose(self, model: ServedModel, subject: Subject) -> list[MaskRecord]:
         from torchvision.ops import nms
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+from typing_extensions import override
+
 from sam_backend.errors import InvalidInputError
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.semi_automatic.proposers.base import Place, Proposer, Subject
@@ -16,6 +18,7 @@ class Existing(Proposer):
     name: ClassVar[str] = "existing"
 
     @classmethod
+    @override
     def of(cls, parameters: Mapping[str, Any], place: Place) -> Self:
         if parameters:
             raise InvalidInputError(
@@ -24,11 +27,14 @@ class Existing(Proposer):
         return cls()
 
     @property
+    @override
     def fingerprint(self) -> str:
         return self.name
 
+    @override
     def key(self, subject: Subject) -> str:
         return f"{self.name}-{boxes_digest(subject.boxes)}"
 
+    @override
     def propose(self, model: ServedModel, subject: Subject) -> list[MaskRecord]:
         return masks_of_boxes(model, subject, subject.boxes, self.name)

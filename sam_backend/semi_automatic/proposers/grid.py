@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import override
 
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.records import MaskRecord
@@ -28,13 +29,16 @@ class Grid(Proposer):
         self._settings = settings
 
     @classmethod
+    @override
     def of(cls, parameters: Mapping[str, Any], place: Place) -> Self:
         return cls(AutomaticSettings.of(place.card.automatic, **parameters))
 
     @property
+    @override
     def fingerprint(self) -> str:
         return f"{self.name}-{self._settings.fingerprint}"
 
+    @override
     def propose(self, model: ServedModel, subject: Subject) -> list[MaskRecord]:
         scanner = _OnDevice(model, subject)
         return list(generate(scanner, subject.pixels, self._settings, subject.digest))
