@@ -169,15 +169,16 @@ def open_project(
             reach.
         DatabaseError: The database cannot be opened.
     """
+    with client_of_project(settings, project_id) as client:  # before a database file is made
+        try:
+            find_project(client, project_id)
+        except LabelStudioUnavailableError as error:
+            if not may_be_away:
+                raise
+            log.warning("project %d: %s", project_id, error)
     database = open_database(settings)
     try:
         with Project.of(settings, database, project_id) as project:
-            try:
-                find_project(project.client, project_id)
-            except LabelStudioUnavailableError as error:
-                if not may_be_away:
-                    raise
-                log.warning("project %d: %s", project_id, error)
             yield project
     finally:
         database.close()
