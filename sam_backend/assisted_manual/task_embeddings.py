@@ -63,7 +63,7 @@ class TaskEmbeddings:
         with clock.span("fetch"):
             image = self._resolver.fetch(address, host, task_id)
         with clock.span("encode"):
-            embedding = model.embed(
+            embedding = model.embedding_of(
                 image.digest, lambda: decode_image(image.data, self._max_pixels), priority
             )
         return TaskImage(image.digest, embedding)

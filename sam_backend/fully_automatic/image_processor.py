@@ -11,9 +11,7 @@ from sam_backend.fully_automatic.sources import ImageReader
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.automatic.settings import AutomaticSettings
-from sam_backend.sam.types import Embedding
 from sam_backend.serving.image_features import mean_features
-from sam_backend.serving.scanning import ServedScanner
 from sam_backend.serving.served_model import ServedModel
 from sam_backend.store.shards import ImageMasks
 
@@ -50,10 +48,11 @@ class Looker:
             return self._row(entry, reason=str(error))
         if digest_of(data) != entry.digest:
             return self._row(entry, reason=f"{entry.uri} has changed since it was listed")
-        scanner = _Scanner(self._model)
-        masks = tuple(generate(scanner, pixels, self._settings, entry.digest))
+        embedding = self._model.embed(pixels)
+        found = generate(self._model, pixels, self._settings, entry.digest, embedding=embedding)
+        masks = tuple(found)
         height, width = pixels.shape[:2]
-        return self._row(entry, (height, width), None, scanner.features, masks)
+        return self._row(entry, (height, width), None, mean_features(embedding), masks)
 
     def _row(
         self,
@@ -74,21 +73,3 @@ class Looker:
             features=features,
             masks=masks,
         )
-
-
-class _Scanner(ServedScanner):
-    """Remembers what the image looks like to the encoder.
-
-    Attributes:
-        features: Mean of the first embedding, which is the whole image's.
-    """
-
-    def __init__(self, model: ServedModel) -> None:
-        super().__init__(model)
-        self.features: npt.NDArray[np.float32] | None = None
-
-    def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
-        embedding = super().embed(image)
-        if self.features is None:
-            self.features = mean_features(embedding)
-        return embedding

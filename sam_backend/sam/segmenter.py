@@ -25,7 +25,14 @@ from sam_backend.sam.precision import Precision
 from sam_backend.sam.preprocess import LongestSide, PreparedImage
 from sam_backend.sam.prompt_tensors import PromptTensors
 from sam_backend.sam.reference import Sam
-from sam_backend.sam.types import Candidate, Embedding, PointMask, Prompt
+from sam_backend.sam.types import (
+    ALL_MASKS,
+    Candidate,
+    Embedding,
+    PointMask,
+    Prompt,
+    ScanThresholds,
+)
 
 MAX_PROMPTS_AT_ONCE = 64  # segment_anything's generator's `points_per_batch`
 IMAGE_SIDES_BYTES = 160 * 2**20
@@ -269,18 +276,14 @@ class Segmenter:
         self,
         embedding: Embedding,
         xy: npt.NDArray[np.floating],
-        min_predicted_iou: float | None = None,
-        min_stability: float | None = None,
-        stability_offset: float = 1.0,
+        thresholds: ScanThresholds = ALL_MASKS,
     ) -> Iterator[PointMask]:
         """The masks of many separate clicks on one image, as they are made.
 
         Args:
             embedding: Of the image, made by this segmenter.
             xy: Foreground clicks in pixels of the original image, shape (N, 2), x before y.
-            min_predicted_iou: Only masks above it (`SamAutomaticMaskGenerator` keeps `>`).
-            min_stability: Only masks of at least this stability.
-            stability_offset: Distance of stability's two cuts from the mask's, in logits.
+            thresholds: Which masks are kept.
 
         Yields:
             Click by click, up to three masks each, in the decoder's order.
@@ -291,10 +294,9 @@ class Segmenter:
                 Prompt(one[None].astype(np.float32), np.ones(1, np.bool_))
                 for one in xy[start : start + MAX_PROMPTS_AT_ONCE]
             ]
-            decoded = self._decode(image, embedding, prompts, True, min_predicted_iou)
-            for mask in self._point_masks(embedding, decoded, min_predicted_iou, stability_offset):
-                if min_stability is None or mask.stability >= min_stability:
-                    yield replace(mask, point=start + mask.point)
+            decoded = self._decode(image, embedding, prompts, True, thresholds.min_predicted_iou)
+            for mask in self._point_masks(embedding, decoded, thresholds):
+                yield replace(mask, point=start + mask.point)
 
     @torch.inference_mode()
     def _image_side(self, embedding: Embedding) -> ImageSide:
@@ -362,16 +364,17 @@ class Segmenter:
         return [[next(found) for _ in order] for order in orders]
 
     def _point_masks(
-        self, embedding: Embedding, decoded: Decoded, min_iou: float | None, offset: float
+        self, embedding: Embedding, decoded: Decoded, thresholds: ScanThresholds
     ) -> list[PointMask]:
         ious = decoded.ious[decoded.kept]
+        min_iou, least = thresholds.min_predicted_iou, thresholds.min_stability
         wanted = torch.ones_like(ious, dtype=torch.bool) if min_iou is None else ious > min_iou
         rows, columns = wanted.nonzero(as_tuple=True)
         found = shapes(
             decoded.logits[rows, columns],
             self._frame(embedding),
             self._sam.mask_threshold,
-            offset,
+            thresholds.stability_offset,
         )
         return [
             PointMask(
@@ -390,6 +393,7 @@ class Segmenter:
                 found,
                 strict=True,
             )
+            if least is None or shape.stability >= least
         ]
 
     def _frame(self, embedding: Embedding) -> Frame:

@@ -108,6 +108,24 @@ class Candidate:
         return decode(self.rle)
 
 
+@dataclass(frozen=True, slots=True)
+class ScanThresholds:
+    """Which masks of a scan are kept.
+
+    Attributes:
+        min_predicted_iou: Only masks above it (`SamAutomaticMaskGenerator` keeps `>`); None: all.
+        min_stability: Only masks of at least this stability; None: all.
+        stability_offset: Distance of stability's two cuts from the mask's own, in logits.
+    """
+
+    min_predicted_iou: float | None = None
+    min_stability: float | None = None
+    stability_offset: float = 1.0
+
+
+ALL_MASKS = ScanThresholds()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PointMask:
     """One of the masks that a click in a grid of clicks may mean.

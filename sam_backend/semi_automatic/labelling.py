@@ -46,7 +46,9 @@ def learn_labels(
     """
 
     def encode(image: LabelledImage) -> Callable[[], Embedding]:
-        return lambda: model.embed(image.digest, lambda: read_pixels(image), Priority.BACKGROUND)
+        return lambda: model.embedding_of(
+            image.digest, lambda: read_pixels(image), Priority.BACKGROUND
+        )
 
     examples = [
         (encode(image), [(one.rle, one.label) for one in image.masks if one.label is not None])

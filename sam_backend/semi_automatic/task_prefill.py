@@ -262,7 +262,9 @@ class TaskPrefiller:
         records = [one.record for one in judgement.shown]
         found: dict[int, tuple[str, ...]] = {}
         if self._classifier is not None and records:
-            embedding = model.embed(subject.digest, lambda: subject.pixels, Priority.BACKGROUND)
+            embedding = model.embedding_of(
+                subject.digest, lambda: subject.pixels, Priority.BACKGROUND
+            )
             masks = [record.rle for record in records]
             guesses = self._classifier.classify(embedding, masks, model.model_version)
             found = {

@@ -15,7 +15,14 @@ from sam_backend.sam.device import DeviceOwner, Priority
 from sam_backend.sam.embeddings import EmbeddingKey
 from sam_backend.sam.segmenter import MAX_PROMPTS_AT_ONCE, Segmenter
 from sam_backend.sam.single_flight import Encode, SharedEncodes
-from sam_backend.sam.types import Candidate, Embedding, PointMask, Prompt
+from sam_backend.sam.types import (
+    ALL_MASKS,
+    Candidate,
+    Embedding,
+    PointMask,
+    Prompt,
+    ScanThresholds,
+)
 from sam_backend.store.cards import ModelCard
 
 log = logging.getLogger(__name__)
@@ -98,13 +105,13 @@ class ServedModel:
             raise ModelStoreError(f"the model cannot be used: {self._failure}")
         return loaded
 
-    def embed(
+    def embedding_of(
         self,
         image_digest: str,
         decode_image: Callable[[], npt.NDArray[np.uint8]],
         priority: Priority,
     ) -> Embedding:
-        """The image's embedding from the cache, else made once for all who ask at the same time.
+        """Return an image file's embedding from the cache, else encode it once for all who ask.
 
         Args:
             image_digest: sha256 of the image's bytes.
@@ -139,9 +146,7 @@ class ServedModel:
         self,
         embedding: Embedding,
         xy: npt.NDArray[np.floating],
-        min_predicted_iou: float | None = None,
-        min_stability: float | None = None,
-        stability_offset: float = 1.0,
+        thresholds: ScanThresholds = ALL_MASKS,
     ) -> Iterator[PointMask]:
         """`Segmenter.scan` in small pieces, between which clicks get their turn."""
         segmenter = self.segmenter()
@@ -149,17 +154,13 @@ class ServedModel:
             part = xy[start : start + MAX_PROMPTS_AT_ONCE]
 
             def work(part: npt.NDArray[np.floating] = part) -> list[PointMask]:
-                return list(
-                    segmenter.scan(
-                        embedding, part, min_predicted_iou, min_stability, stability_offset
-                    )
-                )
+                return list(segmenter.scan(embedding, part, thresholds))
 
             for mask in self._device.submit(work, Priority.BACKGROUND, "decode").result():
                 yield replace(mask, point=start + mask.point)
 
-    def encode(self, image: npt.NDArray[np.uint8]) -> Embedding:
-        """The embedding of pixels that are no image file, such as a crop; kept nowhere.
+    def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
+        """Encode pixels that are no image file, such as a crop; the embedding is kept nowhere.
 
         Args:
             image: RGB, shape (H, W, 3) uint8.

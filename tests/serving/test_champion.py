@@ -35,7 +35,7 @@ def champion() -> Iterator[Champion]:
 
 def logits(model: ServedModel, image_digest: str = "image") -> np.ndarray:
     """What the model answers to one click."""
-    embedding = model.embed(image_digest, lambda: IMAGE, Priority.CLICK)
+    embedding = model.embedding_of(image_digest, lambda: IMAGE, Priority.CLICK)
     ((candidate,),) = model.predict(embedding, [CLICK])
     return candidate.logits
 
@@ -52,7 +52,7 @@ def test_new_requests_go_to_the_new_model_and_begun_ones_end_on_the_old(
     champion: Champion,
 ) -> None:
     with champion.lease() as begun:
-        embedding = begun.embed("image", lambda: IMAGE, Priority.CLICK)
+        embedding = begun.embedding_of("image", lambda: IMAGE, Priority.CLICK)
         champion.replace(B)
         assert champion.view().finishing == (A.model_version,)
         with champion.lease() as new:
@@ -170,7 +170,7 @@ def test_all_models_share_one_thread_of_the_device(
     for one in (A, B, C):
         champion.replace(one)
         with champion.lease() as model:
-            model.embed("image", lambda: IMAGE, Priority.BACKGROUND)
+            model.embedding_of("image", lambda: IMAGE, Priority.BACKGROUND)
     assert len(seen) == 3
     assert len(set(seen)) == 1
     assert threading.current_thread() not in seen

@@ -101,5 +101,5 @@ def _see(
             continue
         height, width = pixels.shape[:2]
         sizes[name] = height, width
-        features = mean_features(model.encode(pixels))
+        features = mean_features(model.embed(pixels))
     return replace(before, features=features, reason="; ".join(reasons) or None, sizes=sizes)

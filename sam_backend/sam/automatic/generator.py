@@ -21,11 +21,11 @@ from sam_backend.sam.automatic.grids import Crop, crops, point_grid, touches_inn
 from sam_backend.sam.automatic.nms import best_of_each
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.automatic.settings import AutomaticSettings
-from sam_backend.sam.types import Embedding, PointMask
+from sam_backend.sam.types import Embedding, PointMask, ScanThresholds
 
 
 class Scanner(Protocol):
-    """What the generator needs of a `Segmenter`."""
+    """A model that the generator can ask: a `Segmenter`, or a `ServedModel` of the server."""
 
     @property
     def model_version(self) -> str:
@@ -38,9 +38,7 @@ class Scanner(Protocol):
         self,
         embedding: Embedding,
         xy: npt.NDArray[np.float64],
-        min_predicted_iou: float | None = None,
-        min_stability: float | None = None,
-        stability_offset: float = 1.0,
+        thresholds: ScanThresholds,
     ) -> Iterator[PointMask]:
         """Three masks for each click, shape (N, 2), but those that a threshold leaves out."""
 
@@ -70,6 +68,7 @@ def generate(
     settings: AutomaticSettings,
     image_digest: str | None = None,
     tell: Callable[[CropScan], None] | None = None,
+    embedding: Embedding | None = None,
 ) -> Iterator[MaskRecord]:
     """Find the masks of an image, one at a time.
 
@@ -81,6 +80,7 @@ def generate(
         settings: What is looked for and kept.
         image_digest: For the records.
         tell: Called after each crop.
+        embedding: Of the whole image, made by this model; None: it is made here.
 
     Raises:
         InvalidInputError: The array is no RGB image.
@@ -90,7 +90,11 @@ def generate(
     records: list[MaskRecord] = []
     for done, crop in enumerate(parts, start=1):
         grid = point_grid(crop, settings.points_of_layer(crop.layer))
-        found, skipped = _scan_crop(segmenter, image, crop, grid, settings)
+        of_crop = embedding if crop.layer == 0 else None
+        if of_crop is None:
+            x0, y0, x1, y1 = crop.box
+            of_crop = segmenter.embed(np.ascontiguousarray(image[y0:y1, x0:x1]))
+        found, skipped = _scan_crop(segmenter, of_crop, image_size, crop, grid, settings)
         best = best_of_each(
             _boxes([mask.box for mask in found]),
             np.array([mask.predicted_iou for mask in found]),
@@ -111,7 +115,8 @@ def generate(
 
 def _scan_crop(
     segmenter: Scanner,
-    image: npt.NDArray[np.uint8],
+    embedding: Embedding,
+    image_size: tuple[int, int],
     crop: Crop,
     grid: npt.NDArray[np.float64],
     settings: AutomaticSettings,
@@ -121,7 +126,12 @@ def _scan_crop(
     Pixels are the crop's own.
     """
     x0, y0, x1, y1 = crop.box
-    embedding = segmenter.embed(np.ascontiguousarray(image[y0:y1, x0:x1]))
+    thresholds = ScanThresholds(
+        # segment_anything applies no filter where the threshold is 0
+        min_predicted_iou=settings.predicted_iou or None,
+        min_stability=settings.stability or None,
+        stability_offset=settings.stability_offset,
+    )
     cover_px = settings.coarse_cover * (x1 - x0) * (y1 - y0)
     found: list[PointMask] = []
     skipped = 0
@@ -130,15 +140,8 @@ def _scan_crop(
         is_covered = covered(grid[level], small)
         skipped += int(is_covered.sum())
         asked = level[~is_covered]
-        masks = segmenter.scan(
-            embedding,
-            grid[asked],
-            # segment_anything applies no filter where the threshold is 0
-            min_predicted_iou=settings.predicted_iou or None,
-            min_stability=settings.stability or None,
-            stability_offset=settings.stability_offset,
-        )
-        passed = _passed(list(masks), crop, (image.shape[0], image.shape[1]), settings)
+        masks = segmenter.scan(embedding, grid[asked], thresholds)
+        passed = _passed(list(masks), crop, image_size, settings)
         found += [replace(mask, point=int(asked[mask.point])) for mask in passed]
     return sorted(found, key=lambda mask: (mask.point, mask.mask_index)), skipped
 

@@ -29,7 +29,7 @@ def masks_of_boxes(
     """
     if len(boxes) == 0:
         return []
-    embedding = model.embed(subject.digest, lambda: subject.pixels, Priority.BACKGROUND)
+    embedding = model.embedding_of(subject.digest, lambda: subject.pixels, Priority.BACKGROUND)
     records: list[MaskRecord] = []
     for start in range(0, len(boxes), _AT_ONCE):
         part = boxes[start : start + _AT_ONCE]

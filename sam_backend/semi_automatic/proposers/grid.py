@@ -3,17 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
-import numpy as np
-import numpy.typing as npt
 from typing_extensions import override
 
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.device import Priority
-from sam_backend.sam.types import Embedding
 from sam_backend.semi_automatic.proposers.base import Place, Proposer, Subject
-from sam_backend.serving.scanning import ServedScanner
 from sam_backend.serving.served_model import ServedModel
 
 
@@ -40,18 +36,7 @@ class Grid(Proposer):
 
     @override
     def propose(self, model: ServedModel, subject: Subject) -> list[MaskRecord]:
-        scanner = _OnDevice(model, subject)
-        return list(generate(scanner, subject.pixels, self._settings, subject.digest))
-
-
-class _OnDevice(ServedScanner):
-    """Takes the whole image's embedding from the cache, where clicks find it too."""
-
-    def __init__(self, model: ServedModel, subject: Subject) -> None:
-        super().__init__(model)
-        self._subject = subject
-
-    def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
-        if image.shape == self._subject.pixels.shape:
-            return self._model.embed(self._subject.digest, lambda: image, Priority.BACKGROUND)
-        return super().embed(image)
+        # from the cache, where clicks find it too
+        embedding = model.embedding_of(subject.digest, lambda: subject.pixels, Priority.BACKGROUND)
+        masks = generate(model, subject.pixels, self._settings, subject.digest, embedding=embedding)
+        return list(masks)
