@@ -126,7 +126,7 @@ def main() -> None:
     with serving_champion(settings) as champion, champion.lease() as model:
         pools = [
             drawn_pool(
-                lambda image: mean_features(model.encode(image)),
+                lambda image: mean_features(model.embed(image)),
                 options.planted,
                 options.images,
                 options.rare,

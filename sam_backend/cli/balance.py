@@ -21,21 +21,31 @@ log = logging.getLogger(__name__)
 def balance(
     project: ProjectNumber,
     every: Annotated[
-        float | None, typer.Option(help="Seconds between two balancings; once without.", min=1)
+        float | None,
+        typer.Option(
+            help="Seconds between two balancings. If left out, balance once and end.", min=1
+        ),
     ] = None,
-    horizon_minutes: Annotated[float, typer.Option(help="Work in a queue.", min=1)] = 30,
+    horizon_minutes: Annotated[
+        float, typer.Option(help="Minutes of work in each queue.", min=1)
+    ] = 30,
     lease_minutes: Annotated[
-        float, typer.Option(help="Tasks of absent people go back after so long.", min=1)
+        float,
+        typer.Option(help="Minutes after which the tasks of absent people go to others.", min=1),
     ] = 240,
     absent_minutes: Annotated[
-        float, typer.Option(help="Somebody not seen for so long is absent.", min=1)
+        float,
+        typer.Option(help="Minutes without activity after which somebody counts as absent.", min=1),
     ] = 30,
     keep: Annotated[
-        int, typer.Option(help="Tasks at the head of a queue that nobody else gets.", min=0)
+        int,
+        typer.Option(
+            help="Number of tasks at the head of each queue that nobody else can get.", min=0
+        ),
     ] = 1,
     gold_per_hundred: Annotated[
         float | None,
-        typer.Option(help="Gold tasks in a queue for a hundred others.", min=0, max=100),
+        typer.Option(help="Number of gold tasks for a hundred others in a queue.", min=0, max=100),
     ] = None,
     skills_field: Annotated[
         str, typer.Option(help="Field of the tasks with the skills they ask for.")

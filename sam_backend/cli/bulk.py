@@ -23,11 +23,15 @@ INSTANCES = "instances.json"
 
 Run = Annotated[Path, typer.Argument(help="Folder of the run.")]
 As = Annotated[str, typer.Option("--as", help="What masks become: predictions or annotations.")]
-MaxMasks = Annotated[int, typer.Option(help="Masks of a task: the surest.", min=1)]
+MaxMasks = Annotated[
+    int, typer.Option(help="Number of masks a task gets at most: the surest.", min=1)
+]
 Output = Annotated[
     str, typer.Option(help="Kind of tag: auto, brush, polygon, rectangle or bitmask.")
 ]
-Label = Annotated[str | None, typer.Option(help="Of every mask; else the tag's first.")]
+Label = Annotated[
+    str | None, typer.Option(help="Label of all masks. If left out, the tag's first label.")
+]
 Upload = Annotated[bool, typer.Option("--upload", help="Upload the images to the project.")]
 UrlPrefix = Annotated[str | None, typer.Option(help="Images lie behind this web address.")]
 DocumentRoot = Annotated[
@@ -95,10 +99,14 @@ def import_(
     label: Label = None,
     proven: Annotated[
         bool,
-        typer.Option("--proven", help="Only masks above the proven accept threshold, and a slice."),
+        typer.Option(
+            "--proven",
+            help="Import only masks above the proven accept threshold, and a random share of "
+            "the others.",
+        ),
     ] = False,
     audit_share: Annotated[
-        float, typer.Option(help="With --proven: of the other masks so many, at random.")
+        float, typer.Option(help="With --proven: share of the other masks, chosen at random.")
     ] = 0.02,
     upload: Upload = False,
     url_prefix: UrlPrefix = None,

@@ -26,7 +26,7 @@ def check(
     url: Annotated[
         str | None,
         typer.Option(
-            help="Label Studio's address; without, LABEL_STUDIO_URL or that of the connected "
+            help="Label Studio's address. If left out, LABEL_STUDIO_URL or that of the connected "
             "backend."
         ),
     ] = None,
@@ -36,8 +36,8 @@ def check(
     token: Annotated[
         str | None,
         typer.Option(
-            help="Personal or legacy access token; without, LABEL_STUDIO_API_KEY or the one that "
-            "Label Studio gave to the connected backend."
+            help="Personal or legacy access token. If left out, LABEL_STUDIO_API_KEY or the one "
+            "that Label Studio gave to the connected backend."
         ),
     ] = None,
     connect: Annotated[
@@ -45,9 +45,10 @@ def check(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Test the way of a click: Label Studio, token, project, backend, image, one prediction.
+    """Check each step from a click to its mask, and print the fix for what fails.
 
-    Prints the fix for what fails; exit code 1 if anything does.
+    The steps are Label Studio, token, project, backend, image and one prediction. Exit code 1 if
+    one fails.
     """
     from sam_backend.doctor import Backend, Checkup
     from sam_backend.labelstudio.images.resolver import image_resolver

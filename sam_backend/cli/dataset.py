@@ -46,10 +46,10 @@ def commit(
     project: ProjectNumber,
     message: Annotated[str, typer.Option("--message", "-m", help="What is in it, for people.")],
     stage: Annotated[
-        str | None, typer.Option(help="Of the project; else the one it is in.")
+        str | None, typer.Option(help="Stage of the project. If left out, the stage it is in.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Version that is served; else the champion.")
+        str | None, typer.Option(help="Model version to record. If left out, the champion.")
     ] = None,
     everything: Annotated[
         bool, typer.Option(help="Read the annotations of every task, not only of changed ones.")
@@ -93,8 +93,10 @@ def log(
     edits: Annotated[
         bool, typer.Option("--edits", help="Every revision of a task or annotation instead.")
     ] = False,
-    task: Annotated[int | None, typer.Option(help="With --edits: only of this task.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many.")] = None,
+    task: Annotated[
+        int | None, typer.Option(help="With --edits: show only revisions of this task.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Number of entries to show at most.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List versions, or every edit that was seen; newest first."""
@@ -174,7 +176,7 @@ def diff(
             help="Folder for a page that shows regions before and after.", callback=output_folder
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(help="Regions drawn at the most.")] = 60,
+    limit: Annotated[int, typer.Option(help="Number of regions to draw at most.")] = 60,
     as_json: AsJson = False,
 ) -> None:
     """What differs between two versions, in regions: added, removed, relabelled, changed."""
@@ -220,7 +222,7 @@ def diff(
 @app.command()
 def tag(
     project: ProjectNumber,
-    name: Annotated[str, typer.Argument(help="The tag.")],
+    name: Annotated[str, typer.Argument(help="Name of the tag.")],
     version: Name = "head",
     as_json: AsJson = False,
 ) -> None:
@@ -265,7 +267,7 @@ def export(
     out: Annotated[
         Path, typer.Option(help="Folder; made if it is missing.", callback=output_folder)
     ],
-    format_: Annotated[Format, typer.Option("--format", help="Of the files.")] = Format.COCO,
+    format_: Annotated[Format, typer.Option("--format", help="Format of the files.")] = Format.COCO,
     as_json: AsJson = False,
 ) -> None:
     """Write a version as COCO's instances, SA-1B's files, or tasks for Label Studio's import."""
@@ -293,9 +295,13 @@ def export(
 def restore(
     project: ProjectNumber,
     task: Annotated[int, typer.Option(help="Number of the task.")],
-    version: Annotated[str | None, typer.Option(help="All its annotations as of this one.")] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(help="Restore all annotations of the task as they were in this version."),
+    ] = None,
     revision: Annotated[
-        int | None, typer.Option(help="One annotation as of this revision, see `log --edits`.")
+        int | None,
+        typer.Option(help="Restore one annotation as it was in this revision, see `log --edits`."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -70,7 +70,7 @@ def demo(
         Path | None,
         typer.Option(
             "--dir",
-            help="Where the demo keeps everything; the user data folder without.",
+            help="Folder for all that the demo keeps. If left out, one in the user's data folder.",
             callback=output_folder,
         ),
     ] = None,
@@ -78,10 +78,13 @@ def demo(
         Path | None,
         typer.Option(
             envvar="LS_VENV",
-            help="Virtual environment with Label Studio, made if it is missing; in --dir without.",
+            help="Virtual environment with Label Studio, made if it is missing. If left out, one "
+            "in --dir.",
         ),
     ] = None,
-    label_studio_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    label_studio_port: Annotated[
+        int, typer.Option(help="Port of Label Studio; 0 takes a free one.")
+    ] = 0,
     output: Annotated[
         str, typer.Option(help="What masks become: brush, polygon, rectangle or bitmask.")
     ] = "brush",

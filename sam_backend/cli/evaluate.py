@@ -36,7 +36,7 @@ class _Measurement:
         learned: Images that it has learned from; None if that is not known.
         clicks: For each mask at the most.
         thresholds: Which automatic masks are kept; None: the generator is not measured.
-        min_area: Least part of its image that a mask covers.
+        min_area: Leave out masks that cover a smaller share of their image, 0 to 1.
         annotator: Whose masks.
         limit: Images at the most; None: all.
     """
@@ -107,7 +107,7 @@ def evaluate(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Version, family, or weights file; the champion without."),
+        typer.Option(help="Version, family, or weights file. If left out, the champion."),
     ] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the data set's images.")] = None,
     out: Annotated[
@@ -120,7 +120,10 @@ def evaluate(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Images at the most.", min=1)] = None,
     min_area: Annotated[
-        float, typer.Option(help="Least part of its image that a mask covers.", min=0, max=1)
+        float,
+        typer.Option(
+            help="Leave out masks that cover a smaller share of their image, 0 to 1.", min=0, max=1
+        ),
     ] = 0.0,
     annotator: Annotated[
         str, typer.Option(help="Whose masks: all, first (of each image), or a name.")
@@ -132,15 +135,20 @@ def evaluate(
     predicted_iou: Annotated[
         float | None,
         typer.Option(
-            help="Least predicted IoU of automatic masks; the card's without.", min=0, max=1
+            help="Lowest predicted IoU of automatic masks. If left out, the model card's.",
+            min=0,
+            max=1,
         ),
     ] = None,
     stability: Annotated[
         float | None,
-        typer.Option(help="Least stability of automatic masks; the card's without.", min=0, max=1),
+        typer.Option(
+            help="Lowest stability of automatic masks. If left out, the model card's.", min=0, max=1
+        ),
     ] = None,
     points: Annotated[
-        int | None, typer.Option(help="Points a side of the grid; the card's without.", min=1)
+        int | None,
+        typer.Option(help="Points on a side of the grid. If left out, the model card's.", min=1),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     as_json: AsJson = False,

@@ -34,14 +34,19 @@ def generate(
     out: Annotated[Path, typer.Option(help="Folder of the run.", callback=output_folder)],
     preset: PresetOption = None,
     set_: SetOption = None,
-    shard_images: Annotated[int, typer.Option(help="Images of a shard.", min=1)] = 256,
+    shard_images: Annotated[int, typer.Option(help="Number of images in a shard.", min=1)] = 256,
     executor: Annotated[str, typer.Option(help="local or ray.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Address of the Ray cluster. If left out, this machine.")
+    ] = None,
     actors: Annotated[int, typer.Option(help="Ray: processes with a model.", min=1)] = 1,
     gpus: Annotated[float, typer.Option(help="Ray: GPUs of each process.", min=0)] = 0.0,
     cpus: Annotated[float, typer.Option(help="Ray: CPUs of each process.", min=0)] = 1.0,
     model: Annotated[
-        str | None, typer.Option(help="Version, see `sam-backend models list`.")
+        str | None,
+        typer.Option(
+            help="Model version, see `sam-backend models list`. If left out, the champion."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     as_json: AsJson = False,

@@ -18,7 +18,7 @@ HELP = "Gold: images whose masks are trusted."
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
 Digest = Annotated[str, typer.Argument(help="The image's digest, or the beginning of it.")]
-Reason = Annotated[str, typer.Option(help="Why; it is kept.")]
+Reason = Annotated[str, typer.Option(help="Reason, kept in the history.")]
 
 
 @app.callback()
@@ -37,7 +37,7 @@ def add(
     images: Annotated[Path | None, typer.Option(help="Folder of the data set's images.")] = None,
     consensus: Annotated[
         int | None,
-        typer.Option(help="Trust what the majority of at least so many people has drawn."),
+        typer.Option(help="Take as truth what the majority of at least so many people has drawn."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -185,10 +185,11 @@ def plant(
     per_hundred: Annotated[
         float | None,
         typer.Option(
-            help="Copies for a hundred tasks; else SAM_BACKEND_GOLD_PER_HUNDRED, or the stage's."
+            help="Gold copies for a hundred tasks. If left out, SAM_BACKEND_GOLD_PER_HUNDRED, or "
+            "the stage's."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the choice.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the choice.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Put trusted images before annotators as tasks like any other.
@@ -227,7 +228,12 @@ def plant(
 @app.command()
 def score(
     project: ProjectNumber,
-    by: Annotated[str, typer.Option(help="One line for each: nothing, label or week.")] = "nothing",
+    by: Annotated[
+        str,
+        typer.Option(
+            help="Show a line for each label or week, or one in all: nothing, label or week."
+        ),
+    ] = "nothing",
     as_json: AsJson = False,
 ) -> None:
     """Judge annotators and models by the trusted images that they have met."""

@@ -27,7 +27,7 @@ from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS
 HELP = "Checkpoints: list, pull, add, promote, rollback, diff, prune."
 BY = "command line"
 
-Reason = Annotated[str, typer.Option(help="Why; kept in the store's history.")]
+Reason = Annotated[str, typer.Option(help="Reason, kept in the store's history.")]
 
 app = typer.Typer(no_args_is_help=True, help=HELP)
 
@@ -86,16 +86,24 @@ def pull(
 def add(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="A .pth, .pt or .safetensors file.")],
-    version: Annotated[str | None, typer.Option(help="Its name here; the file's without.")] = None,
-    family: Annotated[
-        str | None, typer.Option(help="Its network; told from its weights without.")
+    version: Annotated[
+        str | None, typer.Option(help="Version to store it under. If left out, the file's name.")
     ] = None,
-    sha256: Annotated[str | None, typer.Option(help="What the file must have.")] = None,
-    name: Annotated[str | None, typer.Option(help="Its name for people.")] = None,
-    source: Annotated[str | None, typer.Option(help="Where it is from.")] = None,
-    licence: Annotated[str | None, typer.Option(help="SPDX name.")] = None,
-    training_data: Annotated[str | None, typer.Option(help="What it was trained on.")] = None,
-    parent: Annotated[str | None, typer.Option(help="Version it was trained from.")] = None,
+    family: Annotated[
+        str | None, typer.Option(help="Model family. If left out, it is recognised by the weights.")
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="Expected sha256 of the file; another file is refused.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Title for people.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where the checkpoint is from.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence, as an SPDX name.")] = None,
+    training_data: Annotated[
+        str | None, typer.Option(help="What the checkpoint was trained on.")
+    ] = None,
+    parent: Annotated[
+        str | None, typer.Option(help="Version that the checkpoint was trained from.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a weights file and copy it into the store."""
@@ -117,7 +125,7 @@ def add(
 @app.command()
 def promote(
     context: typer.Context,
-    version: Annotated[str, typer.Argument(help="Version, see `sam-backend models list`.")],
+    version: Annotated[str, typer.Argument(help="Model version, see `sam-backend models list`.")],
     reason: Reason = "no reason given",
     as_json: AsJson = False,
 ) -> None:
@@ -143,8 +151,8 @@ def rollback(
 @app.command()
 def diff(
     context: typer.Context,
-    first: Annotated[str, typer.Argument(help="Version.")],
-    second: Annotated[str, typer.Argument(help="Version.")],
+    first: Annotated[str, typer.Argument(help="Model version to compare.")],
+    second: Annotated[str, typer.Argument(help="Model version to compare it with.")],
     as_json: AsJson = False,
 ) -> None:
     """Show what tells two checkpoints apart: cards, figures and weights."""
@@ -174,7 +182,9 @@ def diff(
 @app.command()
 def prune(
     context: typer.Context,
-    keep: Annotated[int, typer.Option(help="Refused challengers that stay, the newest.")] = 20,
+    keep: Annotated[
+        int, typer.Option(help="Number of the newest refused challengers to keep.")
+    ] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Remove old challengers that the gate refused; nothing that was ever promoted."""

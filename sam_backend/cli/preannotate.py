@@ -25,15 +25,23 @@ def preannotate(
     filter_: Annotated[
         str | None, typer.Option("--filter", help="Only tasks of this Data Manager filter, JSON.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many tasks.", min=1)] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Number of tasks to prefill at most.", min=1)
+    ] = None,
     preset: PresetOption = None,
     set_: SetOption = None,
     again: Annotated[
         bool,
-        typer.Option("--again", help="Also what is done: people may have drawn since."),
+        typer.Option(
+            "--again",
+            help="Prefill tasks again that were prefilled before: people may have drawn since.",
+        ),
     ] = False,
     model: Annotated[
-        str | None, typer.Option(help="Version, see `sam-backend models list`.")
+        str | None,
+        typer.Option(
+            help="Model version, see `sam-backend models list`. If left out, the champion."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     as_json: AsJson = False,

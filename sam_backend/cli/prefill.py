@@ -65,7 +65,10 @@ def evaluate(
     images: Annotated[Path | None, typer.Option(help="Folder of the data set's images.")] = None,
     limit: Annotated[int | None, typer.Option(help="Images at the most.", min=1)] = None,
     min_area: Annotated[
-        float, typer.Option(help="Least part of its image that a mask covers.", min=0, max=1)
+        float,
+        typer.Option(
+            help="Leave out masks that cover a smaller share of their image, 0 to 1.", min=0, max=1
+        ),
     ] = 0.0,
     bars: Annotated[
         str | None,
@@ -74,7 +77,10 @@ def evaluate(
     preset: PresetOption = None,
     set_: SetOption = None,
     model: Annotated[
-        str | None, typer.Option(help="Version, see `sam-backend models list`.")
+        str | None,
+        typer.Option(
+            help="Model version, see `sam-backend models list`. If left out, the champion."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

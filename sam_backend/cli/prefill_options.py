@@ -9,7 +9,10 @@ from sam_backend.errors import InvalidInputError
 
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="A setting, name=value; goes before the project's and the model's."),
+    typer.Option(
+        "--set",
+        help="A prefill setting, name=value, in place of the project's and the model card's.",
+    ),
 ]
 PresetOption = Annotated[
     str | None,

@@ -20,7 +20,10 @@ HELP = "What masks are worth: agreement, calibration, proven thresholds."
 
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
-Model = Annotated[str | None, typer.Option(help="Version, see `sam-backend models list`.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Model version, see `sam-backend models list`. If left out, the champion."),
+]
 
 
 @app.callback()
@@ -67,14 +70,16 @@ def calibrate(
     run: Annotated[
         list[Path] | None, typer.Option(help="Bulk run whose sample people have reviewed.")
     ] = None,
-    gold: Annotated[bool, typer.Option(help="Also what was proposed for gold images.")] = True,
+    gold: Annotated[bool, typer.Option(help="Also use what was proposed for gold images.")] = True,
     precision: Annotated[
-        float, typer.Option(help="Share of accepted masks that shall need no correction.")
+        float, typer.Option(help="Share of accepted masks that must need no correction, 0 to 1.")
     ] = 0.9,
     max_lost: Annotated[
-        float, typer.Option(help="Share of the good masks that discarding may lose.")
+        float, typer.Option(help="Highest share of good masks that discarding may lose, 0 to 1.")
     ] = 0.05,
-    confidence: Annotated[float, typer.Option(help="With which this is to be proven.")] = 0.95,
+    confidence: Annotated[
+        float, typer.Option(help="Confidence level of the proof, for example 0.95.")
+    ] = 0.95,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the reliability diagram.", callback=output_folder),
@@ -144,13 +149,15 @@ def calibrate(
 def report(
     project: ProjectNumber,
     out: Annotated[
-        Path, typer.Option(help="Folder for page, JSON and plots.", callback=output_folder)
+        Path,
+        typer.Option(help="Folder for the page, its JSON and its plots.", callback=output_folder),
     ],
     min_annotator: Annotated[
-        float | None, typer.Option(help="Least quality on gold of each annotator.")
+        float | None, typer.Option(help="Lowest accepted quality of each annotator on gold images.")
     ] = None,
     min_model: Annotated[
-        float | None, typer.Option(help="Least quality on gold of each model version.")
+        float | None,
+        typer.Option(help="Lowest accepted quality of each model version on gold images."),
     ] = None,
     max_calibration_error: Annotated[
         float | None, typer.Option(help="Largest expected calibration error.")

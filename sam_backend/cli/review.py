@@ -46,13 +46,18 @@ def sample(
         typer.Option(help="Share of right masks @ IoU, as 0.97@0.75; draws as many as it takes."),
     ] = None,
     max_defects: Annotated[
-        float | None, typer.Option(help="Share of defective images to rule out; else 0.1.")
+        float | None, typer.Option(help="Share of defective images to rule out. If left out, 0.1.")
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="See each folder, kind, or quarter by masks or confidence, too."),
+        typer.Option(
+            help="Also draw from each folder, kind of image, or quarter by number of masks or "
+            "by confidence."
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the draw; else 0.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed of the draw. If left out, 0.")
+    ] = None,
     max_masks: MaxMasks = 100,
     output: Output = "auto",
     label: Label = None,
@@ -123,7 +128,9 @@ def sample(
 @app.command()
 def report(
     run: Run,
-    name: Annotated[str | None, typer.Option("--sample", help="Its name; else the newest.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--sample", help="Name of the sample. If left out, the newest.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge a lot by what people have done to its sample.
@@ -190,7 +197,7 @@ def quarantine(
     run: Run,
     project: Annotated[int, typer.Option(help="Project that the run was imported into.")],
     anyway: Annotated[
-        str | None, typer.Option(help="Why a lot that is not rejected is removed nevertheless.")
+        str | None, typer.Option(help="Reason for removing a lot that is not rejected.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -214,7 +221,7 @@ def quarantine(
 @app.command()
 def reopen(
     run: Run,
-    reason: Annotated[str, typer.Option(help="Why; it is kept with all that was seen before.")],
+    reason: Annotated[str, typer.Option(help="Reason; it is kept with all that was seen before.")],
     as_json: AsJson = False,
 ) -> None:
     """Begin a lot's review anew: another sample, plan or project, whatever the verdict was.

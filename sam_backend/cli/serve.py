@@ -22,7 +22,10 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="Version, see `sam-backend models list`.")
+        str | None,
+        typer.Option(
+            help="Model version, see `sam-backend models list`. If left out, the champion."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
 ) -> None:

@@ -32,9 +32,9 @@ HELP = "Accuracy, then coverage, then scale: the stage of a project, and its gat
 app = typer.Typer(help=HELP, no_args_is_help=True)
 
 Reason = Annotated[
-    str, typer.Option(help="Of somebody who knows better than the gates; it is kept.")
+    str, typer.Option(help="Reason for moving although a gate says no; it is kept in the history.")
 ]
-Measure = Annotated[bool, typer.Option(help="Measure what can be measured first.")]
+Measure = Annotated[bool, typer.Option(help="First bring the measurements up to date.")]
 
 
 @app.callback()

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from sam_backend.projects.project import Project
 
 Kinds = Annotated[int, typer.Option(help="Kinds of images at the most.", min=1)]
-Model = Annotated[str | None, typer.Option(help="Version, see `sam-backend models list`.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="Model version, see `sam-backend models list`. If left out, the champion."),
+]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
@@ -33,7 +36,9 @@ def order(
     project: ProjectNumber,
     stage: Annotated[
         str | None,
-        typer.Option(help="1, 2 or 3: what counts how much; else the project's, or 1."),
+        typer.Option(
+            help="Stage whose weights order the tasks: 1, 2 or 3. If left out, the project's, or 1."
+        ),
     ] = None,
     weight: Annotated[
         list[str] | None,
@@ -41,7 +46,9 @@ def order(
     ] = None,
     inject: Annotated[
         float,
-        typer.Option(help="Share of the order for under-represented groups.", min=0, max=1),
+        typer.Option(
+            help="Share of places in the order for under-represented groups, 0 to 1.", min=0, max=1
+        ),
     ] = 0.3,
     kinds: Kinds = 10,
     model: Model = None,

@@ -39,9 +39,11 @@ def join(
         bool, typer.Option("--everyone", help="Everybody who has an account.")
     ] = False,
     skill: Annotated[
-        list[str] | None, typer.Option(help="They can do tasks that ask for it.")
+        list[str] | None, typer.Option(help="Skills of tasks that they can do.")
     ] = None,
-    language: Annotated[list[str] | None, typer.Option(help="Likewise.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="Languages of tasks that they can do.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Give people a queue, or other skills and languages; the next balancing fills it."""
@@ -75,7 +77,8 @@ def away(
     project: ProjectNumber,
     who: Who,
     until: Annotated[
-        datetime | None, typer.Option(help="Back from then on; until `tasks back` without.")
+        datetime | None,
+        typer.Option(help="When they are back. If left out, they are away until `tasks back`."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

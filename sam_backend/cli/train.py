@@ -28,19 +28,24 @@ def train(
     images: Annotated[Path | None, typer.Option(help="Folder of the data set's images.")] = None,
     gold: Annotated[
         Path | None,
-        typer.Option(help="Data set to judge on; gold masks or a part of the data without."),
+        typer.Option(help="Data set to judge on. If left out, gold masks or a part of the data."),
     ] = None,
     parent: Annotated[
-        str | None, typer.Option(help="Version to start from and to beat; the served one without.")
+        str | None,
+        typer.Option(help="Version to start from and to beat. If left out, the served one."),
     ] = None,
     depth: Annotated[
         str, typer.Option(help="What learns: decoder (fast), adapter or full.")
     ] = "decoder",
     steps: Annotated[
         int | None,
-        typer.Option(help="Optimiser steps at the most; SAM_BACKEND_RETRAIN_STEPS without.", min=1),
+        typer.Option(
+            help="Number of optimiser steps at most. If left out, SAM_BACKEND_RETRAIN_STEPS.", min=1
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of clicks and order.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed of clicks and of the order of images.", min=0)
+    ] = 0,
     promote: Annotated[
         bool, typer.Option(help="Serve the challenger if the gate lets it pass.")
     ] = True,

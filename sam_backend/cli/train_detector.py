@@ -19,7 +19,10 @@ def train_detector(
     network: Annotated[str, typer.Option(help="mobilenet (fast) or resnet50.")] = "mobilenet",
     side_px: Annotated[int, typer.Option(help="Long side of the images it sees.")] = 512,
     steps: Annotated[int, typer.Option(help="Optimiser steps.", min=1)] = 3000,
-    seed: Annotated[int, typer.Option(help="Of order and first weights.", min=0)] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(help="Random seed of the first weights and of the order of images.", min=0),
+    ] = 0,
     detach: Annotated[bool, typer.Option(help="Leave it to a worker and return.")] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     as_json: AsJson = False,

@@ -19,11 +19,12 @@ def worker(
     until_idle: Annotated[bool, typer.Option(help="End once no job waits.")] = False,
     nice: Annotated[int, typer.Option(help="Step back behind other processes.", min=0)] = 0,
     model: Annotated[
-        str | None, typer.Option(help="What is served, as of `sam-backend serve`.")
+        str | None,
+        typer.Option(help="Model version that the servers serve, as in `sam-backend serve`."),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     child_of: Annotated[
-        int | None, typer.Option(help="End with this process, which has started this one.")
+        int | None, typer.Option(help="Id of the process that started this one; end when it ends.")
     ] = None,
 ) -> None:
     """Run queued jobs, one at a time; any number of workers may share a database.
