@@ -11,12 +11,16 @@ from sam_backend.masks.rle import RLE
 from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.quality.calibration.trust import Trust
 from sam_backend.sam.automatic.records import MaskRecord
-from sam_backend.semi_automatic.budget import cap
-from sam_backend.semi_automatic.duplicates import split_duplicates
 from sam_backend.semi_automatic.gaps import Gaps, find_gaps, prediction_score
-from sam_backend.semi_automatic.nesting import apply_rule
 from sam_backend.semi_automatic.proposers.base import Proposer, Subject
-from sam_backend.semi_automatic.repeats import Repeat, split_boxed, split_repeats
+from sam_backend.semi_automatic.selection import (
+    Repeat,
+    cap,
+    select_nested,
+    split_boxed,
+    split_duplicates,
+    split_repeats,
+)
 from sam_backend.semi_automatic.triage import (
     Bar,
     Judged,
@@ -161,7 +165,7 @@ class Prefiller:
         new, boxed = split_boxed(new, drawn_boxes, told.repeat_iou)
         unboxed, _ = split_boxed(discarded, drawn_boxes, told.repeat_iou)
         known = [*drawn, *(one.judged.record.rle for one in boxed)]
-        chosen, nested = apply_rule(new, told.nesting, told.repeat_containment)
+        chosen, nested = select_nested(new, told.nesting, told.repeat_containment)
         shown, cut = cap(chosen, told.max_masks)
         # what is not shown covers nothing for the person who looks at the task
         unseen = [replace(one, outcome=Outcome.DISCARD) for one in (*cut, *nested)]

@@ -24,8 +24,7 @@ from sam_backend.sam.automatic.nms import best_of_each
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.segmenter import Segmenter
-from sam_backend.semi_automatic.budget import cap
-from sam_backend.semi_automatic.duplicates import split_duplicates
+from sam_backend.semi_automatic.selection import cap, split_duplicates
 from sam_backend.semi_automatic.triage import Bar, Judged, Outcome, triage
 from tools.starter.releasing import MIN_SEGMENT_SHARE
 

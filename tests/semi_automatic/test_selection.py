@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.semi_automatic.repeats import split_boxed, split_repeats
+from sam_backend.semi_automatic.selection import split_boxed, split_repeats
 from tests.semi_automatic.records import block, judged
 
 CAR = block(10, 10, 60, 40)

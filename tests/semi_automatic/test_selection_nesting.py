@@ -2,7 +2,7 @@
 
 import pytest
 
-from sam_backend.semi_automatic.nesting import apply_rule
+from sam_backend.semi_automatic.selection import select_nested
 from tests.semi_automatic.records import block, judged
 
 CAR = judged(block(10, 10, 60, 40))
@@ -26,12 +26,12 @@ TWIN = judged(block(10, 10, 60, 41))  # all but the car
     ],
 )
 def test_the_rule_says_who_stays(rule, given, kept) -> None:
-    found, dropped = apply_rule(given, rule, 0.8)
+    found, dropped = select_nested(given, rule, 0.8)
     assert found == kept
     assert dropped == [one for one in given if one not in kept]
 
 
 def test_partly_inside_is_no_part() -> None:
     half_out = judged(block(50, 20, 70, 30))  # half of it lies in the car
-    assert apply_rule([CAR, half_out], "whole", 0.8)[0] == [CAR, half_out]
-    assert apply_rule([CAR, half_out], "whole", 0.5)[0] == [CAR]
+    assert select_nested([CAR, half_out], "whole", 0.8)[0] == [CAR, half_out]
+    assert select_nested([CAR, half_out], "whole", 0.5)[0] == [CAR]

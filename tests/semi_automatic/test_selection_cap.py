@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from sam_backend.semi_automatic.budget import cap
+from sam_backend.semi_automatic.selection import cap
 from sam_backend.semi_automatic.triage import Outcome
 from tests.semi_automatic.records import block, judged
 

@@ -1,6 +1,6 @@
 """One mask an object."""
 
-from sam_backend.semi_automatic.duplicates import split_duplicates
+from sam_backend.semi_automatic.selection import split_duplicates
 from tests.semi_automatic.records import block, judged
 
 CAR = judged(block(10, 10, 60, 40), 0.9)

@@ -1,4 +1,9 @@
-"""Only what is new: proposals for what a person has drawn already are left out."""
+"""Selection: which proposals of an image are shown.
+
+Of proposals that are all but the same one stays (`split_duplicates`), an object or its parts
+(`select_nested`), nothing that a person has drawn already (`split_repeats`, `split_boxed`), and no
+more than the editor can bear (`cap`).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +20,7 @@ from sam_backend.semi_automatic.triage import Judged
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repeat:
-    """A proposal that is no news.
+    """A proposal that overlaps an existing annotation.
 
     Attributes:
         judged: The proposal.
@@ -26,6 +31,50 @@ class Repeat:
     judged: Judged
     drawn: int
     iou: float
+
+
+def split_duplicates(judged: Sequence[Judged], min_iou: float) -> tuple[list[Judged], list[Judged]]:
+    """Of masks that are all but the same keep the surest: what stays and goes, in the given order.
+
+    The generator compares boxes (paper, appendix B), which a stray speck widens.
+
+    Args:
+        judged: Masks of one image.
+        min_iou: From this IoU with a surer one on, a mask goes (greedily, the surest first).
+    """
+    masks = [one.record.rle for one in judged]
+    ious = iou_matrix(masks, masks)
+    kept: list[int] = []
+    for index in np.argsort([-one.confidence for one in judged], kind="stable").tolist():
+        if not kept or ious[index, kept].max() < min_iou:
+            kept.append(index)
+    stays = set(kept)
+    return (
+        [one for index, one in enumerate(judged) if index in stays],
+        [one for index, one in enumerate(judged) if index not in stays],
+    )
+
+
+def select_nested(
+    judged: Sequence[Judged], rule: Nesting, min_containment: float
+) -> tuple[list[Judged], list[Judged]]:
+    """Keep objects or their parts (car and wheel): what stays, what goes, in the given order.
+
+    Of two masks that lie in each other, which are all but the same, none is the other's part.
+
+    Args:
+        judged: Masks of one image.
+        rule: `whole` drops parts, `parts` drops wholes, `both` keeps all.
+        min_containment: A mask lies inside another from this share of its pixels.
+    """
+    if rule == "both" or len(judged) < 2:
+        return list(judged), []
+    masks = [one.record.rle for one in judged]
+    inside = share_inside(masks, masks) >= min_containment
+    is_part = inside & ~inside.T  # [i, j]: i is a part of j
+    is_dropped = np.any(is_part, axis=1 if rule == "whole" else 0).tolist()
+    kept = [one for one, dropped in zip(judged, is_dropped, strict=True) if not dropped]
+    return kept, [one for one, dropped in zip(judged, is_dropped, strict=True) if dropped]
 
 
 def split_repeats(
@@ -102,3 +151,21 @@ def split_boxed(
         else:
             new.append(one)
     return new, repeats
+
+
+def cap(judged: Sequence[Judged], max_masks: int) -> tuple[list[Judged], list[Judged]]:
+    """Keep the masks worth most, confidence times area: brush-heavy tasks freeze the editor.
+
+    What chance has drawn stays whatever it is worth: else it would stand for nothing.
+
+    Returns:
+        What stays, the largest first, so that small masks lie on top of large ones in the editor;
+        and what goes, the most valuable first.
+    """
+    by_worth = sorted(
+        judged,
+        key=lambda one: (one.drawn_for is not None, one.confidence * one.record.area_px),
+        reverse=True,
+    )
+    kept = sorted(by_worth[:max_masks], key=lambda one: one.record.area_px, reverse=True)
+    return kept, by_worth[max_masks:]
