@@ -52,7 +52,7 @@ def test_sizes_are_of_every_image_and_features_of_the_first(
         assert first.sizes == {"rgb": (30, 40)}
         assert "404" in str(first.reason)
 
-        monkeypatch.setattr(model, "encode", None)  # from here on only sizes are missing
+        monkeypatch.setattr(model, "embed", None)  # from here on only sizes are missing
         web.replies["/data/upload/b.png"] = send(200, png(50, 20))
         both, asked = seen()
         assert asked == ["/data/upload/b.png"]
