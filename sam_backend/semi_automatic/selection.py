@@ -25,7 +25,7 @@ class Repeat:
     Attributes:
         judged: The proposal.
         drawn: Index of the drawn mask or box that it has most in common with.
-        iou: With that one; of a box, with the box around the proposal.
+        iou: IoU of the proposal with that mask; for a box, IoU of the two boxes.
     """
 
     judged: Judged
@@ -34,13 +34,16 @@ class Repeat:
 
 
 def split_duplicates(judged: Sequence[Judged], min_iou: float) -> tuple[list[Judged], list[Judged]]:
-    """Of masks that are all but the same keep the surest: what stays and goes, in the given order.
+    """Keep the surest of masks that are nearly the same.
 
     The generator compares boxes (paper, appendix B), which a stray speck widens.
 
     Args:
         judged: Masks of one image.
-        min_iou: From this IoU with a surer one on, a mask goes (greedily, the surest first).
+        min_iou: A mask is dropped if its IoU with a surer, kept one is at least this.
+
+    Returns:
+        The masks that are kept and those that are dropped, both in the given order.
     """
     masks = [one.record.rle for one in judged]
     ious = iou_matrix(masks, masks)
@@ -58,7 +61,7 @@ def split_duplicates(judged: Sequence[Judged], min_iou: float) -> tuple[list[Jud
 def select_nested(
     judged: Sequence[Judged], rule: Nesting, min_containment: float
 ) -> tuple[list[Judged], list[Judged]]:
-    """Keep objects or their parts (car and wheel): what stays, what goes, in the given order.
+    """Keep objects or their parts, for example cars or wheels.
 
     Of two masks that lie in each other, which are all but the same, none is the other's part.
 
@@ -66,6 +69,9 @@ def select_nested(
         judged: Masks of one image.
         rule: `whole` drops parts, `parts` drops wholes, `both` keeps all.
         min_containment: A mask lies inside another from this share of its pixels.
+
+    Returns:
+        The masks that are kept and those that are dropped, both in the given order.
     """
     if rule == "both" or len(judged) < 2:
         return list(judged), []

@@ -76,7 +76,7 @@ def triage(
     """Judge each mask, in the given order.
 
     Args:
-        records: The masks.
+        records: Masks of one image.
         accept: What a mask must reach to be prefilled.
         review: What it must reach to be shown at all.
         confidence: How sure we are of a mask.
@@ -110,7 +110,7 @@ def proven_triage(
     goes to people nevertheless, so that the proof can be renewed.
 
     Args:
-        records: The masks.
+        records: Masks of one image.
         trust: Of their model version; None: nothing is proven.
         review: What masks must reach while no discard threshold is proven.
         audit_share: Of the accepted and of the discarded masks that go to people.

@@ -45,13 +45,13 @@ class Scanned:
 
     Attributes:
         size: (height, width) in pixels.
-        records: The masks.
-        boxes: Of theirs, shape (N, 4) int64, x0 y0 x1 y1.
-        predicted: Their predicted IoUs, shape (N,).
-        stability: Likewise.
-        truths: Masks of all annotators.
-        ious: Of each record with each truth, shape (N, T).
-        annotators: Of each truth, shape (T,).
+        records: N masks that the grid gave.
+        boxes: Box of each record, shape (N, 4) int64, x0 y0 x1 y1.
+        predicted: Predicted IoU of each record, shape (N,).
+        stability: Stability of each record, shape (N,).
+        truths: T masks that people drew, of all annotators.
+        ious: IoU of each record with each drawn mask, shape (N, T).
+        annotators: Who drew each of these masks, shape (T,).
     """
 
     size: tuple[int, int]
@@ -78,10 +78,10 @@ class Figures:
 
     Attributes:
         recall: Share of people's masks that an automatic mask finds, each mask one of an annotator.
-        masks: Automatic ones a photo.
-        accepted: By the bar for accepting, against masks of any annotator.
-        shown: Accepted and suggested ones, likewise.
-        photos: So many.
+        masks: Automatic masks a photo, on average.
+        accepted: Masks that are accepted, compared with masks of any annotator.
+        shown: Masks that are accepted or suggested, compared in the same way.
+        photos: Number of photos.
     """
 
     recall: float
@@ -127,7 +127,7 @@ def scan_all(
     """The one pass: every mask that the grid gives, with what people drew.
 
     Args:
-        segmenter: Of the checkpoint.
+        segmenter: The checkpoint to ask.
         photos: With masks of one or several annotators; small ones are left out.
         points_per_side: Of the grid.
         tell: Called after each photo.
@@ -265,8 +265,8 @@ class _Left:
     """What automatic bars leave of a photo's N masks, compared once for all bars of prefilling.
 
     Attributes:
-        predicted: Predicted IoUs, the surest first, shape (N,).
-        stability: Likewise.
+        predicted: Predicted IoU of each mask, the highest first, shape (N,).
+        stability: Stability of each mask, in the same order, shape (N,).
         is_alike: Of each mask with each, whether one of them is a duplicate, shape (N, N).
         is_match: Of each mask with each of the T that people drew, shape (N, T).
     """

@@ -50,7 +50,7 @@ def draw_demo(segmenter: Segmenter, png: Path) -> None:
     """Draw what an annotator gets on each of the demo's images.
 
     Args:
-        segmenter: Of the checkpoint.
+        segmenter: The checkpoint to ask.
         png: The picture to write.
     """
     images = demo_images()

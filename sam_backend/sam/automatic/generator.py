@@ -75,12 +75,12 @@ def generate(
     Masks are held as run lengths until all crops are done; only one is ever decoded.
 
     Args:
-        segmenter: Of the checkpoint.
+        segmenter: The model that is asked.
         image: RGB, shape (H, W, 3) uint8.
         settings: What is looked for and kept.
-        image_digest: For the records.
+        image_digest: sha256 of the image file, hex, written into each record; None: unknown.
         tell: Called after each crop.
-        embedding: Of the whole image, made by this model; None: it is made here.
+        embedding: Embedding of the whole image by this model; None: the image is encoded here.
 
     Raises:
         InvalidInputError: The array is no RGB image.
