@@ -3,6 +3,9 @@
 VENV    ?= .venv
 LS_VENV ?= .venv-label-studio
 PYTEST_ARGS ?=
+# PyTorch's index of CPU wheels makes an environment some 4 GB smaller: the registry's wheels for
+# Linux bring the libraries of CUDA, which a machine without a GPU never loads.
+TORCH_INDEX_URL ?=
 # Processes that run tests: many wait for servers and pages, and would leave a core idle.
 PYTEST_WORKERS ?= 2
 export LS_VENV
@@ -13,14 +16,16 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3 python3.12 python3.13,$(
 
 BIN = $(VENV)/bin
 
-.PHONY: help demo test lint bench
+.PHONY: help demo test lint bench lock
 
 help:
 	@echo 'make demo    Label Studio, this backend and a project with photos, ready to click'
 	@echo 'make test    everything that CI checks: lint, types, import floors, tests, browser'
 	@echo 'make lint    ruff, mypy --strict, import floors'
 	@echo 'make bench   speed against segment_anything, not part of the tests; QUICK=1: five minutes'
+	@echo 'make lock    constraints.txt anew after a change of pyproject.toml; UPGRADE=1: newest versions'
 	@echo 'VENV=, LS_VENV= reuse environments; PYTEST_ARGS= goes to pytest; PYTEST_WORKERS= processes'
+	@echo 'TORCH_INDEX_URL= PyTorch'\''s index of CPU wheels saves some 4 GB (docs/deployment.md)'
 
 demo: $(VENV)/.installed-demo
 	@exec $(BIN)/sam-backend demo
@@ -49,13 +54,24 @@ $(VENV)/bin/pip:
 	@echo 'Making the environment $(VENV) with $(PYTHON) …'
 	$(PYTHON) -m venv $(VENV)
 
-# The stamps are older than pyproject.toml when what is needed may have changed.
-$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
+INSTALL = $(BIN)/python -m pip install -c constraints.txt \
+	$(if $(TORCH_INDEX_URL),--extra-index-url '$(TORCH_INDEX_URL)')
+
+# The stamps are older than these two files when what is needed may have changed.
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo 'Installing the package and what its tests need; the first time takes minutes …'
-	$(BIN)/python -m pip install -e '.[dev]'
+	$(INSTALL) -e '.[dev]'
 	@touch $(VENV)/.installed-dev $(VENV)/.installed-demo
 
-$(VENV)/.installed-demo: pyproject.toml | $(VENV)/bin/pip
+$(VENV)/.installed-demo: pyproject.toml constraints.txt | $(VENV)/bin/pip
 	@echo 'Installing the package and the demo'\''s photos; the first time takes minutes …'
-	$(BIN)/python -m pip install -e '.[demo]'
+	$(INSTALL) -e '.[demo]'
 	@touch $@
+
+# The versions that the tests run with, for Python 3.11 to 3.13. Without UPGRADE those stay that
+# still fit pyproject.toml. The extra label-studio-ml is left out: it would hold others down.
+lock: | $(VENV)/bin/pip
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra cloud \
+		--no-annotate --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) \
+		pyproject.toml -o constraints.txt
