@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Evaluation,
         ImageMasks,
         InvalidInputError,
+        LabelStudioProject,
         MaskRecord,
         Model,
         Prompt,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         generate,
         generate_shards,
         load_model,
+        open_project,
         read_image,
         read_shards,
     )
@@ -43,6 +45,7 @@ __all__ = [
     "Evaluation",
     "ImageMasks",
     "InvalidInputError",
+    "LabelStudioProject",
     "MaskRecord",
     "Model",
     "Prompt",
@@ -52,6 +55,7 @@ __all__ = [
     "generate",
     "generate_shards",
     "load_model",
+    "open_project",
     "read_image",
     "read_shards",
 ]

@@ -1,4 +1,4 @@
-"""The Python API: a model, an image, and masks for prompts or for everything in it.
+"""The Python API: a model, an image, and masks for prompts or for everything in it; a project.
 
 `import sam_backend as sb` gives all names of this module; `docs/python.md` shows them at work.
 """
@@ -20,6 +20,7 @@ from sam_backend.fully_automatic.executors import Machines, executor_named
 from sam_backend.fully_automatic.generating import Progress, Summary, generate_run, plan_run
 from sam_backend.fully_automatic.run_folder import read_run
 from sam_backend.metrics.interactive import MAX_CLICKS
+from sam_backend.project_api import LabelStudioProject, open_project
 from sam_backend.retraining.evaluation import Evaluation, evaluate_model
 from sam_backend.sam.automatic import generator
 from sam_backend.sam.automatic.records import MaskRecord
@@ -41,6 +42,7 @@ __all__ = [
     "Evaluation",
     "ImageMasks",
     "InvalidInputError",
+    "LabelStudioProject",
     "MaskRecord",
     "Model",
     "Prompt",
@@ -49,6 +51,7 @@ __all__ = [
     "generate",
     "generate_shards",
     "load_model",
+    "open_project",
     "read_image",
     "read_shards",
 ]

@@ -42,3 +42,11 @@ def shell_lines() -> list[str]:
                 if words := re.split(r"(?:^| )#", line)[0].strip():
                     lines[" ".join(words.split())] = None
     return list(lines)
+
+
+PYTHON_PAGE = DOCS / "python.md"
+
+
+def python_blocks() -> list[str]:
+    """The examples of the page on the Python API, in its order."""
+    return re.findall(r"```python\n(.*?)```", PYTHON_PAGE.read_text(encoding="utf-8"), re.S)

@@ -16,6 +16,7 @@ import sam_backend as sb
 from sam_backend import api
 from sam_backend.cli.main import app
 from sam_backend.errors import ImageDecodeError, ModelStoreError
+from sam_backend.project_api import project_settings
 from sam_backend.store.models import packaged_store
 from sam_backend.training.scenes import simple_scene
 
@@ -240,3 +241,46 @@ def test_what_is_wrong_with_a_run_is_said_before_it_begins(
 def test_shards_of_a_folder_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(sb.InvalidInputError, match="holds no run"):
         sb.read_shards(tmp_path)
+
+
+ELSEWHERE = "http://labels.example"
+
+
+@pytest.mark.parametrize(
+    ("url", "api_key", "wanted"),
+    [
+        (None, None, ("http://ours.example", "secret-of-ours")),
+        ("http://ours.example", None, ("http://ours.example", "secret-of-ours")),
+        (None, "another", ("http://ours.example", "another")),
+        (ELSEWHERE, "another", (ELSEWHERE, "another")),
+        (ELSEWHERE, None, (ELSEWHERE, None)),
+    ],
+)
+def test_the_environments_token_goes_to_its_own_address_only(
+    url: str | None,
+    api_key: str | None,
+    wanted: tuple[str, str | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://ours.example")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "secret-of-ours")
+    settings = project_settings(url, api_key)
+    key = settings.label_studio_api_key
+    assert (settings.label_studio_url, key and key.get_secret_value()) == wanted
+
+
+def test_a_token_needs_an_address() -> None:
+    with (
+        pytest.raises(sb.InvalidInputError, match="api_key needs url"),
+        sb.open_project(7, api_key="secret"),
+    ):
+        pass
+
+
+def test_a_project_of_an_unknown_label_studio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAM_BACKEND_DATA_DIR", str(tmp_path))
+    with pytest.raises(sb.SamBackendError, match="LABEL_STUDIO_URL"), sb.open_project(7):
+        pass
+    assert not list(tmp_path.glob("*.sqlite*"))  # nothing is made for a project nobody found

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import shutil
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -17,11 +16,10 @@ import segment_anything
 import sam_backend as sb
 from sam_backend.store.models import packaged_store
 from sam_backend.training.scenes import simple_scene
-from tests.pages import README
+from tests.pages import PYTHON_PAGE, README, python_blocks
 
 skimage = pytest.importorskip("skimage")
 REPOSITORY = Path(__file__).parents[1]
-PAGE = REPOSITORY / "docs" / "python.md"
 
 
 @pytest.fixture
@@ -52,13 +50,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_pages_examples_run(folder: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    blocks = [block for block in python_blocks() if "open_project" not in block]  # tests/e2e
     assert len(blocks) > 7
     names: dict[str, Any] = {}
     printed = io.StringIO()
     with redirect_stdout(printed):
         for block in blocks:
-            exec(compile(block, str(PAGE), "exec"), names)
+            exec(compile(block, str(PYTHON_PAGE), "exec"), names)
     assert "(400, 600)" in printed.getvalue()
     assert "np.stack([image] * 3, axis=-1)" in printed.getvalue()
     assert "1 1 {}" in printed.getvalue()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
+import sam_backend as sb
 from sam_backend.demo.local_server import LocalLabelStudio
 from sam_backend.demo.server_process import bare_environment
 from sam_backend.labelstudio.api.client import LabelStudioClient
@@ -22,6 +23,7 @@ from sam_backend.labelstudio.api.project_tasks import read_filter, task_numbers,
 from sam_backend.labelstudio.api.projects import Projects
 from sam_backend.labelstudio.config.templates import template
 from sam_backend.labelstudio.regions import codec
+from sam_backend.masks import rle
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.masks.types import Mask
 from tests.e2e.browser import LabellingPage
@@ -29,6 +31,7 @@ from tests.e2e.commands import command, eventually, inside, settings_of
 from tests.e2e.conftest import running_backend
 from tests.e2e.people import Person, brush_region, rectangle_region
 from tests.e2e.scene import HEIGHT, WIDTH, Scene
+from tests.pages import python_blocks
 
 pytestmark = pytest.mark.e2e
 
@@ -311,3 +314,43 @@ def test_what_people_drew_is_not_proposed_and_a_second_run_replaces_its_own(
     assert kept["id"] == annotation["id"]
     assert kept["result"] == annotation["result"]
     assert masks[untouched][0].shape == (HEIGHT, WIDTH)
+
+
+def test_the_python_page_s_example_prefills_and_reads_a_project(
+    label_studio: LocalLabelStudio,
+    projects: Projects,
+    admin: Person,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    project = projects.create("e2e python", template("brush"))
+    first, second = projects.upload(project, {f"{n}.png": small_scene(n) for n in range(2)})
+    drawn = np.zeros((128, 128), bool)
+    drawn[20:60, 30:90] = True
+    admin.submit(first, brush_region("one", drawn))
+    (example,) = (block for block in python_blocks() if "open_project" in block)
+    example = example.replace("open_project(7)", f"open_project({project})")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SAM_BACKEND_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SAM_BACKEND_PREFILL", json.dumps(PREFILL))
+    for name, value in settings_of(label_studio).items():
+        monkeypatch.setenv(name, value)
+
+    names: dict[str, Any] = {}
+    exec(compile(example, "python.md", "exec"), names)
+    assert (names["summary"].sent, names["summary"].reasons) == (2, {})
+    assert [len(predictions(admin, task)) for task in (first, second)] == [1, 1]
+    (image,) = names["dataset"]
+    assert np.array_equal(rle.decode(image.masks[0].rle), drawn)
+    assert names["report"].interactive.miou_at(1) > 0
+    with sb.open_project(project) as again:
+        assert repr(again) == f"<LabelStudioProject {project} of {label_studio.url}>"
+        done_before = again.preannotate(limit=100, accept_predicted_iou=0.8)
+        assert (done_before.sent, done_before.known) == (0, 2)
+        with pytest.raises(sb.InvalidInputError, match="accept_predicted_iuo"):
+            again.preannotate(accept_predicted_iuo=0.8)
+    with (
+        pytest.raises(sb.SamBackendError, match=f"has no project 99999 .*{project} "),
+        sb.open_project(99999),
+    ):
+        pass
