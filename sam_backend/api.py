@@ -171,9 +171,10 @@ class Model:
 
         Args:
             image: RGB, shape (H, W, 3) uint8, as `read_image` gives it.
-            preset: `paper` (the recipe of SA-1B) or `segment_anything`; None: the settings that
-                suit the checkpoint. Both presets are made for SAM's own checkpoints and leave next
-                to nothing of a starter's masks.
+            preset: `paper` (the recipe of SA-1B) or `segment_anything`, which are made for SAM's
+                own checkpoints and leave next to nothing of a starter's masks; or `fast`, which
+                asks fewer points with the checkpoint's thresholds. None: the settings that suit
+                the checkpoint.
             **settings: Values of `AutomaticSettings` that go before those, such as
                 `points_per_side=16`.
 
@@ -254,7 +255,7 @@ def generate(
     Args:
         image: A file, or RGB, shape (H, W, 3) uint8.
         model: A loaded model, or what `load_model` takes. Load it once if there are more images.
-        preset: `paper` or `segment_anything`; None: the settings that suit the checkpoint.
+        preset: `paper`, `segment_anything` or `fast`; None: the settings that suit the checkpoint.
         **settings: Single values of `AutomaticSettings`, which go before the preset's, such as
             `points_per_side=16`.
 
@@ -287,7 +288,7 @@ def generate_shards(
             `labelstudio://<project>`.
         out: Folder of the run, for `read_shards`.
         model: A version of the model store; None: what `sam-backend serve` would serve.
-        preset: `paper` or `segment_anything`; None: the settings that suit the checkpoint.
+        preset: `paper`, `segment_anything` or `fast`; None: the settings that suit the checkpoint.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         shard_images: Images of one Parquet file, at least 1.
         observe: Called with the progress, again and again.

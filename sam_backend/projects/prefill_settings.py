@@ -147,31 +147,37 @@ class PrefillSettings:
 
 
 PRESET = "preset"
-_SET_BY_PRESET = (
-    *("parameters", "accept_predicted_iou", "accept_stability"),
-    *("review_predicted_iou", "review_stability", "duplicate_iou", "min_area_px"),
-)
+_BARS = {
+    "accept_predicted_iou": "predicted_iou",
+    "accept_stability": "stability",
+    "duplicate_iou": "box_nms",
+    "min_area_px": "min_area_px",
+}
+"""Prefill settings that a preset of the grid decides, by its own names for them."""
+_SET_BY_PRESET = ("parameters", "review_predicted_iou", "review_stability", *_BARS)
 
 
 def layered(*given: Mapping[str, Any]) -> dict[str, Any]:
     """Return prefill settings put over each other; a later mapping goes before an earlier one.
 
-    Where a mapping names a preset, what earlier mappings say of the settings that a preset decides
-    (the grid's parameters, the bars, NMS, specks) no longer counts; and where one names another
-    proposer than the grid, an earlier preset does not.
+    Where a mapping names a preset with thresholds, what earlier mappings say of the settings that
+    it decides (the grid's parameters, the bars, NMS, specks) no longer counts; and where one names
+    another proposer than the grid, an earlier preset does not.
     """
-    decides = -1  # the place of the mapping whose preset counts
+    preset: object = None
+    decides = -1  # the place of the mapping whose preset has thresholds
     for place, one in enumerate(given):
         if PRESET in one:
-            decides = -1 if one[PRESET] is None else place
+            preset = one[PRESET]
+            decides = place if _bars(preset) else -1
         elif one.get("proposer", "grid") != "grid":
-            decides = -1
-    told: dict[str, Any] = {}
+            preset, decides = None, -1
+    settings: dict[str, Any] = {}
     for place, one in enumerate(given):
-        told |= {k: v for k, v in one.items() if place >= decides or k not in _SET_BY_PRESET}
-    if decides < 0 and PRESET in told:
-        told[PRESET] = None  # kept: the result may be put over the same mappings again
-    return told
+        settings |= {k: v for k, v in one.items() if place >= decides or k not in _SET_BY_PRESET}
+    if PRESET in settings:
+        settings[PRESET] = preset  # None is kept: it may be put over the same mappings again
+    return settings
 
 
 def _of_preset(preset: str, told: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,14 +191,13 @@ def _of_preset(preset: str, told: Mapping[str, Any]) -> dict[str, Any]:
             f"preset {preset!r} is for the proposer 'grid', not for {told['proposer']!r}"
         )
     AutomaticSettings.of({}, **parameters)  # a wrong name is told here
-    grid = PRESETS[preset]
-    bars = {
-        "accept_predicted_iou": grid.predicted_iou,
-        "accept_stability": grid.stability,
-        "duplicate_iou": grid.box_nms,
-        "min_area_px": grid.min_area_px,
-    }
-    return {**bars, **told, "parameters": parameters}
+    return {**_bars(preset), **told, "parameters": parameters}
+
+
+def _bars(preset: object) -> dict[str, Any]:
+    """Return the prefill settings that a preset of the grid decides; none if it does not exist."""
+    grid = PRESETS[preset] if isinstance(preset, str) and preset in PRESETS else {}
+    return {bar: grid[name] for bar, name in _BARS.items() if name in grid}
 
 
 _SHARES = (

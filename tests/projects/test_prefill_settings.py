@@ -46,6 +46,7 @@ def test_the_card_then_the_process_then_the_project() -> None:
         ({"parameters": [1]}, "parameters must be an object"),
         ({"review_stability": 0.99}, "review_stability 0.99 must not be above accept_stability"),
         ({"points_per_side": 9}, r'is of the proposer .*: set parameters=\{"points_per_side": …\}'),
+        ({"preset": ["paper"]}, r"no preset \['paper'\] .*; known: paper, segment_anything, fast"),
         ({"preset": "papr"}, r"no preset 'papr' \(did you mean 'paper'\?\)"),
         ({"preset": "paper", "parameters": {"crop_layer": 1}}, "did you mean 'crop_layers'"),
         ({"preset": "paper", "proposer": "existing"}, "is for the proposer 'grid', not for 'exis"),
@@ -67,6 +68,12 @@ SURE = {"accept_predicted_iou": 0.3, "accept_stability": 0.0, "parameters": {"po
         ([{"preset": "paper"}, {"accept_predicted_iou": 0.9}], 0.9, {"preset": "paper"}),
         ([{"preset": "paper"}, {"preset": None}], 0.5, {}),
         ([{"preset": "paper"}, {"proposer": "existing"}], 0.5, {}),
+        ([{"preset": "fast"}], 0.5, {"preset": "fast"}),
+        ([{"preset": "fast"}, SURE], 0.3, {"preset": "fast", "points_per_side": 8}),
+        ([SURE, {"preset": "fast"}], 0.3, {"preset": "fast", "points_per_side": 8}),
+        ([{"preset": "paper"}, {"preset": "fast"}], 0.5, {"preset": "fast"}),
+        ([SURE, {"preset": "fast"}, {"preset": "paper"}], 0.88, {"preset": "paper"}),
+        ([{"preset": "fast"}, {"proposer": "existing"}], 0.5, {}),
         (
             [{"preset": "segment_anything", "parameters": {"crop_layers": 1}}],
             0.88,
@@ -83,11 +90,11 @@ def test_a_preset_decides_what_cards_and_earlier_settings_say(
 
 def test_putting_settings_over_each_other_twice_changes_nothing() -> None:
     """The stage's settings are put under the project's, and the result over the card's again."""
-    every = {"preset": "paper"}
-    for own in ({"preset": None}, {"proposer": "existing"}, {"max_masks": 5}, SURE):
-        once = layered({"accept_stability": 0.5}, every, own)
-        again = PrefillSettings.given({}, every, once)
-        assert again == PrefillSettings.given(once), own
+    for every in ({"preset": "paper"}, {"preset": "fast"}):
+        for own in ({"preset": None}, {"proposer": "existing"}, {"max_masks": 5}, SURE):
+            once = layered({"accept_stability": 0.5}, every, own)
+            again = PrefillSettings.given({}, every, once)
+            assert again == PrefillSettings.given(once), own
     assert PrefillSettings.given(every, layered(every, {"preset": None})) == PrefillSettings()
 
 

@@ -111,22 +111,22 @@ class AutomaticSettings:
     def of(
         cls, card: Mapping[str, float], preset: str | None = None, **given: float | None
     ) -> Self:
-        """Return the settings of a model card or a preset, except for those that are given.
+        """Return the settings of a model card, with a preset and given values over them.
 
         Args:
-            card: Some of the attributes by name. A preset takes the card's place.
+            card: Some of the attributes by name.
             preset: A name in `PRESETS`; None: no preset.
             given: Attributes by name; None: not given.
 
         Raises:
             InvalidInputError: A name is unknown, or a value is no number or out of its range.
         """
-        if preset is not None and preset not in PRESETS:
+        if preset is not None and preset not in tuple(PRESETS):  # a list has no hash
             known = ", ".join(PRESETS)
             raise InvalidInputError(
                 f"there is no preset {preset!r}{suggestion(str(preset), PRESETS)}; known: {known}"
             )
-        base = dict(card) if preset is None else asdict(PRESETS[preset])
+        base = {**card, **({} if preset is None else PRESETS[preset])}
         told = base | {name: value for name, value in given.items() if value is not None}
         kinds = {field.name: field.type for field in fields(cls)}
         if unknown := told.keys() - kinds.keys():
@@ -179,8 +179,9 @@ def _number(name: str, value: object, kind: object) -> Any:
     raise InvalidInputError(f"{name} must be {wanted}, not {value!r:.60}")
 
 
-PRESETS: Mapping[str, AutomaticSettings] = {
-    "paper": AutomaticSettings.paper(),
-    "segment_anything": AutomaticSettings.reference(),
+PRESETS: Mapping[str, Mapping[str, float | None]] = {
+    "paper": asdict(AutomaticSettings.paper()),
+    "segment_anything": asdict(AutomaticSettings.reference()),
+    "fast": {"crop_layers": 0, "coarse_step": 4},
 }
-"""Whole sets of settings by the name that `--preset` takes."""
+"""Settings by the name that `--preset` takes. `fast` leaves the thresholds as they are."""

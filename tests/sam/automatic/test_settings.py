@@ -94,6 +94,13 @@ def test_a_preset_takes_the_place_of_the_card() -> None:
         AutomaticSettings.of(card, preset="papper")
 
 
+def test_fast_asks_fewer_points_and_keeps_the_cards_thresholds() -> None:
+    card = {"predicted_iou": 0.3, "stability": 0.0, "points_per_side": 16.0, "crop_layers": 1.0}
+    chosen = AutomaticSettings.of(card, preset="fast")
+    assert (chosen.predicted_iou, chosen.stability, chosen.points_per_side) == (0.3, 0.0, 16)
+    assert (chosen.coarse_step, chosen.crop_layers) == (4, 0)
+
+
 def test_a_fingerprint_tells_settings_apart() -> None:
     one, same = AutomaticSettings(stability=0.5), AutomaticSettings.of({"stability": 0.5})
     assert one.fingerprint == same.fingerprint
