@@ -17,7 +17,6 @@ negative.
 """
 
 import json
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from sam_backend.datasets.image_files import ImageFile, examine
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import Dataset, LabelledMask
 from sam_backend.errors import ImageDecodeError, InvalidInputError
+from sam_backend.files import replacing
 from sam_backend.masks.rle import to_coco
 from sam_backend.masks.whole_numbers import whole_number
 
@@ -50,14 +50,9 @@ def write_manifest(dataset: Dataset, file: Path) -> None:
     """
     folder = file.absolute().parent
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".{file.name}.{uuid.uuid4().hex}"
-    try:
-        with unfinished.open("x", encoding="ascii") as stream:
-            for record in _records(dataset, folder):
-                stream.write(json.dumps(record, separators=(",", ":")) + "\n")
-        unfinished.replace(file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(file) as unfinished, unfinished.open("w", encoding="ascii") as stream:
+        for record in _records(dataset, folder):
+            stream.write(json.dumps(record, separators=(",", ":")) + "\n")
 
 
 def _records(dataset: Dataset, folder: Path) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """A private Label Studio on this machine: its environment, its start, its account, its stop."""
 
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Self
 
 from sam_backend.demo.server_process import ServerProcess, free_port
 from sam_backend.errors import LabelStudioError
+from sam_backend.files import replacing
 
 LABEL_STUDIO_VERSION = "1.23.2"
 """The version that everything here is proven against."""
@@ -86,9 +86,8 @@ class Account:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         account = cls()
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(account), file)
+        with replacing(path, mode=0o600) as unfinished:
+            unfinished.write_text(json.dumps(asdict(account)), encoding="utf-8")
         return account
 
 

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Self
 
 from sam_backend.errors import InvalidInputError, RunFolderError
+from sam_backend.files import remove_unfinished, replacing
 from sam_backend.fully_automatic.manifest import Manifest, Shard, read_manifest
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.store.file_lock import lock_file
 from sam_backend.store.shards import ImageMasks, read_shard
 
 SHARD_IMAGES = 256
-_PLAN, _PLAN_TEMPORARY, _LOCK = "run.json", "run.json.tmp", ".lock"
+_PLAN, _LOCK = "run.json", ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +139,8 @@ def begin_run(folder: Path, plan: RunPlan) -> None:
     """
     if not is_begun(folder, plan):
         (folder / "shards").mkdir(parents=True, exist_ok=True)
-        temporary = folder / _PLAN_TEMPORARY
-        temporary.write_text(json.dumps(plan.as_json(), indent=1) + "\n")
-        temporary.replace(folder / _PLAN)
+        with replacing(folder / _PLAN) as unfinished:
+            unfinished.write_text(json.dumps(plan.as_json(), indent=1) + "\n")
 
 
 def is_begun(folder: Path, plan: RunPlan) -> bool:
@@ -206,6 +206,7 @@ def at_work(folder: Path) -> Iterator[None]:
         with (folder / _LOCK).open("a") as file:
             if not lock_file(file, wait=False):
                 raise RunFolderError(f"another process is at work in {folder}")
+            remove_unfinished(folder)
             try:
                 yield
             finally:

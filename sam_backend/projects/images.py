@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from sam_backend.datasets.decoding import decode_image, file_suffix
 from sam_backend.datasets.file_names import safe_file_name, with_image_suffix
 from sam_backend.datasets.image_files import digest_of
+from sam_backend.files import replacing
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.images.file_names import original_name
 from sam_backend.labelstudio.images.resolver import ImageResolver
@@ -127,7 +127,8 @@ class ProjectImages:
         wanted = safe_file_name(name or "") or original_name(address)
         free = self._free_name(with_image_suffix(wanted, suffix), fetched.digest, suffix)
         kept = KeptImage(free, fetched.digest, height, width)
-        self._write(free, fetched.data)
+        with replacing(self.folder / free) as unfinished:
+            unfinished.write_bytes(fetched.data)
         with self._index.open("a", encoding="ascii") as lines:
             # The line break comes first, so that it also ends a line left half written.
             lines.write("\n" + json.dumps({"address": key, **asdict(kept)}))
@@ -149,8 +150,3 @@ class ProjectImages:
         """Whether no other image lies there, of which a killed process has lost the line."""
         file = self.folder / name
         return not file.exists() or (file.is_file() and digest_of(file.read_bytes()) == digest)
-
-    def _write(self, name: str, data: bytes) -> None:
-        temporary = self.folder / f"{name}.{os.getpid()}.tmp"
-        temporary.write_bytes(data)
-        temporary.replace(self.folder / name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sam_backend.files import remove_unfinished
 from sam_backend.settings import Settings
 from sam_backend.store.file_lock import lock_file
 from sam_backend.store.job_handling import IsStopped, StoppedError
@@ -55,6 +56,8 @@ def held(folder: Path, is_stopped: IsStopped) -> Iterator[None]:
                 raise StoppedError(f"stopped while another process worked in {folder}")
             time.sleep(_POLL_S)
         lock.touch()
+        for work in (folder, folder / TRAINING_FOLDER):
+            remove_unfinished(work)
         yield
 
 

@@ -17,6 +17,7 @@ from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.reading import read_dataset
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError, ModelStoreError
+from sam_backend.files import replacing
 from sam_backend.projects.dataset import PullProgress, pull_project
 from sam_backend.projects.project import open_project
 from sam_backend.retraining import model_card
@@ -112,9 +113,8 @@ class RetrainingRun:
             return self._store.get(note.read_text().strip())
         named = self._order.parent
         parent = self._store.get(named) if named else self._store.to_serve(self._settings.model)
-        half = note.with_suffix(".partial")
-        half.write_text(parent.version + "\n")
-        half.replace(note)
+        with replacing(note) as unfinished:
+            unfinished.write_text(parent.version + "\n")
         return parent
 
     def _data(self) -> Dataset:

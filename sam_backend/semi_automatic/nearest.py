@@ -5,7 +5,6 @@ once at what people have labelled, and shows how a classifier is written.
 """
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_backend.errors import InvalidInputError, SamBackendError
+from sam_backend.files import replacing
 from sam_backend.masks.rle import RLE, decode
 from sam_backend.sam.types import Embedding
 from sam_backend.semi_automatic.label_prediction import Guess
@@ -42,15 +42,13 @@ class LabelBook:
     def save(self, path: Path) -> None:
         """Write it so that it is there as a whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(f".{os.getpid()}.partial")
-        with half.open("wb") as file:
+        with replacing(path) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(
                 file,
                 model_version=np.array(self.model_version),
                 vectors=self.vectors,
                 labels=np.array(self.labels, dtype=np.str_),
             )
-        half.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> Self:

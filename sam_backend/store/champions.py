@@ -1,7 +1,5 @@
 """Which checkpoint was promoted: the history in `champion.json`, beside the models it speaks of."""
 
-import os
-import uuid
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sam_backend.errors import ModelStoreError
+from sam_backend.files import replacing
 from sam_backend.store.file_lock import locked
 
 CHAMPION_NAME = "champion.json"
@@ -119,12 +118,5 @@ class ChampionFile:
 
     def _write(self, history: History) -> None:
         """A reader sees the old file or the new one, even after a power cut."""
-        new = self._path.with_name(f".{self._path.name}-{uuid.uuid4().hex}")
-        try:
-            with new.open("w", encoding="utf-8") as file:
-                file.write(history.model_dump_json(indent=2) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
-        finally:
-            new.unlink(missing_ok=True)
+        with replacing(self._path, is_durable=True) as unfinished:
+            unfinished.write_text(history.model_dump_json(indent=2) + "\n", encoding="utf-8")

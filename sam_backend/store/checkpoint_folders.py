@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sam_backend.errors import ModelStoreError
+from sam_backend.files import new_folder
 from sam_backend.sam.checkpoint_files import (
     CARD_NAME,
     WEIGHTS_NAMES,
@@ -226,17 +227,13 @@ class CheckpointFolders:
     def _new_folder(self, version: str) -> Iterator[Path]:
         """A hidden folder that becomes the version's when the block ends well, else vanishes."""
         store = self._folders[0]
-        hidden = store / f".new-{uuid.uuid4().hex}"
         try:
             _remove_stale(store)
-            hidden.mkdir(parents=True)
-            yield hidden
-            hidden.rename(store / version)
+            with new_folder(store / version) as folder:
+                yield folder
         except OSError as error:
             self._refuse_taken(version)  # another process was faster
             raise ModelStoreError(f"cannot write {store / version}: {error}") from error
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _read_entry(folder: Path) -> ModelEntry:

@@ -1,8 +1,5 @@
 """Detectors of objects: folders `<project>/<version>/{weights.safetensors, card.json}`."""
 
-import hashlib
-import os
-import shutil
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +7,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sam_backend.errors import ModelStoreError
+from sam_backend.files import new_folder
+from sam_backend.sam.checkpoint_files import sha256_of
 
 _CARD, _WEIGHTS = "card.json", "weights.safetensors"
 
@@ -64,19 +63,13 @@ class DetectorStore:
         Raises:
             OSError: The folder cannot be written.
         """
-        half = self._folder / f".{card.version}.{os.getpid()}.partial"
-        shutil.rmtree(half, ignore_errors=True)
-        half.mkdir(parents=True)
-        write_weights(half / _WEIGHTS)
-        with (half / _WEIGHTS).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        whole = card.model_copy(update={"sha256": digest})
-        (half / _CARD).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
         target = self._folder / card.version
-        if target.exists():
-            shutil.rmtree(half)  # the same run has ended here before it was killed
-        else:
-            half.replace(target)
+        if target.exists():  # the same run has ended here before it was killed
+            return self.get(card.version)[0]
+        with new_folder(target) as folder:
+            write_weights(folder / _WEIGHTS)
+            whole = card.model_copy(update={"sha256": sha256_of(folder / _WEIGHTS)})
+            (folder / _CARD).write_text(whole.model_dump_json(indent=2) + "\n", encoding="utf-8")
         return whole
 
     def get(self, version: str | None = None) -> tuple[DetectorCard, Path]:

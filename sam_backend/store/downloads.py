@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from sam_backend.errors import ModelStoreError
-from sam_backend.sam.checkpoint_files import no_weights_reason
+from sam_backend.sam.checkpoint_files import no_weights_reason, sha256_of
 from sam_backend.store.file_lock import lock_file
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def download(
             the file cannot be written.
     """
     try:
-        if target.is_file() and _digest(target) == sha256:
+        if target.is_file() and sha256_of(target) == sha256:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
@@ -149,8 +149,3 @@ def _only_writer(part: Path) -> Iterator[BufferedRandom]:
         if not lock_file(file, wait=False):
             raise ModelStoreError(f"{part} is being written by another download")
         yield file
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,6 @@ that was not.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.files import replacing
 from sam_backend.masks.rle import from_coco, to_coco
 from sam_backend.sam.automatic.records import MaskRecord
 
@@ -136,16 +136,9 @@ def write_shard(path: Path, rows: Iterable[ImageMasks], notes: Mapping[str, str]
 
 def write_table(path: Path, table: pa.Table, notes: Mapping[str, str]) -> None:
     """Write any table as `write_shard` does."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            told = table.replace_schema_metadata(dict(sorted(notes.items())))
-            pq.write_table(told, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    told = table.replace_schema_metadata(dict(sorted(notes.items())))
+    with replacing(path, is_durable=True) as unfinished, unfinished.open("wb") as file:
+        pq.write_table(told, file, compression="zstd")
 
 
 def read_shard(path: Path, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:

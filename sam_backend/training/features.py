@@ -17,6 +17,7 @@ from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.types import LabelledImage
 from sam_backend.errors import ImageDecodeError, InvalidInputError
+from sam_backend.files import replacing
 from sam_backend.sam.preprocess import LongestSide
 from sam_backend.sam.reference import Sam
 from sam_backend.training.balance import draw_targets, image_weights
@@ -156,7 +157,5 @@ def _embed(sam: Sam, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
 
 def _save(file: Path, array: npt.NDArray[np.generic]) -> None:
     """Write an array; a half-written file never carries its name."""
-    partial = file.with_suffix(".partial")
-    with partial.open("wb") as out:
+    with replacing(file) as unfinished, unfinished.open("wb") as out:
         np.save(out, array)
-    partial.replace(file)

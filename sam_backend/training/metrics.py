@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from sam_backend.files import replacing
+
 METRICS_NAME = "metrics.jsonl"
 
 
@@ -58,6 +60,5 @@ def read(file: Path) -> list[dict[str, Any]]:
 def forget_after(file: Path, step: int) -> None:
     """Drop the lines of steps after `step`, which a training that resumes there does again."""
     kept = [line for line in read(file) if line["step"] <= step]
-    partial = file.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    partial.replace(file)
+    with replacing(file) as unfinished:
+        unfinished.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")

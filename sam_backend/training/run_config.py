@@ -10,6 +10,7 @@ import torch
 
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
+from sam_backend.files import replacing
 from sam_backend.sam.reference import Sam
 from sam_backend.training.plan import TrainingPlan
 
@@ -49,9 +50,8 @@ def claim_folder(folder: Path, config: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / CONFIG_NAME
     if not file.exists():
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        partial.replace(file)
+        with replacing(file) as unfinished:
+            unfinished.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
         return
     try:
         before = json.loads(file.read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.files import replacing
 from sam_backend.sam.checkpoints import load_pickle
 from sam_backend.sam.reference import Sam
 from sam_backend.training.metrics import StepMetrics
@@ -138,9 +139,8 @@ class TrainingState:
 
 
 def _write(document: dict[str, Any], file: Path) -> None:
-    partial = file.with_suffix(".partial")
-    torch.save(document, partial)
-    partial.replace(file)
+    with replacing(file) as unfinished, unfinished.open("wb") as out:
+        torch.save(document, out)
 
 
 def _read(file: Path, sam: Sam) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """Weights as they ship: safetensors in half precision."""
 
-import hashlib
 from pathlib import Path
 
 from safetensors.torch import save_file
 
+from sam_backend.files import replacing
+from sam_backend.sam.checkpoint_files import sha256_of
 from sam_backend.sam.reference import Sam
 
 
@@ -24,8 +25,6 @@ def save_weights(sam: Sam, file: Path) -> str:
         name: (weight.half() if weight.is_floating_point() else weight).cpu().contiguous()
         for name, weight in sam.state_dict().items()
     }
-    partial = file.with_suffix(".partial")
-    save_file(halves, partial)
-    partial.replace(file)
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    with replacing(file) as unfinished:
+        save_file(halves, unfinished)
+    return sha256_of(file)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.files import replacing
 from sam_backend.fully_automatic.review.sampling import SampledImage
 from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.metrics.acceptance import AcceptancePlan
@@ -83,9 +84,8 @@ def keep_sample(run: BulkRun, sample: Sample) -> Path:
     folder = folder_of(run, sample)
     if not (folder / SAMPLE).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f"{SAMPLE}.tmp"
-        temporary.write_text(json.dumps(sample.as_json(), indent=1) + "\n")
-        temporary.replace(folder / SAMPLE)
+        with replacing(folder / SAMPLE) as unfinished:
+            unfinished.write_text(json.dumps(sample.as_json(), indent=1) + "\n")
     return folder
 
 

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import json
 import logging
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, Self
 from pydantic import BaseModel, TypeAdapter, field_validator
 
 from sam_backend.errors import LabelStudioError
+from sam_backend.files import replacing
 from sam_backend.labelstudio.api.claims import Claim, ClaimJudge
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.settings import Settings
@@ -309,15 +309,12 @@ class Connections:
         self._table = {**others, project: [*claims, claim]}
 
     def _write(self) -> None:
-        temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            table = {
-                project: [claim.model_dump() for claim in claims]
-                for project, claims in self._table.items()
-            }
-            json.dump(table, stream)
-        temporary.replace(self._file)
+        table = {
+            project: [claim.model_dump() for claim in claims]
+            for project, claims in self._table.items()
+        }
+        with replacing(self._file, mode=0o600) as unfinished:
+            unfinished.write_text(json.dumps(table))
         self._stamp = self._stamp_now()
 
     @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.errors import InvalidInputError
+from sam_backend.files import replacing
 from sam_backend.metrics.consensus import Consensus, consensus
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
@@ -132,7 +133,6 @@ def _copied(image: LabelledImage, folder: Path) -> Path:
     file = folder / image.digest / image.path.name
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f"{file.name}.tmp")
-        shutil.copyfile(image.path, temporary)
-        temporary.replace(file)
+        with replacing(file) as unfinished:
+            shutil.copyfile(image.path, unfinished)
     return file

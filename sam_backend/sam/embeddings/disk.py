@@ -5,10 +5,10 @@ import logging
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from sam_backend.files import UNFINISHED_SUFFIX, replacing
 from sam_backend.sam.embeddings.keys import EmbeddingKey
 from sam_backend.sam.embeddings.packing import DamagedEmbeddingError, pack, unpack
 from sam_backend.sam.types import Embedding
@@ -60,13 +60,11 @@ class DiskEmbeddings:
         if len(data) > self._max_bytes:
             return
         path = self._path(key)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-            temporary.replace(path)
+            with replacing(path) as unfinished:
+                unfinished.write_bytes(data)
         except OSError as error:
-            self._remove(temporary)
             self._failed(error)
             return
         self._failing = False
@@ -100,7 +98,7 @@ class DiskEmbeddings:
                 continue  # another process has just removed it
             if path.suffix == _SUFFIX:
                 found.append((status.st_mtime, status.st_size, path))
-            elif path.suffix == ".tmp" and self._now() - status.st_mtime > _STALE_S:
+            elif path.suffix == UNFINISHED_SUFFIX and self._now() - status.st_mtime > _STALE_S:
                 self._remove(path)
         return found
 

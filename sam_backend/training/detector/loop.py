@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
+from sam_backend.files import replacing
 from sam_backend.sam.checkpoints import load_pickle
 from sam_backend.training.detector.examples import batches, read_example
 from sam_backend.training.detector.network import build
@@ -128,10 +128,9 @@ def _save(
     step: int,
 ) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    half = file.with_suffix(f".{os.getpid()}.partial")
     state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-    torch.save({"identity": identity, "step": step, **state}, half)
-    half.replace(file)
+    with replacing(file) as unfinished, unfinished.open("wb") as out:
+        torch.save({"identity": identity, "step": step, **state}, out)
 
 
 def _resume(
