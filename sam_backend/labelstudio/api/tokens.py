@@ -14,11 +14,11 @@ import binascii
 import json
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Literal
 
 import httpx
+from cachetools import LRUCache
 
 from sam_backend.errors import LabelStudioError
 from sam_backend.labelstudio.api.hosts import LabelStudioHost, origin_of
@@ -155,16 +155,12 @@ class Authorizations:
     """One `Authorization` per host and token, so that access tokens are shared. Bounded."""
 
     def __init__(self, capacity: int = 64) -> None:
-        self._capacity = capacity
         self._lock = threading.Lock()
-        self._kept: OrderedDict[LabelStudioHost, Authorization] = OrderedDict()
+        self._kept: LRUCache[LabelStudioHost, Authorization] = LRUCache(capacity)
 
     def of(self, host: LabelStudioHost) -> Authorization:
         """The authorization of this host and token."""
         with self._lock:
-            authorization = self._kept.get(host) or Authorization(host)
-            self._kept[host] = authorization
-            self._kept.move_to_end(host)
-            while len(self._kept) > self._capacity:
-                self._kept.popitem(last=False)
-            return authorization
+            if host not in self._kept:
+                self._kept[host] = Authorization(host)
+            return self._kept[host]

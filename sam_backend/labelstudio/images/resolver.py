@@ -5,12 +5,12 @@ import binascii
 import hashlib
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 import httpx
+from cachetools import TTLCache
 
 from sam_backend.errors import ImageFetchError, LabelStudioError
 from sam_backend.labelstudio.api.client import presign_path
@@ -70,7 +70,10 @@ class ImageResolver:
         self._limits = limits or FetchLimits()
         self._fetcher = Fetcher(self._limits, allow_private, resolver)
         self._authorizations = Authorizations()
-        self._kept = _KeptFiles(max_cached_bytes, keep_s, clock)
+        self._lock = threading.Lock()
+        self._kept: TTLCache[tuple[str, str], FetchedImage] = TTLCache(
+            max_cached_bytes, keep_s, clock, lambda image: len(image.data)
+        )
 
     def fetch(self, value: str, host: LabelStudioHost, task_id: int | None = None) -> FetchedImage:
         """The image that a task's field names.
@@ -91,7 +94,9 @@ class ImageResolver:
             return _image(read_data_uri(value, self._limits.max_bytes), value)
         url = absolute_address(value, host, task_id)
         key = (host.identity, url)
-        kept = self._kept.get(key)
+        with self._lock:
+            self._kept.expire()  # else it would hold memory until the next one is put
+            kept = self._kept.get(key)
         if kept is not None:
             return kept
         if host.refusal and _origin(url) == host.origin:
@@ -113,7 +118,9 @@ class ImageResolver:
                 raise
             raise ImageFetchError(f"{readable(value)}: {error}", error.status) from None
         image = _image(data, value)
-        self._kept.put(key, image)
+        if len(image.data) <= self._kept.maxsize:
+            with self._lock:
+                self._kept[key] = image
         return image
 
 
@@ -193,44 +200,3 @@ def read_data_uri(uri: str, max_bytes: int) -> bytes:
 
 def _image(data: bytes, value: str) -> FetchedImage:
     return FetchedImage(data, hashlib.sha256(data).hexdigest(), readable(value))
-
-
-class _KeptFiles:
-    """Files by key, least recently put first out; bounded in bytes and seconds."""
-
-    def __init__(self, max_bytes: int, keep_s: float, clock: Callable[[], float]) -> None:
-        self._max_bytes = max_bytes
-        self._keep_s = keep_s
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._files: OrderedDict[tuple[str, str], tuple[float, FetchedImage]] = OrderedDict()
-        self._n_bytes = 0
-
-    def get(self, key: tuple[str, str]) -> FetchedImage | None:
-        """The file, unless it is too old."""
-        with self._lock:
-            self._drop_old()
-            found = self._files.get(key)
-            return None if found is None else found[1]
-
-    def put(self, key: tuple[str, str], image: FetchedImage) -> None:
-        """Keep a file; one larger than the whole bound is not kept."""
-        if len(image.data) > self._max_bytes:
-            return
-        with self._lock:
-            self._drop(key)
-            self._files[key] = (self._clock(), image)
-            self._n_bytes += len(image.data)
-            while self._n_bytes > self._max_bytes:
-                self._drop(next(iter(self._files)))
-            self._drop_old()
-
-    def _drop_old(self) -> None:
-        oldest_kept = self._clock() - self._keep_s
-        for key in [key for key, (put_at, _) in self._files.items() if put_at < oldest_kept]:
-            self._drop(key)
-
-    def _drop(self, key: tuple[str, str]) -> None:
-        found = self._files.pop(key, None)
-        if found is not None:
-            self._n_bytes -= len(found[1].data)
