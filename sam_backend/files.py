@@ -1,11 +1,13 @@
-"""Files and folders that are there as a whole or not at all, whenever a process is killed."""
+"""Files and folders that are whole or not there, and locks, whenever a process is killed."""
 
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 UNFINISHED_SUFFIX = ".tmp"
 """Ends the name of a file that is not whole yet; the name starts with a dot."""
@@ -69,3 +71,22 @@ def new_folder(path: Path) -> Iterator[Path]:
         unfinished.rename(path)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def lock_or_raise(path: Path, error: Exception) -> AbstractContextManager[object]:
+    """Lock a file, made if needed, until the end of a `with` block.
+
+    The lock goes with its process, so a killed one leaves none. Whoever would rather wait for it
+    takes `filelock.FileLock(path)` itself.
+
+    Args:
+        path: The lock file; nothing is written to it.
+        error: Raised if another process or thread holds the lock.
+
+    Raises:
+        OSError: The file cannot be made.
+    """
+    try:
+        return FileLock(path).acquire(timeout=0)
+    except Timeout:
+        raise error from None

@@ -22,10 +22,10 @@ from sam_backend.cli.process_setup import backend_process
 from sam_backend.demo.local_server import LocalLabelStudio, ensure_label_studio_env
 from sam_backend.demo.server_process import ServerProcess
 from sam_backend.errors import SamBackendError
+from sam_backend.files import lock_or_raise
 from sam_backend.labelstudio.api.projects import Projects
 from sam_backend.labelstudio.config.templates import template
 from sam_backend.settings import Settings
-from sam_backend.store.file_lock import lock_file
 from sam_backend.store.models import open_store, own_store
 
 PROJECT_TITLE = "SAM demo"
@@ -238,9 +238,8 @@ def _make_project(
 def _only_one(folder: Path) -> Iterator[None]:
     """Two demos on one folder would share one SQLite file and one set of logs."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        if not lock_file(lock, wait=False):
-            raise SamBackendError(f"a demo already runs on {folder}; use --dir")
+    busy = SamBackendError(f"a demo already runs on {folder}; use --dir")
+    with lock_or_raise(folder / "lock", busy):
         yield
 
 

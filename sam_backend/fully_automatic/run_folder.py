@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from sam_backend.errors import InvalidInputError, RunFolderError
-from sam_backend.files import remove_unfinished, replacing
+from sam_backend.files import lock_or_raise, remove_unfinished, replacing
 from sam_backend.fully_automatic.manifest import Manifest, Shard, read_manifest
 from sam_backend.sam.automatic.settings import AutomaticSettings
-from sam_backend.store.file_lock import lock_file
 from sam_backend.store.shards import ImageMasks, read_shard
 
 SHARD_IMAGES = 256
@@ -203,9 +202,8 @@ def at_work(folder: Path) -> Iterator[None]:
     made = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / _LOCK).open("a") as file:
-            if not lock_file(file, wait=False):
-                raise RunFolderError(f"another process is at work in {folder}")
+        busy = RunFolderError(f"another process is at work in {folder}")
+        with lock_or_raise(folder / _LOCK, busy):
             remove_unfinished(folder)
             try:
                 yield

@@ -3,12 +3,13 @@
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from sam_backend.files import remove_unfinished
 from sam_backend.settings import Settings
-from sam_backend.store.file_lock import lock_file
 from sam_backend.store.job_handling import IsStopped, StoppedError
 from sam_backend.store.jobs import Job
 
@@ -50,11 +51,11 @@ def held(folder: Path, is_stopped: IsStopped) -> Iterator[None]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / _LOCK_NAME
-    with lock.open("a") as file:
-        while not lock_file(file, wait=False):
-            if is_stopped():
-                raise StoppedError(f"stopped while another process worked in {folder}")
-            time.sleep(_POLL_S)
+    try:
+        held = FileLock(lock).acquire(poll_interval=_POLL_S, cancel_check=is_stopped)
+    except Timeout:
+        raise StoppedError(f"stopped while another process worked in {folder}") from None
+    with held:
         lock.touch()
         for work in (folder, folder / TRAINING_FOLDER):
             remove_unfinished(work)
@@ -74,9 +75,7 @@ def clear(folder: Path) -> None:
 def clear_abandoned(runs: Path, kept_s: float = KEPT_S) -> None:
     """`clear` the runs that nobody holds and nobody has gone on with for `kept_s` seconds."""
     for lock in runs.glob(f"*/{_LOCK_NAME}"):
-        try:
-            with lock.open("a") as file:
-                if time.time() - lock.stat().st_mtime > kept_s and lock_file(file, wait=False):
+        with suppress(OSError):  # it goes away under us, is held, or is somebody else's
+            if time.time() - lock.stat().st_mtime > kept_s:
+                with FileLock(lock, timeout=0):
                     clear(lock.parent)
-        except OSError:  # it goes away under us, or is somebody else's
-            continue

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sam_backend.errors import ModelStoreError
 from sam_backend.files import replacing
-from sam_backend.store.file_lock import locked
 
 CHAMPION_NAME = "champion.json"
 
@@ -107,7 +107,7 @@ class ChampionFile:
         folder = self._path.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with locked(folder / f".{CHAMPION_NAME}.lock"):
+            with FileLock(folder / f".{CHAMPION_NAME}.lock"):
                 before = self.read()
                 promotion = decide(before)
                 if promotion is not None:

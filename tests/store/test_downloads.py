@@ -184,7 +184,7 @@ def test_killed_in_the_middle_leaves_no_file_and_the_next_goes_on(
     process.wait()
     server.pause.set()
     server.pause = None
-    assert names(tmp_path) == ["w.pth.part"]
+    assert names(tmp_path) == ["w.pth.part", "w.pth.part.lock"]
     have = part.stat().st_size
     get(server, target)
     assert server.requested[-1] == f"bytes={have}-"

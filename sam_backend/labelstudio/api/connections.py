@@ -8,14 +8,14 @@ Whoever reaches this backend's port can send a /setup: what it says is a claim (
 """
 
 import contextlib
-import fcntl
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock
 from pydantic import BaseModel, TypeAdapter, field_validator
 
 from sam_backend.errors import LabelStudioError
@@ -317,13 +317,10 @@ class Connections:
             unfinished.write_text(json.dumps(table))
         self._stamp = self._stamp_now()
 
-    @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def _exclusive(self) -> FileLock:
         """Hold the file against other server processes."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        return FileLock(self._file.with_suffix(".lock"))
 
 
 def _made(uid: str) -> int:
