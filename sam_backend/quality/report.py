@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from sam_backend.masks.rle import decode
 from sam_backend.metrics.agreement import Agreement, agreements
 from sam_backend.metrics.comparison import Comparison
 from sam_backend.metrics.drawing import Picture, View
-from sam_backend.metrics.pages import figure, page, picture, table
+from sam_backend.metrics.pages import Figure, render
 from sam_backend.metrics.scorecards import (
     BOUNDARY_IOU,
     EXTRA,
@@ -168,19 +167,37 @@ def write_report(report: QualityReport, database: Database, folder: Path) -> Pat
     (folder / REPORT_JSON).write_text(json.dumps(report.as_json(), indent=1) + "\n")
     gold = {image.digest: image for image in Gold(database).images()}
     standings = [*report.gold.annotators, *report.gold.models]
-    parts = [_verdict(report), f"<p>{report.gold.gold} gold images.</p>"]
+    names = {one.card.who: report.names.get(one.card.who, one.card.who) for one in standings}
     if standings:
-        cards = [(report.names.get(one.card.who, one.card.who), one.card) for one in standings]
+        cards = [(names[one.card.who], one.card) for one in standings]
         draw_standings(cards, folder / STANDINGS_PNG)
-        parts.append(figure((folder / STANDINGS_PNG).read_bytes(), "who stands where"))
-    for title, group in (("People", report.gold.annotators), ("Models", report.gold.models)):
-        parts += [f"<h2>{title}</h2>", _standings(group, report.names)]
-    parts += ["<h2>Agreement between people</h2>", _agreements(report)]
-    parts += ["<h2>Trust in the model</h2>", *_trust(report, folder)]
-    for one in standings:
-        parts += _details(one, report.names, gold)
+    if report.trust is not None:
+        write_reliability(report.trust, folder)
+    text = render(
+        __package__,
+        "report.html",
+        title=f"Quality of project {report.project}",
+        report=report,
+        columns=_COLUMNS,
+        plot=_plot(folder / STANDINGS_PNG, "who stands where") if standings else None,
+        standings={
+            "People": _standings(report.gold.annotators, names),
+            "Models": _standings(report.gold.models, names),
+        },
+        agreements=_agreements(report),
+        reliability=report.trust and _plot(folder / RELIABILITY_PNG, "reliability diagram"),
+        details=[
+            {
+                "name": names[one.card.who],
+                "faults": one.faults,
+                "groups": {"label": _groups(one.labels), "week": _groups(one.weeks)},
+                "worst": _worst(one, gold),
+            }
+            for one in standings
+        ],
+    )
     file = folder / REPORT_HTML
-    file.write_text(page(f"Quality of project {report.project}", parts), encoding="utf-8")
+    file.write_text(text, encoding="utf-8")
     return file
 
 
@@ -214,79 +231,49 @@ def _failures(
     return found
 
 
-def _verdict(report: QualityReport) -> str:
-    if not report.failures:
-        return ""
-    return "".join(f"<p class='verdict reject'>{escape(one)}</p>" for one in report.failures)
+def _plot(png: Path, caption: str) -> Figure:
+    return Figure(png.read_bytes(), caption)
 
 
-def _standings(group: Sequence[Standing], names: Mapping[str, str]) -> str:
-    if not group:
-        return "<p>None has met gold yet.</p>"
-    rows = [
+def _standings(group: Sequence[Standing], names: Mapping[str, str]) -> list[tuple[object, ...]]:
+    return [
         (
-            names.get(one.card.who, one.card.who),
+            names[one.card.who],
             "; ".join(fault.name for fault in one.faults) or "none proven",
-            str(one.card.images),
+            one.card.images,
             *(_cell(one.card, name) for name in _COLUMNS),
             shown(one.card.ap),
             shown(one.card.ar),
         )
         for one in group
     ]
-    return table([("", "faults", "images", *_COLUMNS, "AP", "AR")], rows)
+
+
+def _groups(cards: Mapping[str, Scorecard]) -> list[tuple[object, ...]]:
+    return [
+        (key, card.objects, *(_cell(card, column) for column in _COLUMNS[:-1]))
+        for key, card in cards.items()
+    ]
 
 
 def _cell(card: Scorecard, name: str) -> str:
     return shown(card.figures[name], ".1f" if name == SECONDS else ".2f")
 
 
-def _agreements(report: QualityReport) -> str:
-    if not report.agreements:
-        return "<p>No image has been labelled by two people.</p>"
-    rows = [
+def _agreements(report: QualityReport) -> list[tuple[object, ...]]:
+    return [
         (
             " and ".join(report.names.get(who, who) for who in one.people),
-            str(one.images),
+            one.images,
             *(shown(found) for found in one.figures.values()),
             shown(one.kappa),
         )
         for one in report.agreements
     ]
-    return table([("", "images", *report.agreements[0].figures, "label kappa")], rows)
 
 
-def _trust(report: QualityReport, folder: Path) -> list[str]:
-    trust = report.trust
-    if trust is None:
-        return ["<p>Nothing is known yet: <code>sam-backend quality calibrate</code>.</p>"]
-    write_reliability(trust, folder)
-    told = [trust.explain_accept(), trust.explain_discard()]
-    told += [f"stale: {reason}" for reason in report.stale]
-    return [
-        f"<p>{trust.model_version}, from {trust.masks} judged masks on {trust.images} images.</p>",
-        table([], [(one,) for one in told]),
-        figure((folder / RELIABILITY_PNG).read_bytes(), "reliability diagram"),
-    ]
-
-
-def _details(one: Standing, names: Mapping[str, str], gold: Mapping[str, GoldImage]) -> list[str]:
-    name = names.get(one.card.who, one.card.who)
-    parts = [f"<h2>{escape(name)}</h2>"]
-    parts += [f"<p class='failed'>{escape(str(fault))}</p>" for fault in one.faults]
-    for title, cards in (("label", one.labels), ("week", one.weeks)):
-        if cards:
-            rows = [
-                (key, str(card.objects), *(_cell(card, column) for column in _COLUMNS[:-1]))
-                for key, card in cards.items()
-            ]
-            parts.append(table([(title, "objects", *_COLUMNS[:-1])], rows))
-    parts.append("<p>The worst, outlined: gold, filled: the answer.</p>")
-    return [*parts, *_worst(one, gold)]
-
-
-def _worst(one: Standing, gold: Mapping[str, GoldImage]) -> list[str]:
-    found: list[str] = []
+def _worst(one: Standing, gold: Mapping[str, GoldImage]) -> list[Figure]:
+    found: list[Figure] = []
     for image in one.images:
         worst = min(image.objects, key=_worth, default=None)
         if len(found) == N_WORST or worst is None or _worth(worst) == 1:
@@ -296,7 +283,7 @@ def _worst(one: Standing, gold: Mapping[str, GoldImage]) -> list[str]:
         except ImageDecodeError:
             continue
         found.append(_pictured(pixels, worst))
-    return found or ["<p>All of it is as in the gold.</p>"]
+    return found
 
 
 def _worth(one: Comparison) -> float:
@@ -306,7 +293,7 @@ def _worth(one: Comparison) -> float:
     return one.iou if one.truth.label == one.found.label else 0.0
 
 
-def _pictured(pixels: Picture, one: Comparison) -> str:
+def _pictured(pixels: Picture, one: Comparison) -> Figure:
     answer = None if one.found is None else decode(one.found.rle)
     truth = np.zeros(pixels.shape[:2], np.bool_) if one.truth is None else decode(one.truth.rle)
     if one.truth is None or one.found is None:
@@ -317,4 +304,4 @@ def _pictured(pixels: Picture, one: Comparison) -> str:
         caption = f"IoU {one.iou:.2f}"
     view = View.of(pixels, truth if answer is None or truth.any() else answer)
     tile = View(pixels, truth, view.where, view.scale).tile(caption[:30], answer)
-    return picture(tile, caption)
+    return Figure.of(tile, caption)

@@ -1,7 +1,6 @@
 """A page that shows what differs between two versions: the old outline on the new mask."""
 
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,10 @@ from sam_backend.errors import ImageDecodeError, ImageFetchError, InvalidInputEr
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.regions.drawn_masks import labels_of, shape_of
 from sam_backend.metrics.drawing import Picture, View
-from sam_backend.metrics.pages import page, picture, table
+from sam_backend.metrics.pages import Figure, render
 from sam_backend.projects.images import ProjectImages
 from sam_backend.projects.project import Project
 from sam_backend.versions.changes import Difference, RegionChange, mask_of
-
-LEGEND = "Line: the shape as it was (of an added one: as it is). Filled: the shape as it is."
 
 
 def difference_page(
@@ -48,17 +45,14 @@ def difference_page(
         except (ImageFetchError, ImageDecodeError, InvalidInputError) as error:
             missing.append((text, str(error)))
         observe(done, len(shown))
-    counts = [("", *difference.counts)], [("regions", *map(str, difference.counts.values()))]
-    left = len(difference.regions) - len(shown)
-    return page(
-        title,
-        [
-            table(*counts),
-            f"<p>{escape(LEGEND)}</p>",
-            *figures,
-            table([("not drawn", "why")], missing) if missing else "",
-            f"<p>{left} more are not drawn.</p>" if left else "",
-        ],
+    return render(
+        __package__,
+        "drawing.html",
+        title=title,
+        counts=difference.counts,
+        figures=figures,
+        missing=missing,
+        left=len(difference.regions) - len(shown),
     )
 
 
@@ -69,7 +63,7 @@ def _figure(
     difference: Difference,
     config: LabelConfig,
     images: ProjectImages,
-) -> str:
+) -> Figure:
     if not any(map(shape_of, (one.before, one.after))):
         raise InvalidInputError("it has no mask")
     pixels = _pixels(project, one, difference, config, images)
@@ -78,7 +72,7 @@ def _figure(
     outline = after if before is None or not before.any() else before
     if outline is None or not outline.any():
         raise InvalidInputError(f"it has no mask that fits its image of {width} x {height} pixels")
-    return picture(View.of(pixels, outline).tile("", after), text, text)
+    return Figure.of(View.of(pixels, outline).tile("", after), text, text)
 
 
 def _pixels(

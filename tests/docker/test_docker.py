@@ -109,6 +109,11 @@ def test_what_is_copied_is_enough_to_install(tmp_path: Path) -> None:
     (built,) = tmp_path.glob("sam_backend-*.whl")
     names = zipfile.ZipFile(built).namelist()
     assert "sam_backend/cli/main.py" in names
+    templates = {
+        str(file.relative_to(REPOSITORY)) for file in REPOSITORY.glob("sam_backend/**/*.html")
+    }
+    assert len(templates) > 5
+    assert templates <= set(names)
     for name in ("LICENSE", "NOTICE"):
         assert any(n.endswith(f".dist-info/licenses/{name}") for n in names)
     assert any(re.fullmatch(r"sam_backend/model_store/starter\S*/weights.\w+", n) for n in names)

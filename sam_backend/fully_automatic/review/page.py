@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from html import escape
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,7 @@ from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.fully_automatic.sources import ImageReader
 from sam_backend.masks.rle import RLE, decode
 from sam_backend.metrics.drawing import Picture, View
-from sam_backend.metrics.intervals import Interval
-from sam_backend.metrics.pages import page, picture, table
+from sam_backend.metrics.pages import Figure, render
 
 N_WORST, N_OF_AN_IMAGE = 12, 2
 
@@ -30,40 +29,22 @@ def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path)
         file: To write.
     """
     told = report.as_json()
-    kind = str(report.verdict).split()[0]
-    parts = [
-        f"<p class='verdict {kind}'>{escape(str(report.verdict))}</p>",
-        f"<p>{escape(_reason(report))}</p>",
-        *_history(report),
-        "<h2>Masks</h2>",
-        table(
-            [("", "of this lot", "95 % interval", "paper")],
-            [
-                (
-                    name,
-                    _percent(None if found is None else found.value),
-                    _interval(found),
-                    _percent(PAPER.get(name)),
-                )
-                for name, found in report.shares.items()
-            ],
-        ),
-        table(
-            [],
-            [
-                (name, str(told[name]))
-                for name in ("images of the lot", "images sampled", "images reviewed")
-            ]
-            + [(name, str(told[name])) for name in ("masks shown", "changed", "deleted", "added")]
-            + [("not compared", line) for line in report.unread.lines()],
-        ),
-        *_foretold(report),
-        "<h2>Strata</h2>",
-        _strata(report),
-        "<h2>The worst pairs</h2><p>Filled: as found. Outlined: as corrected.</p>",
-        *_worst(report, run, reader),
-    ]
-    file.write_text(page(f"Lot {run.run_id}", parts), encoding="utf-8")
+    counted = ("images of the lot", "images sampled", "images reviewed", "masks shown")
+    counts = [(name, told[name]) for name in (*counted, "changed", "deleted", "added")]
+    counts += [("not compared", line) for line in report.unread.lines()]
+    text = render(
+        __package__,
+        "page.html",
+        title=f"Lot {run.run_id}",
+        report=report,
+        kind=str(report.verdict).split()[0],
+        reason=_reason(report),
+        history=[astuple(row) for row in history_rows(report)],
+        paper=PAPER,
+        counts=counts,
+        worst=_worst(report, run, reader),
+    )
+    file.write_text(text, encoding="utf-8")
 
 
 def _reason(report: LotReport) -> str:
@@ -85,46 +66,7 @@ def _reason(report: LotReport) -> str:
     return told
 
 
-def _history(report: LotReport) -> list[str]:
-    rows = [(one.at, one.times, one.what, one.found, one.verdict) for one in history_rows(report)]
-    if not rows:
-        return []
-    return ["<h2>Looks</h2>", table([("first at", "times", "what", "found", "verdict")], rows)]
-
-
-def _foretold(report: LotReport) -> list[str]:
-    told = report.foretold
-    if told is None:
-        return []
-    text = (
-        f"Calibrated confidence said that {told.said:.1%} of these masks would need no correction; "
-        f"{told.came_true:.1%} needed none."
-    )
-    if told.accepted is not None:
-        text += (
-            f" Of {told.accepted} masks above the proven accept threshold, {told.accepted_good} "
-            "needed none."
-        )
-    return [f"<p>{text}</p>"]
-
-
-def _strata(report: LotReport) -> str:
-    rows = []
-    for name, one in report.strata().items():
-        shown = f"<span class='failed'>{escape(name)}, failed</span>" if one["failed"] else None
-        rows.append(
-            (
-                shown or escape(name),
-                f"{one['reviewed']} of {one['sampled']}",
-                str(one["defective"]),
-                _percent(one["right masks"]),
-            )
-        )
-    head = ("stratum", "reviewed", "defective", "right masks, mean")
-    return table([head], rows, is_html=True)
-
-
-def _worst(report: LotReport, run: BulkRun, reader: ImageReader) -> list[str]:
+def _worst(report: LotReport, run: BulkRun, reader: ImageReader) -> list[Figure]:
     pairs: list[tuple[float, str, RLE | None, RLE | None]] = [
         (pair.iou, one.correction.digest, pair.automatic, pair.corrected)
         for one in report.reviewed
@@ -146,7 +88,7 @@ def _worst(report: LotReport, run: BulkRun, reader: ImageReader) -> list[str]:
         pixels = pictures[digest]
         if pixels is not None:
             found.append(_figure(pixels, automatic, corrected, iou))
-    return found or ["<p>No mask was changed, or no image could be had.</p>"]
+    return found
 
 
 def _few_of_each(
@@ -169,7 +111,7 @@ def _pixels(reader: ImageReader, uri: str) -> Picture | None:
         return None
 
 
-def _figure(image: Picture, automatic: RLE | None, corrected: RLE | None, iou: float) -> str:
+def _figure(image: Picture, automatic: RLE | None, corrected: RLE | None, iou: float) -> Figure:
     answer = None if automatic is None else decode(automatic)
     truth = np.zeros(image.shape[:2], np.bool_) if corrected is None else decode(corrected)
     around = truth if answer is None or truth.any() else answer
@@ -180,12 +122,4 @@ def _figure(image: Picture, automatic: RLE | None, corrected: RLE | None, iou: f
     else:
         caption = f"IoU {iou:.2f}"
     view = View.of(image, around)
-    return picture(View(image, truth, view.where, view.scale).tile(caption, answer), caption)
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{value:.1%}"
-
-
-def _interval(found: Interval | None) -> str:
-    return "" if found is None else f"{_percent(found.low)} to {_percent(found.high)}"
+    return Figure.of(View(image, truth, view.where, view.scale).tile(caption, answer), caption)
