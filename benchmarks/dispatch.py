@@ -17,10 +17,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from sam_backend.dispatch.planning import plan_queues
-from sam_backend.dispatch.presence import Presence
-from sam_backend.dispatch.settings import DispatchSettings
 from sam_backend.dispatch.throughput import moved
-from sam_backend.dispatch.types import FreeTask, HeldTask, Labeller
+from sam_backend.dispatch.types import DispatchSettings, FreeTask, HeldTask, Labeller, Presence
 
 TICK_S = 60.0
 SETTINGS = DispatchSettings()

@@ -68,7 +68,7 @@ def balance(
         open_project(start_command(), project, may_be_away=every is not None) as at,
     ):
         from sam_backend.dispatch.balancing import Dispatcher
-        from sam_backend.dispatch.settings import DispatchSettings
+        from sam_backend.dispatch.types import DispatchSettings
         from sam_backend.stages.policy_resolution import gold_rate, policy_of
 
         gold = (

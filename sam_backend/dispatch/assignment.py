@@ -7,11 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sam_backend.dispatch.planning import WAITED, plan_queues
-from sam_backend.dispatch.presence import Presence
 from sam_backend.dispatch.report import Balance, PersonReport
-from sam_backend.dispatch.settings import DispatchSettings
 from sam_backend.dispatch.throughput import paces_of
-from sam_backend.dispatch.types import FreeTask, Given, HeldTask, Labeller, Needs
+from sam_backend.dispatch.types import (
+    DispatchSettings,
+    FreeTask,
+    Given,
+    HeldTask,
+    Labeller,
+    Needs,
+    Presence,
+)
 from sam_backend.dispatch.violations import new_violations
 from sam_backend.labelstudio.api.people import User
 from sam_backend.store.annotators import Annotator

@@ -5,15 +5,15 @@ follow from both: whatever moment a balancing is killed at, the next one brings 
 are decided by one process at a time, so that any number may try.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sam_backend.dispatch.assignment import Decision, Known
-from sam_backend.dispatch.gold_tasks import gold_tasks
 from sam_backend.dispatch.report import Balance
-from sam_backend.dispatch.settings import DispatchSettings
+from sam_backend.dispatch.types import DispatchSettings
 from sam_backend.dispatch.writeback import write_queues
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.api.people import User, own_number, users
@@ -72,7 +72,7 @@ class Dispatcher:
             roster=roster,
             accounts=accounts,
             listing=listing,
-            gold=gold_tasks(self._project, listing),
+            gold=_gold_tasks(self._project, listing),
             orders={number: (row.priority, row.reason) for number, row in orders.items()},
             shown=self._shown([int(task["id"]) for task in listing]),
             skipped_is_done=read.project.get("skip_queue") == _IGNORED,
@@ -105,3 +105,25 @@ class Dispatcher:
             for number, row in states.items()
             if row.state == "done"
         }
+
+
+_TOKEN = re.compile(r"[0-9a-f]{32}")  # of a copy, in its file's name
+
+
+def _gold_tasks(project: Project, listing: Sequence[Mapping[str, Any]]) -> dict[int, frozenset[str]]:
+    """Tasks by number, each with those who have made its truth: it cannot test them.
+
+    Args:
+        project: The project.
+        listing: Its tasks.
+    """
+    copies = {copy.token: copy.image for copy in project.gold.copies(project.origin, project.id)}
+    if not copies:
+        return {}
+    makers = {image.digest: image.makers for image in project.gold.images()}
+    return {
+        int(task["id"]): makers.get(copies[token], frozenset())
+        for task in listing
+        for value in (task.get("data") or {}).values()
+        for token in copies.keys() & set(_TOKEN.findall(str(value)))
+    }

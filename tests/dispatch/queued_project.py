@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from sam_backend.dispatch.balancing import Dispatcher
 from sam_backend.dispatch.report import Balance
-from sam_backend.dispatch.settings import DispatchSettings
+from sam_backend.dispatch.types import DispatchSettings
 from sam_backend.projects.project import Project
 from sam_backend.settings import Settings
 from sam_backend.store.annotators import Annotators
