@@ -110,7 +110,9 @@ class Dispatcher:
 _TOKEN = re.compile(r"[0-9a-f]{32}")  # of a copy, in its file's name
 
 
-def _gold_tasks(project: Project, listing: Sequence[Mapping[str, Any]]) -> dict[int, frozenset[str]]:
+def _gold_tasks(
+    project: Project, listing: Sequence[Mapping[str, Any]]
+) -> dict[int, frozenset[str]]:
     """Tasks by number, each with those who have made its truth: it cannot test them.
 
     Args:

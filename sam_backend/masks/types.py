@@ -32,3 +32,20 @@ def window(mask: Mask) -> tuple[slice, slice] | None:
         slice(int(rows[0]), int(rows[-1]) + 1),
         slice(int(columns[0]), int(columns[-1]) + 1),
     )
+
+
+def mask_from_opacity(opacity: npt.NDArray[np.uint8]) -> Mask:
+    """Pixels at least half as opaque as the most opaque one.
+
+    Brushes draw soft edges, half of whose opacity marks the stroke's border; relative, since
+    `label_studio_sdk`'s `mask2rle` writes the numbers of its input, which may be 0 and 1.
+
+    Args:
+        opacity: Alpha channel, shape (H, W) uint8.
+
+    Returns:
+        Shape (H, W) bool; no pixel where all are transparent.
+    """
+    threshold = max((int(opacity.max()) + 1) // 2, 1)
+    mask: Mask = opacity >= threshold
+    return mask

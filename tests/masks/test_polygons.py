@@ -8,11 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.masks.keyhole import join_holes
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.masks.polygons import (
     Polygon,
     fill_ring,
+    join_holes,
     mask_to_polygons,
     signed_area,
 )

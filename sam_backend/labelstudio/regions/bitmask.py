@@ -14,8 +14,7 @@ from typing_extensions import override
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.config.tags import TagParameters
 from sam_backend.labelstudio.regions.base import Control
-from sam_backend.masks.opacity import mask_from_opacity
-from sam_backend.masks.types import Mask
+from sam_backend.masks.types import Mask, mask_from_opacity
 
 # What Pillow raises for bytes that are no (whole) PNG.
 _DAMAGES = (

@@ -10,8 +10,7 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.config.tags import TagParameters
 from sam_backend.labelstudio.regions.base import Control
 from sam_backend.labelstudio.regions.region import FURTHEST_PERCENT, to_percent, to_pixels
-from sam_backend.masks.keyhole import join_holes
-from sam_backend.masks.polygons import Ring, fill_ring, mask_to_polygons
+from sam_backend.masks.polygons import Ring, fill_ring, join_holes, mask_to_polygons
 from sam_backend.masks.types import Mask
 
 

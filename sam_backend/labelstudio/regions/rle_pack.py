@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.masks.opacity import mask_from_opacity
-from sam_backend.masks.types import Mask, check_mask
+from sam_backend.masks.types import Mask, check_mask, mask_from_opacity
 
 _WORD_BITS = 8
 _COUNT_BITS = np.array([3, 4, 8, 16])
