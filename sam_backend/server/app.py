@@ -14,10 +14,8 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from sam_backend.errors import InvalidInputError, SamBackendError
-from sam_backend.server.auth import BasicAuth
-from sam_backend.server.body_limit import BodyLimit
 from sam_backend.server.dashboard import add_dashboard
-from sam_backend.server.host_check import HostCheck
+from sam_backend.server.guards import BasicAuth, BodyLimit, HostCheck
 from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest, parse
 from sam_backend.server.service import Service
 from sam_backend.server.status_page import render_status
