@@ -29,12 +29,11 @@ from sam_backend.sam.families import family_named
 from sam_backend.training.features import EncodedImages, encode_images
 from sam_backend.training.freezing import open_to_learning
 from sam_backend.training.photos import LabelledImages
-from sam_backend.training.plan import TrainingPlan, retraining_plan
+from sam_backend.training.plan import Depth, TrainingPlan, retraining_plan
 from sam_backend.training.scenes import simple_scene
 from sam_backend.training.sources import Source
 from sam_backend.training.state import TrainingState
 from sam_backend.training.steps import training_step
-from sam_backend.training.trainable_scope import Depth
 
 COLUMNS = (
     "family",

@@ -20,7 +20,7 @@ from sam_backend.retraining.evaluation import samples
 from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.types import Embedding
-from sam_backend.training.trainable_scope import Depth
+from sam_backend.training.plan import Depth
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.training.trainable_scope import Depth
+from sam_backend.training.plan import Depth
 
 JOB_KIND = "retrain"
 

@@ -2,12 +2,23 @@
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.training.trainable_scope import Depth
 
 MIN_TARGETS = 2
 """Targets on an image: one session starts with a click and one with a box at least."""
+
+
+class Depth(StrEnum):
+    """How much of a network learns."""
+
+    DECODER = "decoder"
+    """Prompt encoder and mask decoder; images are embedded once."""
+    ADAPTER = "adapter"
+    """The decoder, and low-rank changes of the image encoder."""
+    FULL = "full"
+    """Everything."""
 
 
 @dataclass(frozen=True, slots=True)

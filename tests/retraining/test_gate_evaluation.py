@@ -13,7 +13,7 @@ from sam_backend.retraining.gate_evaluation import SHEET_NAME, Steering, compare
 from sam_backend.sam.checkpoints import load
 from sam_backend.store.job_handling import StoppedError
 from sam_backend.store.models import ModelStore, packaged_store
-from sam_backend.training.trainable_scope import Depth
+from sam_backend.training.plan import Depth
 from tests.bullseyes import bullseye_dataset
 
 

@@ -16,8 +16,8 @@ from sam_backend.sam.starter import EMBEDDING_SIZE, IMAGE_SIZE, PROMPT_DIM
 from sam_backend.sam.starter_lite import Trunk, build_starter_lite
 from sam_backend.serving.image_features import mean_features
 from sam_backend.training.freezing import close_to_learning, open_to_learning
+from sam_backend.training.plan import Depth
 from sam_backend.training.resolution import set_input_size
-from sam_backend.training.trainable_scope import Depth
 from tests.sam.networks import random_starter_lite
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import cv2
 
 from sam_backend.training import metrics
-from sam_backend.training.curves import draw_curves
-from sam_backend.training.metrics import StepMetrics, append, forget_after, mean, read
+from sam_backend.training.metrics import StepMetrics, append, draw_curves, forget_after, mean, read
 
 
 def test_lines_are_read_back_and_later_ones_forgotten(tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.training.plan import Phase, TrainingPlan, retraining_plan
-from sam_backend.training.trainable_scope import Depth
+from sam_backend.training.plan import Depth, Phase, TrainingPlan, retraining_plan
 
 LAST = Phase(1.0, 64, 1, 2)
 

@@ -18,10 +18,10 @@ from sam_backend.masks import rle
 from sam_backend.sam.checkpoints import load
 from sam_backend.training.loop import CHECKPOINT_NAME, Ending
 from sam_backend.training.metrics import METRICS_NAME
+from sam_backend.training.plan import Depth
 from sam_backend.training.progress import Progress
 from sam_backend.training.retraining import CURVES_NAME, FEATURES_FOLDER, retrain
 from sam_backend.training.run_config import CONFIG_NAME
-from sam_backend.training.trainable_scope import Depth
 from sam_backend.training.weights import save_weights
 from tests.training import retraining_process
 from tests.training.tiny import mask_of, squares, tiny_plan, tiny_sam

@@ -18,8 +18,7 @@ from torch import nn
 from sam_backend.datasets.image_files import examine
 from sam_backend.datasets.types import Dataset, LabelledImage, LabelledMask
 from sam_backend.masks import rle
-from sam_backend.training.plan import Phase, TrainingPlan
-from sam_backend.training.trainable_scope import Depth
+from sam_backend.training.plan import Depth, Phase, TrainingPlan
 
 SIDE = 64
 DIM = 32

@@ -25,9 +25,8 @@ from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.starter import IMAGE_SIZE
 from sam_backend.sam.starter_lite import build_starter_lite
-from sam_backend.training.curves import draw_curves
 from sam_backend.training.loop import CHECKPOINT_NAME
-from sam_backend.training.metrics import METRICS_NAME
+from sam_backend.training.metrics import METRICS_NAME, draw_curves
 from sam_backend.training.plan import Phase
 from sam_backend.training.weights import save_weights
 from tools.starter import bars as bars_module

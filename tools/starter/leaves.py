@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sam_backend.training.camera import camera, light
 from sam_backend.training.canvas import MIN_AREA_SHARE, Scene, local, sides_px, window_of
+from sam_backend.training.scenes import camera, light
 from sam_backend.training.shapes import Outline, blob, draw, moved, part_of, random_outline
 from sam_backend.training.textures import Photos, random_colour, spread
 from tools.starter.lettering import word

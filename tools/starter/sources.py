@@ -15,11 +15,10 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.masks import rle
 from sam_backend.masks.types import window
 from sam_backend.training.balance import draw_targets
-from sam_backend.training.camera import camera
 from sam_backend.training.canvas import Scene
 from sam_backend.training.examples import Example, augment, cut_to_aspect, prepare
 from sam_backend.training.plan import Phase
-from sam_backend.training.scenes import hard_scene, simple_scene
+from sam_backend.training.scenes import camera, hard_scene, simple_scene
 from sam_backend.training.sources import example_chance
 from sam_backend.training.targets import min_area_px
 from tools.starter.leaves import leaves_scene

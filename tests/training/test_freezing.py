@@ -3,7 +3,7 @@
 import torch
 
 from sam_backend.training.freezing import close_to_learning, open_to_learning
-from sam_backend.training.trainable_scope import Depth
+from sam_backend.training.plan import Depth
 from tests.training.tiny import SIDE, tiny_sam
 
 
