@@ -133,7 +133,7 @@ def import_(
     from sam_backend.labelstudio.config.label_config import LabelConfig
     from sam_backend.projects.project import open_project
     from sam_backend.quality.calibration.current import trust_of
-    from sam_backend.store.measurement_kinds import IMPORT
+    from sam_backend.store.measurements import IMPORT
 
     if rate is not None and rate <= 0:
         raise InvalidInputError(f"--rate must be above 0, not {rate:g}")

@@ -24,8 +24,7 @@ from sam_backend.stages.stage_metrics import Evidence
 from sam_backend.stages.transitions import standing
 from sam_backend.store.jobs import Job
 from sam_backend.store.leases import Lease
-from sam_backend.store.measurement_kinds import DRIFT
-from sam_backend.store.measurements import Measurement
+from sam_backend.store.measurements import DRIFT, Measurement
 
 log = logging.getLogger(__name__)
 

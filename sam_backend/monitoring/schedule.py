@@ -8,8 +8,7 @@ from sam_backend.errors import SamBackendError
 from sam_backend.monitoring.surveying import order_survey
 from sam_backend.store.database import Database
 from sam_backend.store.jobs import Jobs
-from sam_backend.store.measurement_kinds import LOT, SURVEY
-from sam_backend.store.measurements import Measurements
+from sam_backend.store.measurements import LOT, SURVEY, Measurements
 from sam_backend.store.revisions import Revisions
 from sam_backend.store.stage_moves import StageMoves
 

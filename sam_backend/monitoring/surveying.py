@@ -20,7 +20,7 @@ from sam_backend.store.checkpoint_folders import ModelEntry
 from sam_backend.store.database import open_database
 from sam_backend.store.job_handling import IsStopped, Report, StoppedError
 from sam_backend.store.jobs import Job, Jobs
-from sam_backend.store.measurement_kinds import SURVEY
+from sam_backend.store.measurements import SURVEY
 from sam_backend.store.models import open_store
 from sam_backend.store.stage_moves import StageMove
 from sam_backend.versions.reading import read_project

@@ -28,14 +28,13 @@ from sam_backend.metrics.scorecards import (
     Scorecard,
     shown,
 )
-from sam_backend.metrics.standing_plot import draw_standings
 from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.current import keep_drift, trust_of
 from sam_backend.quality.calibration.fit import stale_reasons
 from sam_backend.quality.calibration.gather import gather_judged
-from sam_backend.quality.calibration.reliability_plot import draw_reliability
 from sam_backend.quality.calibration.trust import Trust
 from sam_backend.quality.gold.scoring import GoldReport, Standing, score_project
+from sam_backend.quality.plots import draw_reliability, draw_standings
 from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold, GoldImage
 

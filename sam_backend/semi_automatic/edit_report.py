@@ -21,7 +21,7 @@ from sam_backend.metrics.intervals import Interval, Scale, ratio_interval
 from sam_backend.metrics.prefill_edits import Edits, compare
 from sam_backend.projects.project import Project
 from sam_backend.projects.true_sizes import TaskSizes, TrueSizes
-from sam_backend.store.measurement_kinds import EDITS
+from sam_backend.store.measurements import EDITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,15 @@ from sam_backend.stages.labelling import (
 )
 from sam_backend.store.checkpoint_folders import ModelEntry
 from sam_backend.store.jobs import Job, Jobs
-from sam_backend.store.measurement_kinds import DRIFT, EDITS, GOLD, IMPORT, LOT
-from sam_backend.store.measurements import Measurement, Measurements
+from sam_backend.store.measurements import (
+    DRIFT,
+    EDITS,
+    GOLD,
+    IMPORT,
+    LOT,
+    Measurement,
+    Measurements,
+)
 from sam_backend.store.stage_moves import StageMove
 
 _REJECT, _ACCEPT = "reject", "accept"

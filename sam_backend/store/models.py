@@ -3,16 +3,15 @@
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sam_backend.errors import ModelStoreError
+from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.sam.families import family_named
 from sam_backend.settings import Settings
 from sam_backend.store.champions import CHAMPION_NAME, ChampionFile, History, Promotion
 from sam_backend.store.checkpoint_folders import CheckpointFolders, ModelEntry
-from sam_backend.store.pruning import to_prune
 from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS, PublicCheckpoint
 
 __all__ = ["ModelEntry", "ModelStore", "open_store", "packaged_store"]
@@ -202,7 +201,7 @@ class ModelStore(CheckpointFolders):
             known = {served, *before.standing()}
             known |= {promotion.version for promotion in before.history}
             mine = [entry for entry in entries if entry.folder.parent == self._folders[0]]
-            for entry in to_prune(mine, keep, {version for version in known if version}):
+            for entry in _to_prune(mine, keep, {version for version in known if version}):
                 self._remove(entry)
                 removed.append(entry)
 
@@ -273,3 +272,33 @@ def _status(path: Path) -> os.stat_result | None:
         return path.stat()
     except OSError:
         return None
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def _to_prune(entries: Sequence[ModelEntry], keep: int, known: Collection[str]) -> list[ModelEntry]:
+    """The refused challengers but the newest ones, the oldest first.
+
+    Args:
+        entries: Of the store.
+        keep: So many refused ones stay; one at the least, so that no number is given twice.
+        known: Versions that stay in any case.
+
+    Raises:
+        InvalidInputError: `keep` is below one.
+    """
+    if keep < 1:
+        raise InvalidInputError(f"at least 1 refused challenger must be kept, not {keep}")
+    refused = [
+        entry
+        for entry in entries
+        if entry.card.challenger
+        and entry.card.gate.get("promote") is False
+        and entry.version not in known
+    ]
+    refused.sort(key=lambda entry: entry.card.added_at or _NEVER)
+    gone = {entry.version for entry in refused[:-keep]}
+    while parents := {e.card.parent for e in entries if e.version not in gone} & gone:
+        gone -= parents
+    return [entry for entry in refused if entry.version in gone]

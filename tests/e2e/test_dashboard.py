@@ -9,8 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from sam_backend.store.measurement_kinds import GOLD
-from sam_backend.store.measurements import Measurements
+from sam_backend.store.measurements import GOLD, Measurements
 from tests.projects.working_project import HOST, PROJECT
 from tests.server.watched_server import NOW, connect, first_day, serving
 

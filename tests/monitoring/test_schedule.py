@@ -11,8 +11,7 @@ from sam_backend.monitoring.surveying import JOB_KIND, order_survey
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.jobs import Jobs
-from sam_backend.store.measurement_kinds import LOT, SURVEY
-from sam_backend.store.measurements import Measurements
+from sam_backend.store.measurements import LOT, SURVEY, Measurements
 from sam_backend.store.revisions import Revisions
 from tests.databases import database, settings
 from tests.projects.working_project import HOST, PROJECT, label, move

@@ -15,8 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sam_backend.errors import SamBackendError
 from sam_backend.server.metrics import COLLECTORS
 from sam_backend.serving.timing import StageClock
-from sam_backend.store.measurement_kinds import GOLD
-from sam_backend.store.measurements import Measurements
+from sam_backend.store.measurements import GOLD, Measurements
 from sam_backend.store.revisions import SAVED, Revisions, Sighting, Subject
 from tests.projects.working_project import HOST, PROJECT, label
 from tests.server.watched_server import NOW, connect, first_day, serving

@@ -13,8 +13,7 @@ from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.jobs import Jobs
 from sam_backend.store.leases import Leases
-from sam_backend.store.measurement_kinds import DRIFT, GOLD, LOT
-from sam_backend.store.measurements import Measurements
+from sam_backend.store.measurements import DRIFT, GOLD, LOT, Measurements
 from sam_backend.store.prefills import PrefillRow, Prefills
 from sam_backend.store.trusts import Trusts
 from tests.projects.working_project import HOST, PROJECT, falling, label, move

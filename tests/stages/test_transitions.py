@@ -21,8 +21,7 @@ from sam_backend.stages.transitions import (
     standing,
 )
 from sam_backend.store.database import Database
-from sam_backend.store.measurement_kinds import DRIFT, EDITS, GOLD, IMPORT, LOT
-from sam_backend.store.measurements import Measurements
+from sam_backend.store.measurements import DRIFT, EDITS, GOLD, IMPORT, LOT, Measurements
 from sam_backend.store.revisions import SAVED, Revisions, Sighting, Subject
 from sam_backend.store.stage_moves import StageMove, StageMoves
 from tests.databases import database, settings

@@ -19,8 +19,7 @@ from sam_backend.masks.rle import RLE
 from sam_backend.metrics.matching import found_by_score
 from sam_backend.metrics.prefill_curve import Tally, tally
 from sam_backend.projects.prefill_settings import PrefillSettings
-from sam_backend.sam.automatic.generator import generate
-from sam_backend.sam.automatic.nms import best_of_each
+from sam_backend.sam.automatic.generator import best_of_each, generate
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.segmenter import Segmenter

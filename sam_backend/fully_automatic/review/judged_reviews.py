@@ -1,4 +1,4 @@
-"""Masks that a review has shown, as calibration learns from them."""
+"""Masks that a review has shown: calibration learns from them, and is checked by them."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,12 +6,14 @@ import numpy as np
 
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import InvalidInputError
-from sam_backend.fully_automatic.review.judging import LotReport, judge
+from sam_backend.fully_automatic.review.judging import Foretold, LotReport, judge
 from sam_backend.fully_automatic.review.samples import read_sample
 from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.projects.project import client_of_project
 from sam_backend.quality.calibration.judged_masks import JudgedMask, Traits
+from sam_backend.quality.calibration.probability import traits_of
+from sam_backend.quality.calibration.trust import Trust
 from sam_backend.settings import Settings
 
 
@@ -72,3 +74,30 @@ def read_judged_reviews(
         report = judge(client, run, sample, lambda done, of: observe(done))
     left_out.update(report.unread)
     return list(judged_reviews(run, report))
+
+
+def foretold(run: BulkRun, report: LotReport, trust: Trust) -> Foretold | None:
+    """Compare a sample with its calibration; None: no mask has been reviewed.
+
+    Raises:
+        InvalidInputError: A shard is missing or damaged.
+    """
+    judged = list(judged_reviews(run, report))
+    if not judged:
+        return None
+    said = trust.calibration.of_many(traits_of(judged))
+    weights = [one.weight for one in judged]
+    total = sum(weights)
+    accepted = [
+        one
+        for one, sure in zip(judged, said, strict=True)
+        if trust.accept is not None and sure >= trust.accept
+    ]
+    is_proven = trust.accept is not None
+    return Foretold(
+        masks=len(judged),
+        said=float(sum(w * p for w, p in zip(weights, said, strict=True)) / total),
+        came_true=sum(one.weight for one in judged if one.is_good) / total,
+        accepted=len(accepted) if is_proven else None,
+        accepted_good=sum(one.is_good for one in accepted) if is_proven else None,
+    )

@@ -10,7 +10,7 @@ from typing import Any
 from sam_backend.errors import InvalidInputError
 from sam_backend.fully_automatic.addresses import Addresses
 from sam_backend.fully_automatic.importing import BulkImport, ImportSummary
-from sam_backend.fully_automatic.review.calibration_check import foretold
+from sam_backend.fully_automatic.review.judged_reviews import foretold
 from sam_backend.fully_automatic.review.judging import LotReport, judge
 from sam_backend.fully_automatic.review.page import write_page
 from sam_backend.fully_automatic.review.samples import (
@@ -37,7 +37,7 @@ from sam_backend.metrics.acceptance import (
 from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.current import trust_of
 from sam_backend.store.lots import Lots
-from sam_backend.store.measurement_kinds import LOT
+from sam_backend.store.measurements import LOT
 
 STRATUM, SAMPLE_NAME = "sam_stratum", "sam_sample"
 """Fields of a review task's data."""

@@ -9,7 +9,7 @@ from sam_backend.quality.calibration.fit import is_contradicted, observed_drift
 from sam_backend.quality.calibration.judged_masks import JudgedMask
 from sam_backend.quality.calibration.trust import Trust
 from sam_backend.store.database import Database
-from sam_backend.store.measurement_kinds import DRIFT
+from sam_backend.store.measurements import DRIFT
 from sam_backend.store.trusts import Trusts
 
 

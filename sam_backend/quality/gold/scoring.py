@@ -15,7 +15,7 @@ from sam_backend.projects.project import Project
 from sam_backend.quality.gold.answers import ProjectAnswers, read_answers
 from sam_backend.store.gold import GoldImage
 from sam_backend.store.learned_images import learned_by_model
-from sam_backend.store.measurement_kinds import GOLD
+from sam_backend.store.measurements import GOLD
 from sam_backend.store.models import ModelStore, open_store
 
 PROCESSES = 2

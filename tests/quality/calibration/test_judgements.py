@@ -8,8 +8,7 @@ import pytest
 
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import LabelledImage, LabelledMask
-from sam_backend.fully_automatic.review.calibration_check import foretold
-from sam_backend.fully_automatic.review.judged_reviews import judged_reviews
+from sam_backend.fully_automatic.review.judged_reviews import foretold, judged_reviews
 from sam_backend.fully_automatic.review.judging import LotReport, Reviewed, report_of
 from sam_backend.fully_automatic.review.samples import Sample
 from sam_backend.fully_automatic.review.sampling import SampledImage

@@ -15,8 +15,8 @@ from sam_backend.quality.calibration.fit import establish, stale_reasons
 from sam_backend.quality.calibration.fitting import fit, reliabilities
 from sam_backend.quality.calibration.judged_masks import JudgedMask, Traits
 from sam_backend.quality.calibration.probability import Calibration, Reliability, traits_of
-from sam_backend.quality.calibration.reliability_plot import draw_reliability
 from sam_backend.quality.calibration.trust import Asked, Trust
+from sam_backend.quality.plots import draw_reliability
 from tests.quality.calibration.trusts import NOON, trust
 from tests.semi_automatic.records import block, record
 
