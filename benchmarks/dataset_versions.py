@@ -22,10 +22,10 @@ from sam_backend.projects.project import Project
 from sam_backend.projects.true_sizes import addresses_key
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
-from sam_backend.store.revisions import Revisions, Sighting
+from sam_backend.store.revisions import Observation, Revisions
 from sam_backend.store.versions import Circumstances, Version, Versions
 from sam_backend.versions.changes import differences
-from sam_backend.versions.observations import annotation_sighting, task_sighting
+from sam_backend.versions.observations import annotation_observation, task_observation
 
 REGIONS_A_TASK = 20
 TASKS_AT_ONCE = 500
@@ -65,12 +65,12 @@ def annotation(task: int, turn: int) -> dict[str, object]:
     }
 
 
-def sightings(tasks: range, turn: int) -> Iterator[list[Sighting]]:
+def observations(tasks: range, turn: int) -> Iterator[list[Observation]]:
     """What webhooks would tell of these tasks, in parts."""
     for start in range(0, len(tasks), TASKS_AT_ONCE):
         some = tasks[start : start + TASKS_AT_ONCE]
-        told = [task_sighting({"id": n, "data": {"image": f"/data/{n}.jpg"}}) for n in some]
-        yield [*told, *(annotation_sighting(annotation(n, turn)) for n in some)]
+        told = [task_observation({"id": n, "data": {"image": f"/data/{n}.jpg"}}) for n in some]
+        yield [*told, *(annotation_observation(annotation(n, turn)) for n in some)]
 
 
 def timed(what: str, work: Callable[[], T]) -> T:
@@ -99,7 +99,7 @@ def main() -> None:
 
         def note(tasks: range, turn: int) -> str:
             spent = 0.0  # without the making of them
-            for some in sightings(tasks, turn):
+            for some in observations(tasks, turn):
                 start = time.perf_counter()
                 revisions.add(some, "reading", NOON + timedelta(hours=turn))
                 spent += time.perf_counter() - start

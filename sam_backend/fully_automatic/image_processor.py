@@ -16,7 +16,7 @@ from sam_backend.serving.served_model import ServedModel
 from sam_backend.store.shards import ImageMasks
 
 
-class Looker:
+class ImageProcessor:
     """Finds the masks of images. Safe under threads.
 
     Args:
@@ -34,7 +34,7 @@ class Looker:
         self._reader = reader
         self._max_pixels = max_pixels
 
-    def look(self, entry: ImageEntry) -> ImageMasks:
+    def process(self, entry: ImageEntry) -> ImageMasks:
         """The masks of an image; an image that cannot be had or read has a reason instead.
 
         Raises:

@@ -16,8 +16,8 @@ from pydantic import (
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.labelstudio.api.webhook_events import WebhookEvent, event_key
-from sam_backend.store.revisions import Sighting
-from sam_backend.versions.observations import webhook_sightings
+from sam_backend.store.revisions import Observation
+from sam_backend.versions.observations import webhook_observations
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -135,9 +135,9 @@ class WebhookRequest(_Message):
             project=uid,
         )
 
-    def sightings(self, key: str) -> list[Sighting]:
+    def observations(self, key: str) -> list[Observation]:
         """The states that the event tells, for the log of revisions; `key` is the event's."""
-        return webhook_sightings(
+        return webhook_observations(
             self.action,
             key,
             None if self.project is None else self.project.told,

@@ -351,7 +351,7 @@ class Service:
         if event.project_id is None:
             return
         revisions = Revisions(database, host.url, event.project_id)
-        revisions.add(message.sightings(event.key), WEBHOOK, utc_now())
+        revisions.add(message.observations(event.key), WEBHOOK, utc_now())
 
     def _tell_refused(self, refused: Refused) -> None:
         self.journal.error(

@@ -38,7 +38,7 @@ class Subject(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sighting:
+class Observation:
     """A state that something was seen in.
 
     Attributes:
@@ -137,7 +137,7 @@ class Revisions(ProjectStore):
 
     def add(
         self,
-        sightings: Sequence[Sighting],
+        observations: Sequence[Observation],
         source: str,
         at: datetime,
         asked: Mark | None = None,
@@ -148,7 +148,7 @@ class Revisions(ProjectStore):
         same stamp, whoever tells of it, and a task or project in the state it was last seen in.
 
         Args:
-            sightings: What was seen.
+            observations: What was seen.
             source: `WEBHOOK`: an event has told it, and it does not count yet. All else is
                 confirmed by being told.
             at: When.
@@ -159,11 +159,13 @@ class Revisions(ProjectStore):
         with self._database.writing() as connection:
             # else two writers of the same states in other orders would wait for each other
             self._database.lock(connection, f"revisions of {self._host} {self._project}")
-            bodies = {id(one): canonical(one.state) for one in sightings if one.state is not None}
+            bodies = {
+                id(one): canonical(one.state) for one in observations if one.state is not None
+            }
             digests = {known: digest_of(body) for known, body in bodies.items()}
             self._objects.put(connection, {digests[known]: body for known, body in bodies.items()})
             added = 0
-            for one in sightings:
+            for one in observations:
                 digest = digests.get(id(one))
                 number = self._put(connection, one, digest, source, at)
                 added += number is not None
@@ -325,7 +327,12 @@ class Revisions(ProjectStore):
         return None if row is None else _revision(row)
 
     def _put(
-        self, connection: Connection, one: Sighting, digest: str | None, source: str, at: datetime
+        self,
+        connection: Connection,
+        one: Observation,
+        digest: str | None,
+        source: str,
+        at: datetime,
     ) -> int | None:
         """Insert a revision; None: the log knows it."""
         key = self._key(connection, one, digest)
@@ -336,7 +343,7 @@ class Revisions(ProjectStore):
     def _insert(
         self,
         connection: Connection,
-        one: Sighting,
+        one: Observation,
         key: str,
         digest: str | None,
         source: str,
@@ -365,7 +372,12 @@ class Revisions(ProjectStore):
         return None if row is None else int(row.id)
 
     def _known(
-        self, connection: Connection, one: Sighting, digest: str | None, source: str, at: datetime
+        self,
+        connection: Connection,
+        one: Observation,
+        digest: str | None,
+        source: str,
+        at: datetime,
     ) -> tuple[int, bool]:
         """Number of the revision that the log has of a state, and whether it was made just now.
 
@@ -393,7 +405,7 @@ class Revisions(ProjectStore):
     def _confirm(
         self,
         connection: Connection,
-        one: Sighting,
+        one: Observation,
         number: int,
         at: datetime,
         asked: Mark | None,
@@ -410,7 +422,7 @@ class Revisions(ProjectStore):
             row = {"revision": number, "is_confirmed": True, "at": at}
             connection.execute(VERIFICATIONS.insert().values(row))
 
-    def _last_ends(self, connection: Connection, one: Sighting) -> tuple[int, int]:
+    def _last_ends(self, connection: Connection, one: Observation) -> tuple[int, int]:
         """Numbers of the verifications that last said that a thing is gone, and that it is there.
 
         0: none has.
@@ -429,7 +441,7 @@ class Revisions(ProjectStore):
         ).one()
         return row[0] or 0, row[1] or 0
 
-    def _end_that_was_none(self, connection: Connection, one: Sighting) -> int | None:
+    def _end_that_was_none(self, connection: Connection, one: Observation) -> int | None:
         """Number of a thing's last end in the log, if it was seen alive since; else None."""
         ended, saved = self._last_ends(connection, one)
         if ended > saved:
@@ -456,7 +468,7 @@ class Revisions(ProjectStore):
             ~select(VERIFICATIONS.c.id).where(VERIFICATIONS.c.revision == REVISIONS.c.id).exists(),
         )
 
-    def _task_of(self, connection: Connection, one: Sighting) -> int | None:
+    def _task_of(self, connection: Connection, one: Observation) -> int | None:
         """Of an annotation whose end names no task: as the log knows it."""
         if one.subject is not Subject.ANNOTATION:
             return None
@@ -469,7 +481,7 @@ class Revisions(ProjectStore):
         found: int | None = connection.execute(asked.limit(1)).scalar()
         return found
 
-    def _key(self, connection: Connection, one: Sighting, digest: str | None) -> str | None:
+    def _key(self, connection: Connection, one: Observation, digest: str | None) -> str | None:
         """Equal for one revision told twice; None for one that says nothing new."""
         about: list[object] = [self._host, self._project, one.subject.value, one.number]
         if one.event is not None:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.store.project_store import ProjectStore
-from sam_backend.store.revisions import Revisions, Sighting, Subject
+from sam_backend.store.revisions import Observation, Revisions, Subject
 from sam_backend.store.tables import STAGE_MOVES
 
 
@@ -69,7 +69,7 @@ class StageMoves(ProjectStore):
         """Every move as a revision in the log, also those whose process was killed before."""
         moves = self.history()
         told = [
-            Sighting(
+            Observation(
                 Subject.PROJECT,
                 self._project,
                 f"STAGE {move.stage}",

@@ -6,7 +6,7 @@ from typing import Any
 from sam_backend.labelstudio.api.queues import QUEUE_FIELDS
 from sam_backend.labelstudio.api.timestamps import moment
 from sam_backend.labelstudio.regions.drawn_masks import count_objects
-from sam_backend.store.revisions import DELETED, SAVED, Sighting, Subject
+from sam_backend.store.revisions import DELETED, SAVED, Observation, Subject
 
 Json = Mapping[str, Any]
 
@@ -24,14 +24,14 @@ _LONGEST_S = 1e9  # thirty years
 _PROJECT = ("title", "description", "label_config")
 
 
-def annotation_sighting(annotation: Json, task: int | None = None) -> Sighting:
+def annotation_observation(annotation: Json, task: int | None = None) -> Observation:
     """An annotation as a webhook or the API tells it; `task` where it does not name its own."""
     state = {name: annotation.get(name) for name in _ANNOTATION}
     state["completed_by"] = _person(annotation.get("completed_by"))
     result = annotation.get("result")
     items = [item for item in result if isinstance(item, dict)] if isinstance(result, list) else []
     own = _number(annotation.get("task"))
-    return Sighting(
+    return Observation(
         Subject.ANNOTATION,
         int(annotation["id"]),
         SAVED,
@@ -47,32 +47,32 @@ def annotation_sighting(annotation: Json, task: int | None = None) -> Sighting:
     )
 
 
-def task_sighting(task: Json) -> Sighting:
+def task_observation(task: Json) -> Observation:
     """A task's data, without what only says whose turn it is."""
     number, data = int(task["id"]), task.get("data")
     if isinstance(data, Mapping):
         data = {name: value for name, value in data.items() if name not in QUEUE_FIELDS}
-    return Sighting(Subject.TASK, number, SAVED, {"data": data}, number)
+    return Observation(Subject.TASK, number, SAVED, {"data": data}, number)
 
 
-def project_sighting(project: Json) -> Sighting:
+def project_observation(project: Json) -> Observation:
     """A project's title and label config."""
     state = {name: project.get(name) for name in _PROJECT}
-    return Sighting(Subject.PROJECT, int(project["id"]), SAVED, state)
+    return Observation(Subject.PROJECT, int(project["id"]), SAVED, state)
 
 
-def gone(subject: Subject, number: int, task: int | None) -> Sighting:
+def gone(subject: Subject, number: int, task: int | None) -> Observation:
     """Something that is not there any more."""
-    return Sighting(subject, number, DELETED, task=task)
+    return Observation(subject, number, DELETED, task=task)
 
 
-def webhook_sightings(
+def webhook_observations(
     action: str,
     key: str,
     project: Json | None,
     annotations: Sequence[Json],
     tasks: Sequence[Json],
-) -> list[Sighting]:
+) -> list[Observation]:
     """What one event tells.
 
     Args:
@@ -82,21 +82,21 @@ def webhook_sightings(
         annotations: That it is about.
         tasks: That it is about, or that its annotations are of.
     """
-    told: list[Sighting] = []
+    told: list[Observation] = []
     if project is not None and "label_config" in project:
-        told.append(project_sighting(project))
+        told.append(project_observation(project))
     if action.endswith("_DELETED"):
         told += _gone(Subject.TASK, () if annotations else tasks)
         return told + _gone(Subject.ANNOTATION, annotations)
-    told += [task_sighting(task) for task in tasks if "data" in task]
-    told += [annotation_sighting(one) for one in annotations if "result" in one]
+    told += [task_observation(task) for task in tasks if "data" in task]
+    told += [annotation_observation(one) for one in annotations if "result" in one]
     is_told = len(told) > (project is not None and "label_config" in project)
     if not is_told and project is not None and not action.startswith("PROJECT_"):
-        told.append(Sighting(Subject.PROJECT, int(project["id"]), action, event=key))
+        told.append(Observation(Subject.PROJECT, int(project["id"]), action, event=key))
     return told
 
 
-def _gone(subject: Subject, things: Iterable[Json]) -> list[Sighting]:
+def _gone(subject: Subject, things: Iterable[Json]) -> list[Observation]:
     found = []
     for thing in things:
         number = int(thing["id"])

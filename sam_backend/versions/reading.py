@@ -16,12 +16,12 @@ from sam_backend.labelstudio.api.project_tasks import (
 from sam_backend.labelstudio.api.stored_annotations import stored_annotations
 from sam_backend.projects.project import Project
 from sam_backend.store.objects import canonical, digest_of
-from sam_backend.store.revisions import READING, Revision, Sighting, Subject
+from sam_backend.store.revisions import READING, Observation, Revision, Subject
 from sam_backend.versions.observations import (
-    annotation_sighting,
+    annotation_observation,
     gone,
-    project_sighting,
-    task_sighting,
+    project_observation,
+    task_observation,
 )
 
 READ = "read"
@@ -83,14 +83,14 @@ def read_project(
     last = revisions.last_of(Subject.PROJECT, project.id, READ)
     since = None if everything or last is None else last.stamp - _IMPORT
     record = client.project(project.id)
-    added = revisions.add([project_sighting(record)], READING, _now())
+    added = revisions.add([project_observation(record)], READING, _now())
     newest = last_change(client, project.id)  # before the list: what changes meanwhile is later
     tasks = list(every_task(client, project.id))
-    fetched, told, read = 0, list[Sighting](), dict[int, datetime]()
+    fetched, told, read = 0, list[Observation](), dict[int, datetime]()
     for done, task in enumerate(tasks, 1):
         number = int(task["id"])
         take(task)
-        seen = task_sighting(task)
+        seen = task_observation(task)
         if states.get(number) != digest_of(canonical(seen.state)):
             told.append(seen)
         is_due = _is_due(task, known[number], since, stamps.get(number))
@@ -113,7 +113,7 @@ def read_project(
     revisions.refute(pending, mark, _now())
     stamps.update(read)
     if newest is not None:
-        read_up_to = Sighting(
+        read_up_to = Observation(
             Subject.PROJECT, project.id, READ, stamp=newest, event=f"{READ} {newest.isoformat()}"
         )
         revisions.add([read_up_to], READING, _now())
@@ -141,10 +141,10 @@ def verify_events(project: Project, since: int = 0) -> int:
         alive = {one.task for one in before}
         # by the project's own list: an event may name a task of another project
         listed = {int(task["id"]): task for task in tasks_numbered(client, project.id, some)}
-        told: list[Sighting] = []
+        told: list[Observation] = []
         for number in some:
             if number in listed:
-                told.append(task_sighting(listed[number]))
+                told.append(task_observation(listed[number]))
                 if Subject.ANNOTATION in pending[number]:
                     told += _read_task(client, number, known[number])
             elif number in alive and stored_annotations(client, number) is None:
@@ -175,14 +175,14 @@ def _annotations_by_task(revisions: Iterable[Revision]) -> dict[int, set[int]]:
     return found
 
 
-def _read_task(client: LabelStudioClient, task_id: int, known: set[int]) -> list[Sighting]:
+def _read_task(client: LabelStudioClient, task_id: int, known: set[int]) -> list[Observation]:
     found = stored_annotations(client, task_id)
     if found is None:
         return [gone(Subject.TASK, task_id, task_id)]
     # known before it was asked for: what is missing now was deleted, not made meanwhile
     missing = known - {int(one["id"]) for one in found}
     return [
-        *(annotation_sighting(one, task_id) for one in found),
+        *(annotation_observation(one, task_id) for one in found),
         *(gone(Subject.ANNOTATION, number, task_id) for number in sorted(missing)),
     ]
 

@@ -9,7 +9,7 @@ from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.projects.project import Project
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
-from sam_backend.store.revisions import SAVED, Revisions, Sighting, Subject
+from sam_backend.store.revisions import SAVED, Observation, Revisions, Subject
 from sam_backend.store.stage_moves import StageMove, StageMoves
 
 HOST = "http://label.example"
@@ -32,12 +32,12 @@ def label(
     project: int = PROJECT,
 ) -> datetime:
     """One annotation for each pace, ten minutes apart; returns when the next one would come."""
-    sightings = []
+    observations = []
     for place, pace in enumerate(seconds_a_mask):
         at = begin + timedelta(minutes=10 * place)
         number = first + place
-        sightings.append(
-            Sighting(
+        observations.append(
+            Observation(
                 Subject.ANNOTATION,
                 number,
                 SAVED,
@@ -51,7 +51,7 @@ def label(
                 pace * masks,
             )
         )
-    Revisions(database, host, project).add(sightings, "reading", begin)
+    Revisions(database, host, project).add(observations, "reading", begin)
     return begin + timedelta(minutes=10 * len(seconds_a_mask))
 
 

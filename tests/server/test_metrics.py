@@ -16,7 +16,7 @@ from sam_backend.errors import SamBackendError
 from sam_backend.server.metrics import COLLECTORS
 from sam_backend.serving.timing import StageClock
 from sam_backend.store.measurements import GOLD, Measurements
-from sam_backend.store.revisions import SAVED, Revisions, Sighting, Subject
+from sam_backend.store.revisions import SAVED, Observation, Revisions, Subject
 from tests.projects.working_project import HOST, PROJECT, label
 from tests.server.watched_server import NOW, connect, first_day, serving
 from tests.system_packages import PROMETHEUS
@@ -157,7 +157,9 @@ def test_the_first_day_has_metrics_and_a_dashboard(tmp_path: Path) -> None:
     with first_day(tmp_path / "empty") as (url, service, database):
         connect(service)
         label(database, NOW, [8.0])
-        empty = Sighting(Subject.ANNOTATION, 2, SAVED, {"result": []}, 2, "1", NOW, 0, "1", NOW, 5)
+        empty = Observation(
+            Subject.ANNOTATION, 2, SAVED, {"result": []}, 2, "1", NOW, 0, "1", NOW, 5
+        )
         Revisions(database, HOST, PROJECT).add([empty], "reading", NOW)
         told, page = read(url), httpx.get(f"{url}/dashboard/figures").json()
         assert no_errors(told)

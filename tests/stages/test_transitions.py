@@ -22,7 +22,7 @@ from sam_backend.stages.transitions import (
 )
 from sam_backend.store.database import Database
 from sam_backend.store.measurements import DRIFT, EDITS, GOLD, IMPORT, LOT, Measurements
-from sam_backend.store.revisions import SAVED, Revisions, Sighting, Subject
+from sam_backend.store.revisions import SAVED, Observation, Revisions, Subject
 from sam_backend.store.stage_moves import StageMove, StageMoves
 from tests.databases import database, settings
 from tests.projects.working_project import HOST, PROJECT, label, move, opened
@@ -196,6 +196,8 @@ def test_a_stage_that_is_visited_again_begins_anew(database: Database) -> None:
 
 
 def test_what_tells_no_time_was_not_made_by_hand(database: Database) -> None:
-    sighting = Sighting(Subject.ANNOTATION, 1, SAVED, {"result": []}, 1, "1", NOON, 50, "1", NOON)
-    Revisions(database, HOST, PROJECT).add([sighting], "reading", NOON)
+    observation = Observation(
+        Subject.ANNOTATION, 1, SAVED, {"result": []}, 1, "1", NOON, 50, "1", NOON
+    )
+    Revisions(database, HOST, PROJECT).add([observation], "reading", NOON)
     assert evidence_of(database).labelled == []

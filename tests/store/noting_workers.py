@@ -31,7 +31,7 @@ def tell_events(settings: Settings, host: str, bodies: str, answered: str, end: 
             whole = [line for line in lines if line.endswith(b"\n")]
             for body in whole:
                 message = parse(WebhookRequest, body)
-                told = message.sightings(message.event().key)
+                told = message.observations(message.event().key)
                 Revisions(database, host, PROJECT).add(told, WEBHOOK, utc_now())
                 file.write(b"noted\n")
             done += len(whole)

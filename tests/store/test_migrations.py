@@ -18,7 +18,7 @@ from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.events import Events
 from sam_backend.store.jobs import Jobs
-from sam_backend.store.revisions import SAVED, Revisions, Sighting, Subject
+from sam_backend.store.revisions import SAVED, Observation, Revisions, Subject
 from sam_backend.store.tables import METADATA
 from sam_backend.store.versions import Circumstances, Versions
 
@@ -104,7 +104,7 @@ def test_every_earlier_schema_is_brought_up_to_date_and_loses_no_row(
             assert compare_metadata(context, METADATA) == []
             assert rows(connection, {name: list(row) for name, row in before.items()}) == before
         # and the log of revisions works on it
-        seen = Sighting(Subject.ANNOTATION, 5, SAVED, {"result": []}, 1, "7", NOON)
+        seen = Observation(Subject.ANNOTATION, 5, SAVED, {"result": []}, 1, "7", NOON)
         assert Revisions(opened, "http://label.example", 3).add([seen], "reading", NOON) == 1
         versions = Versions(opened, "http://label.example", 3)
         version = versions.commit(Circumstances("first", "<View/>"), NOON)

@@ -12,24 +12,24 @@ from sqlalchemy import event, text
 from sam_backend.errors import DatabaseError, InvalidInputError
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
-from sam_backend.store.revisions import DELETED, SAVED, Revisions, Sighting, Subject
+from sam_backend.store.revisions import DELETED, SAVED, Observation, Revisions, Subject
 from sam_backend.store.versions import Circumstances, Versions
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 HOST = "http://label.example"
 
 
-def saved(number: int, minute: int = 0, task: int = 1, **state: Any) -> Sighting:
+def saved(number: int, minute: int = 0, task: int = 1, **state: Any) -> Observation:
     stamp = NOON + timedelta(minutes=minute)
-    return Sighting(Subject.ANNOTATION, number, SAVED, state, task, "7", stamp, regions=2)
+    return Observation(Subject.ANNOTATION, number, SAVED, state, task, "7", stamp, regions=2)
 
 
-def task(number: int, **data: Any) -> Sighting:
-    return Sighting(Subject.TASK, number, SAVED, {"data": data}, number)
+def task(number: int, **data: Any) -> Observation:
+    return Observation(Subject.TASK, number, SAVED, {"data": data}, number)
 
 
-def gone(subject: Subject, number: int, task: int = 1) -> Sighting:
-    return Sighting(subject, number, DELETED, task=task)
+def gone(subject: Subject, number: int, task: int = 1) -> Observation:
+    return Observation(subject, number, DELETED, task=task)
 
 
 def log(database: Database, project: int = 3) -> Revisions:
@@ -186,8 +186,8 @@ def test_writers_of_the_same_in_other_orders_do_not_wait_for_each_other(
 
 def test_an_end_that_names_no_task_is_of_the_task_that_is_known(database: Database) -> None:
     log(database).add([saved(5, x=1, task=9)], "reading", NOON)
-    end = Sighting(Subject.ANNOTATION, 5, DELETED)
-    log(database).add([end, Sighting(Subject.ANNOTATION, 6, DELETED)], "reading", NOON)
+    end = Observation(Subject.ANNOTATION, 5, DELETED)
+    log(database).add([end, Observation(Subject.ANNOTATION, 6, DELETED)], "reading", NOON)
     assert [one.task for one in log(database).history()] == [None, 9, 9]
     assert len(log(database).history(task=9)) == 2
 

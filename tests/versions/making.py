@@ -17,10 +17,10 @@ from sam_backend.projects.project import Project
 from sam_backend.projects.true_sizes import addresses_key
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
-from sam_backend.store.revisions import READING, Revisions, Sighting
+from sam_backend.store.revisions import READING, Observation, Revisions
 from sam_backend.store.versions import Circumstances, Version, Versions
 from sam_backend.versions.changes import Difference, differences
-from sam_backend.versions.observations import annotation_sighting, task_sighting
+from sam_backend.versions.observations import annotation_observation, task_observation
 from tests.labelstudio.played_project import PROJECT, TOKEN
 
 Json = dict[str, Any]
@@ -65,9 +65,9 @@ class Log:
         key = addresses_key({"image": image})
         self.project.task_features.put_sizes(task, key, {"image": (HEIGHT, WIDTH)}, NOON)
 
-    def note(self, *sightings: Sighting) -> int:
+    def note(self, *observations: Observation) -> int:
         """Adds what a reading saw; returns how many revisions are new."""
-        return self.revisions.add(sightings, READING, NOON)
+        return self.revisions.add(observations, READING, NOON)
 
     def commit(self, message: str = "more", config: str = CONFIG) -> Version:
         """A new version of what is known."""
@@ -125,7 +125,9 @@ def stamp(minute: int) -> str:
     return (NOON + timedelta(minutes=minute)).isoformat().replace("+00:00", ".000000Z")
 
 
-def drawn(number: int, *result: Region, task: int = 1, minute: int = 0, **fields: Any) -> Sighting:
+def drawn(
+    number: int, *result: Region, task: int = 1, minute: int = 0, **fields: Any
+) -> Observation:
     """An annotation, saved so many minutes after noon."""
     told = {
         "id": number,
@@ -138,9 +140,9 @@ def drawn(number: int, *result: Region, task: int = 1, minute: int = 0, **fields
         "created_at": stamp(0),
         "updated_at": stamp(minute),
     }
-    return annotation_sighting(told | fields)
+    return annotation_observation(told | fields)
 
 
-def task(number: int, image: str = PICTURE) -> Sighting:
+def task(number: int, image: str = PICTURE) -> Observation:
     """A task with its image's address."""
-    return task_sighting({"id": number, "data": {"image": image}})
+    return task_observation({"id": number, "data": {"image": image}})

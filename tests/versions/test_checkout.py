@@ -20,7 +20,7 @@ from sam_backend.store.gold import GoldCopy, GoldImage
 from sam_backend.store.revisions import Subject
 from sam_backend.store.versions import Version
 from sam_backend.versions.checkout import check_out, write_tasks
-from sam_backend.versions.observations import gone, task_sighting
+from sam_backend.versions.observations import gone, task_observation
 from tests.labelstudio.played_project import PROJECT
 from tests.labelstudio.web import Web, send, serve
 from tests.versions.making import (
@@ -218,7 +218,7 @@ def test_planted_gold_gets_its_name_back(log: Log, web: Web, tmp_path: Path) -> 
     address = "/data/upload/3/0a1b2c3d-5ecret.png"
     log.note(task(1, address), drawn(11, brush("a")))
     log.note(
-        task_sighting({"id": 2, "data": {"image": "/data/upload/b.png", "sam_file": "x/y.png"}})
+        task_observation({"id": 2, "data": {"image": "/data/upload/b.png", "sam_file": "x/y.png"}})
     )
     log.note(drawn(12, brush("a"), task=2))
     kitten = LabelledImage("kitten", tmp_path / "kitten.png", "d" * 64, (20, 30), ())

@@ -42,7 +42,7 @@ class Told:
         """An event, written as the server does."""
         told = {"action": action, "project": {"id": PROJECT, "label_config": CONFIG}} | about
         message = WebhookRequest.model_validate(told)
-        self.revisions.add(message.sightings(message.event().key), WEBHOOK, NOON)
+        self.revisions.add(message.observations(message.event().key), WEBHOOK, NOON)
 
     def verify(self) -> set[str]:
         """What counts then."""

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from sam_backend.store.objects import canonical
-from sam_backend.store.revisions import DELETED, SAVED, Sighting, Subject
+from sam_backend.store.revisions import DELETED, SAVED, Observation, Subject
 from sam_backend.versions.observations import (
-    annotation_sighting,
-    project_sighting,
-    webhook_sightings,
+    annotation_observation,
+    project_observation,
+    webhook_observations,
 )
 from tests.versions.making import Log, brush, rectangle
 
@@ -79,9 +79,11 @@ EVENTS: dict[str, tuple[str, Json, list[Told]]] = {
 }
 
 
-def told_by(action: str, fields: Json) -> list[Sighting]:
+def told_by(action: str, fields: Json) -> list[Observation]:
     event = {"project": PROJECT, "annotations": [], "tasks": []} | fields
-    return webhook_sightings(action, "key", event["project"], event["annotations"], event["tasks"])
+    return webhook_observations(
+        action, "key", event["project"], event["annotations"], event["tasks"]
+    )
 
 
 @pytest.mark.parametrize("name", EVENTS)
@@ -95,7 +97,7 @@ def test_what_an_event_tells(name: str) -> None:
 
 
 def test_an_annotations_state_is_what_people_can_change_and_whose_it_is() -> None:
-    one = annotation_sighting(ANNOTATION)
+    one = annotation_observation(ANNOTATION)
     assert one.state == {
         "result": ANNOTATION["result"],
         "was_cancelled": False,
@@ -121,28 +123,28 @@ def test_an_annotations_state_is_what_people_can_change_and_whose_it_is() -> Non
     ],
 )
 def test_who_made_a_change(fields: Json, person: str | None) -> None:
-    assert annotation_sighting(ANNOTATION | fields).person == person
+    assert annotation_observation(ANNOTATION | fields).person == person
 
 
 def test_webhook_and_reading_of_one_state_are_one_revision(log: Log) -> None:
     """The API expands the author, names no task in a list, and has fields of its own."""
     reading = {name: told for name, told in ANNOTATION.items() if name != "task"}
     reading |= {"completed_by": {"id": 7}, "created_ago": "0 minutes", "draft_created_at": None}
-    assert log.note(annotation_sighting(ANNOTATION)) == 1
-    assert log.note(annotation_sighting(reading, 1)) == 0
+    assert log.note(annotation_observation(ANNOTATION)) == 1
+    assert log.note(annotation_observation(reading, 1)) == 0
     (revision,) = log.revisions.history()
     assert (revision.task, revision.person, revision.regions) == (1, "8", 1)
 
 
 def test_counters_of_a_project_are_no_change_of_it(log: Log) -> None:
-    assert log.note(project_sighting(PROJECT)) == 1
-    assert log.note(project_sighting(PROJECT | {"task_number": 7, "updated_at": "later"})) == 0
-    assert log.note(project_sighting(PROJECT | {"label_config": "<View><Image/></View>"})) == 1
+    assert log.note(project_observation(PROJECT)) == 1
+    assert log.note(project_observation(PROJECT | {"task_number": 7, "updated_at": "later"})) == 0
+    assert log.note(project_observation(PROJECT | {"label_config": "<View><Image/></View>"})) == 1
 
 
 @pytest.mark.parametrize("result", [None, "text", [], [None, 3]])
 def test_a_result_that_is_none_has_no_regions_and_is_kept_as_it_is(result: Any) -> None:
-    one = annotation_sighting(ANNOTATION | {"result": result})
+    one = annotation_observation(ANNOTATION | {"result": result})
     assert one.regions == 0
     assert one.state is not None
     assert one.state["result"] == result
@@ -150,11 +152,11 @@ def test_a_result_that_is_none_has_no_regions_and_is_kept_as_it_is(result: Any) 
 
 @pytest.mark.parametrize("told", [None, "", "yesterday", 3])
 def test_a_stamp_that_is_none_is_unknown(told: Any) -> None:
-    assert annotation_sighting(ANNOTATION | {"updated_at": told}).stamp is None
+    assert annotation_observation(ANNOTATION | {"updated_at": told}).stamp is None
 
 
 def test_the_order_of_fields_changes_no_digest() -> None:
     turned = dict(reversed(ANNOTATION.items()))
-    one, other = annotation_sighting(ANNOTATION), annotation_sighting(turned)
+    one, other = annotation_observation(ANNOTATION), annotation_observation(turned)
     assert canonical(one.state) == canonical(other.state)
     assert one.subject is Subject.ANNOTATION

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.fully_automatic.executors.base import Executor, Machines
-from sam_backend.fully_automatic.image_processor import Looker
+from sam_backend.fully_automatic.image_processor import ImageProcessor
 from sam_backend.fully_automatic.manifest import ImageEntry
 from sam_backend.fully_automatic.run_folder import RunPlan
 from sam_backend.fully_automatic.sources import ImageReader
@@ -48,14 +48,14 @@ class Local(Executor):
         if first is None:
             return  # no model is loaded for nothing
         champion = open_champion(self._settings)
-        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="look")
+        pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="image")
         working: deque[Future[ImageMasks]] = deque()
         try:
-            looker = looker_of(champion, plan, root, self._settings)
+            processor = image_processor(champion, plan, root, self._settings)
             for image in chain([first], todo):
                 if is_stopped():
                     break
-                working.append(pool.submit(looker.look, image))
+                working.append(pool.submit(processor.process, image))
                 if len(working) > _AT_ONCE:
                     yield working.popleft().result()
             while working:
@@ -81,8 +81,10 @@ def open_champion(settings: Settings) -> Champion:
     return serve_champion(settings, choice, MemoryEmbeddings(0))
 
 
-def looker_of(champion: Champion, plan: RunPlan, root: str, settings: Settings) -> Looker:
-    """Looks as the plan says, with a champion that nobody replaces.
+def image_processor(
+    champion: Champion, plan: RunPlan, root: str, settings: Settings
+) -> ImageProcessor:
+    """Processes images as the plan says, with a champion that nobody replaces.
 
     Raises:
         ModelStoreError: The model cannot be loaded.
@@ -95,4 +97,4 @@ def looker_of(champion: Champion, plan: RunPlan, root: str, settings: Settings) 
             f"the run is made by {plan.model_version}, here is {model.model_version}"
         )
     max_pixels = settings.max_image_pixels
-    return Looker(model, plan.settings, ImageReader(settings, root), max_pixels)
+    return ImageProcessor(model, plan.settings, ImageReader(settings, root), max_pixels)

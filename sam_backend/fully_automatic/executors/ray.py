@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from sam_backend.errors import InvalidInputError, RunFolderError
 from sam_backend.fully_automatic.executors.base import Executor
-from sam_backend.fully_automatic.executors.local import looker_of, open_champion
+from sam_backend.fully_automatic.executors.local import image_processor, open_champion
 from sam_backend.fully_automatic.manifest import ImageEntry
 from sam_backend.fully_automatic.run_folder import RunPlan
 from sam_backend.settings import Settings
@@ -85,8 +85,8 @@ class _Actor:
     """A model in a process of its own."""
 
     def __init__(self, settings: Settings, plan: RunPlan, root: str) -> None:
-        self._looker = looker_of(open_champion(settings), plan, root, settings)
-        self._pool = ThreadPoolExecutor(_BATCH, thread_name_prefix="look")
+        self._processor = image_processor(open_champion(settings), plan, root, settings)
+        self._pool = ThreadPoolExecutor(_BATCH, thread_name_prefix="image")
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         entries = [
@@ -95,7 +95,7 @@ class _Actor:
                 batch["index"], batch["uri"], batch["digest"], strict=True
             )
         ]
-        rows = self._pool.map(self._looker.look, entries)
+        rows = self._pool.map(self._processor.process, entries)
         return {"row": [json.dumps(row.as_dict()) for row in rows]}
 
 
