@@ -132,7 +132,7 @@ def import_(
     from sam_backend.labelstudio.api.retry import Patience
     from sam_backend.labelstudio.config.label_config import LabelConfig
     from sam_backend.projects.project import open_project
-    from sam_backend.quality.calibration.current import trust_of
+    from sam_backend.quality.calibration.current import current_calibration
     from sam_backend.store.measurements import IMPORT
 
     if rate is not None and rate <= 0:
@@ -144,8 +144,8 @@ def import_(
         leaving_at_signals(stopped.set),
         progress_bar() as show,
     ):
-        trust = trust_of(at.database, found.plan.model_version)
-        options = TaskOptions(as_, max_masks, output, label, trust, proven, audit_share)
+        calibrated = current_calibration(at.database, found.plan.model_version)
+        options = TaskOptions(as_, max_masks, output, label, calibrated, proven, audit_share)
         waiting = Patience(patience)
         config = waiting.get(lambda: at.client.project(project))["label_config"]
         summary = BulkImport(

@@ -97,8 +97,8 @@ def calibrate(
     from sam_backend.fully_automatic.review.judged_reviews import read_judged_reviews
     from sam_backend.fully_automatic.run_folder import read_run
     from sam_backend.projects.project import Project
-    from sam_backend.quality.calibration.gather import establish_trust, gather_judged
-    from sam_backend.quality.calibration.trust import Asked
+    from sam_backend.quality.calibration.calibrated_model import Asked
+    from sam_backend.quality.calibration.gather import calibrate_model, gather_judged
     from sam_backend.quality.report import write_reliability
     from sam_backend.serving.model_choice import ModelChoice
     from sam_backend.store.database import open_database
@@ -131,18 +131,19 @@ def calibrate(
         raise InvalidInputError(
             f"no mask of {version} has been judged: name projects or runs, or add gold"
         )
-    trust = establish_trust(database, version, judged, Asked(precision, max_lost, confidence))
+    calibrated = calibrate_model(database, version, judged, Asked(precision, max_lost, confidence))
     if out is not None:
-        write_reliability(trust, out)
+        write_reliability(calibrated, out)
     if as_json:
-        echo_json(trust.as_json())
+        echo_json(calibrated.as_json())
         return
-    typer.echo(f"{version}: {trust.masks} judged masks on {trust.images} images")
+    typer.echo(f"{version}: {calibrated.masks} judged masks on {calibrated.images} images")
     typer.echo(
-        f"expected calibration error {trust.before.error:.3f} before, {trust.after.error:.3f} after"
+        f"expected calibration error {calibrated.before.error:.3f} before, "
+        f"{calibrated.after.error:.3f} after"
     )
-    typer.echo(trust.explain_accept())
-    typer.echo(trust.explain_discard())
+    typer.echo(calibrated.explain_accept())
+    typer.echo(calibrated.explain_discard())
 
 
 @app.command()

@@ -10,7 +10,7 @@ from sam_backend.labelstudio.images.file_names import file_name_of
 from sam_backend.labelstudio.regions.region import Region
 from sam_backend.projects.images import SOURCE_NAME
 from sam_backend.projects.prefill_settings import PrefillSettings
-from sam_backend.quality.calibration.trust import Trust
+from sam_backend.quality.calibration.calibrated_model import CalibratedModel
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.semi_automatic.regions import RegionWriter
 from sam_backend.semi_automatic.triage import (
@@ -42,8 +42,8 @@ class TaskOptions:
             4940).
         output: The kind of tag that shows them; see `PrefillSettings.output`.
         label: Of every mask; None: the first label of that tag.
-        trust: What is known of the masks' model version: its probabilities are their scores; None:
-            the predicted IoU is.
+        calibrated: The calibrated model version of the masks, whose probabilities are their scores;
+            None: the predicted IoU is.
         proven: Only masks that are accepted by proof, and
         audit_share: of the others so many, drawn at random, so that the proof can be renewed.
 
@@ -55,14 +55,16 @@ class TaskOptions:
     max_masks: int = MAX_MASKS
     output: str = "auto"
     label: str | None = None
-    trust: Trust | None = None
+    calibrated: CalibratedModel | None = None
     proven: bool = False
     audit_share: float = 0.02
 
     def __post_init__(self) -> None:
-        if self.proven and (self.trust is None or self.trust.accept is None):
+        if self.proven and (self.calibrated is None or self.calibrated.accept is None):
             told = "nothing is known of this model version: `sam-backend quality calibrate`"
-            raise InvalidInputError(told if self.trust is None else self.trust.explain_accept())
+            raise InvalidInputError(
+                told if self.calibrated is None else self.calibrated.explain_accept()
+            )
         if self.as_ not in ("predictions", "annotations"):
             raise InvalidInputError(f"masks become predictions or annotations, not {self.as_!r}")
         if self.max_masks < 1:
@@ -143,11 +145,11 @@ class TaskWriter:
     def _judged(self, masks: Sequence[MaskRecord]) -> list[Judged]:
         """The masks that may be shown, as sure as they are."""
         told = self._options
-        if not told.proven or told.trust is None:
-            confidence = confidence_of(told.trust)
+        if not told.proven or told.calibrated is None:
+            confidence = confidence_of(told.calibrated)
             return [Judged(mask, confidence(mask), Outcome.ACCEPT) for mask in masks]
         # nobody looks at what is not accepted: there is nothing between
-        strict = replace(told.trust, discard=told.trust.accept)
+        strict = replace(told.calibrated, discard=told.calibrated.accept)
         judged = proven_triage(masks, strict, _NO_BAR, told.audit_share)
         return [one for one in judged if one.outcome is not Outcome.DISCARD]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sam_backend.monitoring.board import board
 from sam_backend.projects.project import Project
-from sam_backend.quality.calibration.current import keep_drift, trust_of
+from sam_backend.quality.calibration.current import current_calibration, keep_drift
 from sam_backend.quality.calibration.gather import gather_judged
 from sam_backend.quality.gold.scoring import score_project
 from sam_backend.semi_automatic.edit_report import edit_report
@@ -108,7 +108,7 @@ def measure(project: Project, observe: Observe = lambda what, done: None) -> Non
     if project.prefills.own_versions(project.origin, project.id):
         edit_report(project, lambda done: observe("prefilled", done))
     version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
-    trust = trust_of(database, version)
+    trust = current_calibration(database, version)
     if trust is not None:
         judged = gather_judged(
             settings, database, version, [project], with_gold="gold" in trust.sources

@@ -29,10 +29,10 @@ from sam_backend.metrics.scorecards import (
     shown,
 )
 from sam_backend.projects.project import Project
-from sam_backend.quality.calibration.current import keep_drift, trust_of
+from sam_backend.quality.calibration.calibrated_model import CalibratedModel
+from sam_backend.quality.calibration.current import current_calibration, keep_drift
 from sam_backend.quality.calibration.fit import stale_reasons
 from sam_backend.quality.calibration.gather import gather_judged
-from sam_backend.quality.calibration.trust import Trust
 from sam_backend.quality.gold.scoring import GoldReport, Standing, score_project
 from sam_backend.quality.plots import draw_reliability, draw_standings
 from sam_backend.store.database import Database
@@ -82,8 +82,8 @@ class QualityReport:
         gold: Who stands where.
         names: Of people, by their id.
         agreements: Of people with each other, the least first.
-        trust: In the model that is served; None: nothing is known of it.
-        stale: Why that should be established anew.
+        calibrated: The calibration of the served model; None: there is none.
+        stale: Why it should be calibrated anew.
         failures: Bars that are not passed.
     """
 
@@ -92,7 +92,7 @@ class QualityReport:
     gold: GoldReport
     names: Mapping[str, str]
     agreements: Sequence[Agreement]
-    trust: Trust | None
+    calibrated: CalibratedModel | None
     stale: Sequence[str]
     failures: Sequence[str]
 
@@ -105,7 +105,7 @@ class QualityReport:
             "gold": self.gold.as_json(),
             "names": dict(self.names),
             "agreement": [one.as_json() for one in self.agreements],
-            "trust": None if self.trust is None else self.trust.as_json(),
+            "calibration": None if self.calibrated is None else self.calibrated.as_json(),
             "stale": list(self.stale),
         }
 
@@ -128,19 +128,19 @@ def quality_report(
         SamBackendError: There is no gold, or Label Studio cannot be asked.
     """
     gold, answers = score_project(project, observe)
-    trust, now = trust_of(project.database, model_version), datetime.now(UTC)
+    calibrated, now = current_calibration(project.database, model_version), datetime.now(UTC)
     stale: list[str] = []
-    if trust is not None:
+    if calibrated is not None:
         # of the kinds that it rests on, as far as one can look at them here
         judged = gather_judged(
             project.settings,
             project.database,
             model_version,
             [project],
-            with_gold="gold" in trust.sources,
+            with_gold="gold" in calibrated.sources,
         )
-        stale = stale_reasons(trust, judged, now)
-        keep_drift(project, trust, judged, now)
+        stale = stale_reasons(calibrated, judged, now)
+        keep_drift(project, calibrated, judged, now)
     names = people_names(project.client)
     return QualityReport(
         project=project.id,
@@ -148,9 +148,9 @@ def quality_report(
         gold=gold,
         names=names,
         agreements=agreements(answers.people),
-        trust=trust,
+        calibrated=calibrated,
         stale=stale,
-        failures=_failures(bars, gold, names, trust, stale),
+        failures=_failures(bars, gold, names, calibrated, stale),
     )
 
 
@@ -170,8 +170,8 @@ def write_report(report: QualityReport, database: Database, folder: Path) -> Pat
     if standings:
         cards = [(names[one.card.who], one.card) for one in standings]
         draw_standings(cards, folder / STANDINGS_PNG)
-    if report.trust is not None:
-        write_reliability(report.trust, folder)
+    if report.calibrated is not None:
+        write_reliability(report.calibrated, folder)
     text = render(
         __package__,
         "report.html",
@@ -184,7 +184,7 @@ def write_report(report: QualityReport, database: Database, folder: Path) -> Pat
             "Models": _standings(report.gold.models, names),
         },
         agreements=_agreements(report),
-        reliability=report.trust and _plot(folder / RELIABILITY_PNG, "reliability diagram"),
+        reliability=report.calibrated and _plot(folder / RELIABILITY_PNG, "reliability diagram"),
         details=[
             {
                 "name": names[one.card.who],
@@ -200,15 +200,19 @@ def write_report(report: QualityReport, database: Database, folder: Path) -> Pat
     return file
 
 
-def write_reliability(trust: Trust, folder: Path) -> None:
+def write_reliability(calibrated: CalibratedModel, folder: Path) -> None:
     """The reliability diagram before and after calibration, as PNG and JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    draw_reliability(trust.before, trust.after, folder / RELIABILITY_PNG)
-    (folder / RELIABILITY_JSON).write_text(json.dumps(trust.as_json(), indent=1) + "\n")
+    draw_reliability(calibrated.before, calibrated.after, folder / RELIABILITY_PNG)
+    (folder / RELIABILITY_JSON).write_text(json.dumps(calibrated.as_json(), indent=1) + "\n")
 
 
 def _failures(
-    bars: Bars, gold: GoldReport, names: Mapping[str, str], trust: Trust | None, stale: list[str]
+    bars: Bars,
+    gold: GoldReport,
+    names: Mapping[str, str],
+    calibrated: CalibratedModel | None,
+    stale: list[str],
 ) -> list[str]:
     found = []
     for bar, standings in ((bars.annotators, gold.annotators), (bars.models, gold.models)):
@@ -218,14 +222,14 @@ def _failures(
                 name = names.get(one.card.who, one.card.who)
                 found.append(f"{name}: quality {value:.3f}, asked {bar:g}")
     error = bars.calibration_error
-    if error is not None and (trust is None or trust.after.error > error):
-        told = "unknown" if trust is None else f"{trust.after.error:.3f}"
+    if error is not None and (calibrated is None or calibrated.after.error > error):
+        told = "unknown" if calibrated is None else f"{calibrated.after.error:.3f}"
         found.append(f"expected calibration error {told}, asked at most {error:g}")
     if bars.proof:
-        if trust is None:
+        if calibrated is None:
             found.append("nothing is known of the model: `sam-backend quality calibrate`")
-        elif trust.accept is None:
-            found.append(trust.explain_accept())
+        elif calibrated.accept is None:
+            found.append(calibrated.explain_accept())
         found += [f"the calibration is stale: {reason}" for reason in stale]
     return found
 

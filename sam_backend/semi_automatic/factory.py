@@ -9,7 +9,7 @@ from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import ImageResolver, image_resolver
 from sam_backend.projects.prefill_settings import PrefillSettings
-from sam_backend.quality.calibration.current import trust_of
+from sam_backend.quality.calibration.current import current_calibration
 from sam_backend.semi_automatic.labelling import classifier_named
 from sam_backend.semi_automatic.prefill import Prefiller
 from sam_backend.semi_automatic.proposers import Place, proposer_named
@@ -142,8 +142,8 @@ class PrefillChoice:
         proposer = proposer_named(told.proposer, told.parameters, place)
         if self._database is None:
             return Prefiller(told, proposer)
-        trust = trust_of(self._database, checkpoint.model_version)
-        return Prefiller(told, proposer, Proposals(self._database), trust)
+        calibrated = current_calibration(self._database, checkpoint.model_version)
+        return Prefiller(told, proposer, Proposals(self._database), calibrated)
 
     def task_prefiller(
         self,

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from sam_backend.masks.rle import RLE
 from sam_backend.projects.prefill_settings import PrefillSettings
-from sam_backend.quality.calibration.trust import Trust
+from sam_backend.quality.calibration.calibrated_model import CalibratedModel
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.semi_automatic.gaps import Gaps, find_gaps, prediction_score
 from sam_backend.semi_automatic.proposers.base import Proposer, Subject
@@ -83,7 +83,7 @@ class Prefiller:
         settings: What is believed and shown.
         proposer: Where masks come from; the one that the settings name.
         proposals: Keeps what was proposed for an image; None: nothing is kept.
-        trust: What is known of the model version; None: nothing.
+        calibrated: The calibrated model version; None: it is not calibrated.
     """
 
     def __init__(
@@ -91,19 +91,19 @@ class Prefiller:
         settings: PrefillSettings,
         proposer: Proposer,
         proposals: Proposals | None = None,
-        trust: Trust | None = None,
+        calibrated: CalibratedModel | None = None,
     ) -> None:
         self.settings = settings
         self._proposer = proposer
         self._proposals = proposals
-        self._trust = trust
+        self._calibrated = calibrated
 
     @property
     def fingerprint(self) -> str:
-        """Tells apart what shapes the predictions but for the model: settings, proposer, trust."""
+        """Tells apart what shapes predictions but for the model: settings, proposer, calibration."""
         told = f"{self.settings.fingerprint} {self._proposer.fingerprint}"
-        if self._trust is not None:
-            told += f" {self._trust.fitted_at.isoformat()}"
+        if self._calibrated is not None:
+            told += f" {self._calibrated.fitted_at.isoformat()}"
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def propose(self, model: ServedModel, subject: Subject) -> list[MaskRecord]:
@@ -152,10 +152,10 @@ class Prefiller:
         told = self.settings
         review = Bar(told.review_predicted_iou, told.review_stability)
         if told.triage == "proven":
-            judged = proven_triage(proposed, self._trust, review, told.audit_share)
+            judged = proven_triage(proposed, self._calibrated, review, told.audit_share)
         else:
             accept = Bar(told.accept_predicted_iou, told.accept_stability)
-            judged = triage(proposed, accept, review, confidence_of(self._trust))
+            judged = triage(proposed, accept, review, confidence_of(self._calibrated))
         discarded = [one for one in judged if one.outcome is Outcome.DISCARD]
         candidates = [one for one in judged if one.outcome is not Outcome.DISCARD]
         single, duplicates = split_duplicates(candidates, told.duplicate_iou)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from sam_backend.quality.calibration.calibrated_model import CalibratedModel
 from sam_backend.quality.calibration.judged_masks import Traits
-from sam_backend.quality.calibration.trust import Trust
 from sam_backend.sam.automatic.records import MaskRecord
 
 
@@ -92,16 +92,19 @@ def _outcome(record: MaskRecord, accept: Bar, review: Bar) -> Outcome:
     return Outcome.REVIEW if review.admits(record) else Outcome.DISCARD
 
 
-def confidence_of(trust: Trust | None) -> Confidence:
+def confidence_of(calibrated: CalibratedModel | None) -> Confidence:
     """The calibrated probability that a mask needs no correction; else the predicted IoU."""
-    if trust is None:
+    if calibrated is None:
         return predicted_confidence
-    calibration = trust.calibration
+    calibration = calibrated.calibration
     return lambda record: calibration(Traits.of(record))
 
 
 def proven_triage(
-    records: Iterable[MaskRecord], trust: Trust | None, review: Bar, audit_share: float
+    records: Iterable[MaskRecord],
+    calibrated: CalibratedModel | None,
+    review: Bar,
+    audit_share: float,
 ) -> list[Judged]:
     """Judge each mask by what is proven, in the given order.
 
@@ -111,15 +114,15 @@ def proven_triage(
 
     Args:
         records: Masks of one image.
-        trust: Of their model version; None: nothing is proven.
+        calibrated: Of their model version; None: nothing is proven.
         review: What masks must reach while no discard threshold is proven.
         audit_share: Of the accepted and of the discarded masks that go to people.
     """
-    confidence = confidence_of(trust)
+    confidence = confidence_of(calibrated)
     found = []
     for record in records:
         sure = confidence(record)
-        outcome = _proven_outcome(record, sure, trust, review)
+        outcome = _proven_outcome(record, sure, calibrated, review)
         if outcome is not Outcome.REVIEW and _is_drawn(record, audit_share):
             # an accepted mask is shown anyhow, so that it stands for itself only
             share = audit_share if outcome is Outcome.DISCARD else 1.0
@@ -129,11 +132,13 @@ def proven_triage(
     return found
 
 
-def _proven_outcome(record: MaskRecord, sure: float, trust: Trust | None, review: Bar) -> Outcome:
-    if trust is not None and trust.accept is not None and sure >= trust.accept:
+def _proven_outcome(
+    record: MaskRecord, sure: float, calibrated: CalibratedModel | None, review: Bar
+) -> Outcome:
+    if calibrated is not None and calibrated.accept is not None and sure >= calibrated.accept:
         return Outcome.ACCEPT
-    if trust is not None and trust.discard is not None:
-        return Outcome.DISCARD if sure < trust.discard else Outcome.REVIEW
+    if calibrated is not None and calibrated.discard is not None:
+        return Outcome.DISCARD if sure < calibrated.discard else Outcome.REVIEW
     return Outcome.REVIEW if review.admits(record) else Outcome.DISCARD
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sam_backend.metrics.figures import miou
 from sam_backend.projects.project import Project
-from sam_backend.quality.calibration.current import trust_of
-from sam_backend.quality.calibration.trust import Trust
+from sam_backend.quality.calibration.calibrated_model import CalibratedModel
+from sam_backend.quality.calibration.current import current_calibration
 from sam_backend.retraining.gate_evaluation import GATE_NAME
 from sam_backend.retraining.request import JOB_KIND
 from sam_backend.stages.gates import Figure, Reading
@@ -62,7 +62,7 @@ class Evidence:
     edits: Measurement | None
     lots: Sequence[Measurement]
     drift: Measurement | None
-    trust: Trust | None
+    trust: CalibratedModel | None
     retrainings: Sequence[Job]
     model_figures: Mapping[str, Mapping[str, float]]
     model_images: int
@@ -150,7 +150,7 @@ def gather(project: Project, entry: ModelEntry | None, version: str) -> Evidence
         edits=measurements.newest(EDITS),
         lots=_lots(measurements, project.id),
         drift=measurements.newest(DRIFT),
-        trust=trust_of(project.database, version),
+        trust=current_calibration(project.database, version),
         retrainings=Jobs(project.database).list(kind=JOB_KIND, project=project.id),
         model_figures=figures,
         model_images=images,

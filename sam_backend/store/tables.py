@@ -187,7 +187,7 @@ GOLD_COPIES = Table(
     Index("gold_copies_by_image", "host", "project", "image", unique=True),
 )
 
-TRUSTS = Table(
+CALIBRATIONS = Table(
     "trusts",
     METADATA,
     Column("id", Integer, primary_key=True),

@@ -10,7 +10,7 @@ from sam_backend.fully_automatic.tasks import TaskOptions, TaskWriter
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.config.templates import template
 from sam_backend.store.shards import ImageMasks
-from tests.quality.calibration.trusts import trust
+from tests.quality.calibration.calibrated import calibrated_model
 from tests.semi_automatic.records import SIZE, block, record
 
 MASKS = tuple(record(block(n, n, n + 9, n + 9), n / 100) for n in range(1, 100) if n < 50)
@@ -39,19 +39,19 @@ def test_the_surest_are_shown_with_their_predicted_iou() -> None:
 
 
 def test_only_what_is_proven_and_a_slice_of_the_rest() -> None:
-    known = replace(trust(), accept=0.4)
+    known = replace(calibrated_model(), accept=0.4)
     accepted = [n / 100 for n in range(49, 39, -1)]
-    assert scores(TaskOptions(trust=known, proven=True, audit_share=0.0)) == accepted
-    some = scores(TaskOptions(trust=known, proven=True, audit_share=0.3))
+    assert scores(TaskOptions(calibrated=known, proven=True, audit_share=0.0)) == accepted
+    some = scores(TaskOptions(calibrated=known, proven=True, audit_share=0.3))
     assert some[:10] == accepted
     assert 3 <= len(some[10:]) <= 22
-    few = scores(TaskOptions(trust=known, proven=True, audit_share=0.3, max_masks=25))
+    few = scores(TaskOptions(calibrated=known, proven=True, audit_share=0.3, max_masks=25))
     assert set(some[10:]) <= set(few)  # chance's part stays, however few are shown
-    assert len(scores(TaskOptions(trust=known))) == len(MASKS)
+    assert len(scores(TaskOptions(calibrated=known))) == len(MASKS)
 
 
 def test_what_is_not_proven_is_refused_with_what_would_settle_it() -> None:
     with pytest.raises(InvalidInputError, match=r"nothing is accepted; about 35 more judged masks"):
-        TaskOptions(trust=trust(), proven=True)
+        TaskOptions(calibrated=calibrated_model(), proven=True)
     with pytest.raises(InvalidInputError, match="nothing is known of this model version"):
         TaskOptions(proven=True)

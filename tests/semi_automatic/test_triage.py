@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from sam_backend.quality.calibration.calibrated_model import CalibratedModel
 from sam_backend.quality.calibration.probability import Calibration
-from sam_backend.quality.calibration.trust import Trust
 from sam_backend.semi_automatic.triage import (
     Bar,
     Outcome,
@@ -14,7 +14,7 @@ from sam_backend.semi_automatic.triage import (
     proven_triage,
     triage,
 )
-from tests.quality.calibration.trusts import trust
+from tests.quality.calibration.calibrated import calibrated_model
 from tests.semi_automatic.records import block, record
 
 
@@ -50,7 +50,7 @@ def test_another_confidence_changes_the_score_and_not_the_order() -> None:
 BAR = Bar(0.5, 0.5)
 
 
-def ends(known: Trust | None, audit_share: float = 0.0) -> list[str]:
+def ends(known: CalibratedModel | None, audit_share: float = 0.0) -> list[str]:
     """What becomes of masks with predicted IoUs of 0.1, 0.3, …, 0.9."""
     records = [record(block(1, 1, n + 3, 9), (2 * n + 1) / 10, 0.9) for n in range(5)]
     return [one.outcome.value for one in proven_triage(records, known, BAR, audit_share)]
@@ -68,7 +68,7 @@ def ends(known: Trust | None, audit_share: float = 0.0) -> list[str]:
 def test_only_what_is_proven_is_done(
     accept: float | None, discard: float | None, expected: list[str]
 ) -> None:
-    assert ends(replace(trust(), accept=accept, discard=discard)) == expected
+    assert ends(replace(calibrated_model(), accept=accept, discard=discard)) == expected
 
 
 def test_without_trust_nothing_is_accepted() -> None:
@@ -76,7 +76,7 @@ def test_without_trust_nothing_is_accepted() -> None:
 
 
 def test_chance_draws_from_what_is_accepted_and_discarded() -> None:
-    known = replace(trust(), accept=0.6, discard=0.4)
+    known = replace(calibrated_model(), accept=0.6, discard=0.4)
     records = [
         record(block(x, y, x + 9, y + 9), 0.2 + 0.3 * (x % 3))
         for x in range(1, 60)
@@ -99,4 +99,4 @@ def test_scores_are_probabilities_once_they_can_be() -> None:
     one = record(block(1, 1, 5, 5), 0.7)
     assert confidence_of(None) is predicted_confidence
     half = Calibration((0.0,) * 5, (1.0,) * 5, (1.0, 0, 0, 0, 0), 0.0, (0.0, 1.0), (0.0, 0.5))
-    assert confidence_of(replace(trust(), calibration=half))(one) == pytest.approx(0.35)
+    assert confidence_of(replace(calibrated_model(), calibration=half))(one) == pytest.approx(0.35)

@@ -10,14 +10,14 @@ from sam_backend.server.app import create_app
 from sam_backend.server.protocol import SetupRequest
 from sam_backend.server.service import Service
 from sam_backend.settings import Settings
+from sam_backend.store.calibrations import Calibrations
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.jobs import Jobs
 from sam_backend.store.leases import Leases
 from sam_backend.store.measurements import DRIFT, GOLD, LOT, Measurements
 from sam_backend.store.prefills import PrefillRow, Prefills
-from sam_backend.store.trusts import Trusts
 from tests.projects.working_project import HOST, PROJECT, falling, label, move
-from tests.quality.calibration.trusts import trust
+from tests.quality.calibration.calibrated import calibrated_model
 from tests.server import playing
 
 NOW = datetime.now(UTC)
@@ -74,7 +74,7 @@ def fill(database: Database) -> None:
 
 def calibrate(database: Database, version: str) -> None:
     """A calibration, from which masks judged since differ more and more."""
-    Trusts(database).put(version, trust(version).as_json(), NOW)
+    Calibrations(database).put(version, calibrated_model(version).as_json(), NOW)
     for value in (0.01, 0.04):
         drift = {"value": value, "low": value - 0.02, "high": value + 0.02}
         document = {"model_version": version, "masks": 50, "drift": drift, "contradicted": False}

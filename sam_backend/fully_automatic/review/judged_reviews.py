@@ -11,9 +11,9 @@ from sam_backend.fully_automatic.review.samples import read_sample
 from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.projects.project import client_of_project
+from sam_backend.quality.calibration.calibrated_model import CalibratedModel
 from sam_backend.quality.calibration.judged_masks import JudgedMask, Traits
 from sam_backend.quality.calibration.probability import traits_of
-from sam_backend.quality.calibration.trust import Trust
 from sam_backend.settings import Settings
 
 
@@ -76,7 +76,7 @@ def read_judged_reviews(
     return list(judged_reviews(run, report))
 
 
-def foretold(run: BulkRun, report: LotReport, trust: Trust) -> Foretold | None:
+def foretold(run: BulkRun, report: LotReport, calibrated: CalibratedModel) -> Foretold | None:
     """Compare a sample with its calibration; None: no mask has been reviewed.
 
     Raises:
@@ -85,15 +85,15 @@ def foretold(run: BulkRun, report: LotReport, trust: Trust) -> Foretold | None:
     judged = list(judged_reviews(run, report))
     if not judged:
         return None
-    said = trust.calibration.of_many(traits_of(judged))
+    said = calibrated.calibration.of_many(traits_of(judged))
     weights = [one.weight for one in judged]
     total = sum(weights)
     accepted = [
         one
         for one, sure in zip(judged, said, strict=True)
-        if trust.accept is not None and sure >= trust.accept
+        if calibrated.accept is not None and sure >= calibrated.accept
     ]
-    is_proven = trust.accept is not None
+    is_proven = calibrated.accept is not None
     return Foretold(
         masks=len(judged),
         said=float(sum(w * p for w, p in zip(weights, said, strict=True)) / total),

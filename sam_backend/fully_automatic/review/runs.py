@@ -35,7 +35,7 @@ from sam_backend.metrics.acceptance import (
     next_severity,
 )
 from sam_backend.projects.project import Project
-from sam_backend.quality.calibration.current import trust_of
+from sam_backend.quality.calibration.current import current_calibration
 from sam_backend.store.lots import Lots
 from sam_backend.store.measurements import LOT
 
@@ -278,9 +278,9 @@ def report_lot(
     stands = lots.looked(run.run_id, report.look, sample.plan.severity, report.looked())
     report = replace(report, verdict=Verdict(stands), history=tuple(lots.history(run.run_id)))
     folder = keep_sample(run, sample)
-    trust = trust_of(project.database, run.plan.model_version)
-    if trust is not None:
-        report = replace(report, foretold=foretold(run, report, trust))
+    calibrated = current_calibration(project.database, run.plan.model_version)
+    if calibrated is not None:
+        report = replace(report, foretold=foretold(run, report, calibrated))
     (folder / REPORT_JSON).write_text(json.dumps(report.as_json(), indent=1) + "\n")
     write_page(report, run, ImageReader(project.settings, run.manifest.root), folder / REPORT_HTML)
     document = report.measured() | {"run": run.run_id, "review project": sample.project_id}

@@ -1,8 +1,7 @@
-"""Establishing trust in a model version's masks, and seeing when it is out of date.
+"""Calibrates a model version, and tells when its calibration is out of date.
 
-Images are divided by their digest: the calibration is fitted to a third of them, and the others
-validate what it says and prove thresholds on it, for who has learned from a mask is no witness of
-it.
+Images are divided by their digest: the calibration is fitted to a third of them; the others
+validate it and prove thresholds, for a mask that the fit has seen proves nothing.
 """
 
 from collections import Counter
@@ -14,6 +13,11 @@ import numpy.typing as npt
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.metrics.intervals import Interval, Scale, ratio_interval
+from sam_backend.quality.calibration.calibrated_model import (
+    PROVEN_OTHERWISE,
+    Asked,
+    CalibratedModel,
+)
 from sam_backend.quality.calibration.fitting import fit, reliabilities
 from sam_backend.quality.calibration.judged_masks import JudgedMask
 from sam_backend.quality.calibration.probability import traits_of
@@ -23,18 +27,17 @@ from sam_backend.quality.calibration.risk_control import (
     discard_threshold,
     more_images_needed,
 )
-from sam_backend.quality.calibration.trust import PROVEN_OTHERWISE, Asked, Trust
 
-TEACHERS = 3
-"""Of so many images one teaches the calibration, the others are witnesses."""
+FIT_EVERY = 3
+"""One image in three is of the fit split, the rest of the validation split."""
 MAX_AGE = timedelta(days=90)
 MAX_DRIFT = 0.05
 """Of the share of good masks from what was said, before a calibration is stale."""
 
 
-def establish(
+def calibrate(
     model_version: str, judged: Sequence[JudgedMask], asked: Asked, now: datetime
-) -> Trust:
+) -> CalibratedModel:
     """Fit a calibration and prove thresholds.
 
     Args:
@@ -46,17 +49,17 @@ def establish(
     Raises:
         InvalidInputError: They are too few, or what is asked is out of its range.
     """
-    calibration = fit([one for one in judged if _teaches(one)])
-    witnesses = [one for one in judged if not _teaches(one)]
-    if not witnesses:
+    calibration = fit([one for one in judged if _is_fitted(one)])
+    validation = [one for one in judged if not _is_fitted(one)]
+    if not validation:
         raise InvalidInputError(
             "all judged masks are on images that the calibration is fitted to: none is left to "
             "validate it; judge masks on more images"
         )
-    before, after = reliabilities(calibration, witnesses)
-    known = _scored(witnesses, calibration.of_many(traits_of(witnesses)))
+    before, after = reliabilities(calibration, validation)
+    known = _scored(validation, calibration.of_many(traits_of(validation)))
     accept = accept_threshold(known, asked.min_precision, asked.confidence)
-    return Trust(
+    return CalibratedModel(
         model_version=model_version,
         fitted_at=now,
         masks=len(judged),
@@ -69,30 +72,32 @@ def establish(
         accept=accept,
         discard=discard_threshold(known, asked.max_lost, asked.confidence),
         is_over_images=True,
-        accepted=None if accept is None else _share_of_good(witnesses, known.scores >= accept),
-        more_images=_with_teachers(
+        accepted=None if accept is None else _share_of_good(validation, known.scores >= accept),
+        more_images=_with_fit_split(
             more_images_needed(known, asked.min_precision, asked.confidence)
         ),
     )
 
 
-def stale_reasons(trust: Trust, judged: Sequence[JudgedMask], now: datetime) -> list[str]:
+def stale_reasons(
+    calibrated: CalibratedModel, judged: Sequence[JudgedMask], now: datetime
+) -> list[str]:
     """Why a calibration should be made anew; none: it holds.
 
     Args:
-        trust: In use.
+        calibrated: In use.
         judged: All masks of its model version that are known now.
         now: The time.
     """
-    reasons = [] if trust.is_over_images else [PROVEN_OTHERWISE]
-    age = now - trust.fitted_at
+    reasons = [] if calibrated.is_over_images else [PROVEN_OTHERWISE]
+    age = now - calibrated.fitted_at
     if age > MAX_AGE:
         reasons.append(f"it is {age.days} days old")
-    if len(judged) >= 2 * trust.masks:
-        reasons.append(f"{len(judged)} masks are judged by now, and it rests on {trust.masks}")
-    drift = observed_drift(trust, judged)
+    if len(judged) >= 2 * calibrated.masks:
+        reasons.append(f"{len(judged)} masks are judged by now, and it rests on {calibrated.masks}")
+    drift = observed_drift(calibrated, judged)
     if drift is not None and is_contradicted(drift):
-        later = sum(one.at > trust.fitted_at for one in judged)
+        later = sum(one.at > calibrated.fitted_at for one in judged)
         reasons.append(
             f"of {later} masks judged since, the share that needs no correction differs by "
             f"{drift.value:+.2f} from what it says ({drift.low:+.2f} to {drift.high:+.2f})"
@@ -105,20 +110,20 @@ def is_contradicted(drift: Interval) -> bool:
     return drift.low > MAX_DRIFT or drift.high < -MAX_DRIFT
 
 
-def observed_drift(trust: Trust, judged: Sequence[JudgedMask]) -> Interval | None:
+def observed_drift(calibrated: CalibratedModel, judged: Sequence[JudgedMask]) -> Interval | None:
     """How much more of the masks judged since need no correction than the calibration says.
 
     Args:
-        trust: In use.
+        calibrated: In use.
         judged: All masks of its model version; those before it do not count.
 
     Returns:
         Difference of shares, -1 to 1; None: too few.
     """
-    later = [one for one in judged if one.at > trust.fitted_at]
+    later = [one for one in judged if one.at > calibrated.fitted_at]
     if not later:
         return None
-    said = trust.calibration.of_many(traits_of(later))
+    said = calibrated.calibration.of_many(traits_of(later))
     _, images = np.unique([one.image for one in later], return_inverse=True)
     weights = np.array([one.weight for one in later])
     gaps = np.array([one.is_good for one in later]) - said
@@ -143,13 +148,13 @@ def _share_of_good(
     return ratio_interval(parts, wholes, Scale.SHARE)
 
 
-def _teaches(one: JudgedMask) -> bool:
-    return int(one.image[-8:], 16) % TEACHERS == 0
+def _is_fitted(one: JudgedMask) -> bool:
+    return int(one.image[-8:], 16) % FIT_EVERY == 0
 
 
-def _with_teachers(witnesses: int | None) -> int | None:
-    """Images of which so many are witnesses."""
-    return None if witnesses is None else -(-witnesses * TEACHERS // (TEACHERS - 1))
+def _with_fit_split(n_validation: int | None) -> int | None:
+    """Number of images of which so many are in the validation split."""
+    return None if n_validation is None else -(-n_validation * FIT_EVERY // (FIT_EVERY - 1))
 
 
 def _scored(told: Sequence[JudgedMask], scores: npt.NDArray[np.float64]) -> ScoredMasks:

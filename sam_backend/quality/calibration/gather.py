@@ -1,4 +1,4 @@
-"""Trust in a model version, gathered from all that people have judged of its masks."""
+"""Masks that people have judged, gathered from all projects and gold, and a calibration of them."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.projects.project import Project
-from sam_backend.quality.calibration.fit import establish
+from sam_backend.quality.calibration.calibrated_model import Asked, CalibratedModel
+from sam_backend.quality.calibration.fit import calibrate
 from sam_backend.quality.calibration.judged_masks import JudgedMask
 from sam_backend.quality.calibration.judgements import judged_gold, judged_prefills
-from sam_backend.quality.calibration.trust import Asked, Trust
 from sam_backend.settings import Settings
+from sam_backend.store.calibrations import Calibrations
 from sam_backend.store.database import Database
 from sam_backend.store.gold import Gold
 from sam_backend.store.learned_images import learned_by_model
 from sam_backend.store.models import open_store
 from sam_backend.store.proposals import Proposals
-from sam_backend.store.trusts import Trusts
 
 log = logging.getLogger(__name__)
 
@@ -75,14 +75,14 @@ def _unlearned(
     return kept
 
 
-def establish_trust(
+def calibrate_model(
     database: Database, model_version: str, judged: Sequence[JudgedMask], asked: Asked
-) -> Trust:
+) -> CalibratedModel:
     """Calibrate a model version and prove thresholds; they count from now on.
 
     Raises:
         InvalidInputError: The judged masks are too few.
     """
-    trust = establish(model_version, judged, asked, datetime.now(UTC))
-    Trusts(database).put(model_version, trust.as_json(), trust.fitted_at)
-    return trust
+    calibrated = calibrate(model_version, judged, asked, datetime.now(UTC))
+    Calibrations(database).put(model_version, calibrated.as_json(), calibrated.fitted_at)
+    return calibrated

@@ -23,7 +23,7 @@ from sam_backend.store.database import open_database
 from sam_backend.store.gold import Gold, GoldImage
 from sam_backend.store.proposals import ProposalKey, Proposals
 from tests.fully_automatic.making import generate, make_images
-from tests.quality.calibration.trusts import trust
+from tests.quality.calibration.calibrated import calibrated_model
 from tests.semi_automatic.records import SIZE, block, record
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -71,7 +71,7 @@ def test_reviewed_masks_have_their_own_traits_and_weights(run: BulkRun) -> None:
 
 def test_a_lot_is_told_beside_what_was_foretold(run: BulkRun) -> None:
     report = reviewed(run)
-    known = replace(trust(run.plan.model_version), accept=0.0)
+    known = replace(calibrated_model(run.plan.model_version), accept=0.0)
     told = foretold(run, report, known)
     assert told is not None
     judged = list(judged_reviews(run, report))

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.quality.calibration.fit import establish, stale_reasons
+from sam_backend.quality.calibration.calibrated_model import Asked, CalibratedModel
+from sam_backend.quality.calibration.fit import calibrate, stale_reasons
 from sam_backend.quality.calibration.fitting import fit, reliabilities
 from sam_backend.quality.calibration.judged_masks import JudgedMask, Traits
 from sam_backend.quality.calibration.probability import Calibration, Reliability, traits_of
-from sam_backend.quality.calibration.trust import Asked, Trust
 from sam_backend.quality.plots import draw_reliability
-from tests.quality.calibration.trusts import NOON, trust
+from tests.quality.calibration.calibrated import NOON, calibrated_model
 from tests.semi_automatic.records import block, record
 
 
@@ -54,8 +54,8 @@ def known() -> list[JudgedMask]:
 
 
 @pytest.fixture(scope="module")
-def established(known: list[JudgedMask]) -> Trust:
-    return establish("model-1", known, Asked(), NOON)
+def calibrated(known: list[JudgedMask]) -> CalibratedModel:
+    return calibrate("model-1", known, Asked(), NOON)
 
 
 def test_traits_of_a_mask() -> None:
@@ -94,98 +94,98 @@ def test_probabilities_are_the_true_ones(known: list[JudgedMask]) -> None:
 
 
 def test_the_error_is_told_of_the_fit_that_is_used(
-    known: list[JudgedMask], established: Trust
+    known: list[JudgedMask], calibrated: CalibratedModel
 ) -> None:
     """Not of other fits, to other masks: each third image is fitted to, the others tell."""
     unseen = [one for one in known if int(one.image[-8:], 16) % 3]
     assert 0.6 * len(known) < len(unseen) < 0.75 * len(known)
     is_good = np.array([one.is_good for one in unseen])
     traits, ones = traits_of(unseen), np.ones(len(unseen))
-    said = established.calibration.of_many(traits)
-    assert established.after == Reliability.of(said, is_good, ones)
-    assert established.before == Reliability.of(traits[:, 0], is_good, ones)
+    said = calibrated.calibration.of_many(traits)
+    assert calibrated.after == Reliability.of(said, is_good, ones)
+    assert calibrated.before == Reliability.of(traits[:, 0], is_good, ones)
     only_fitted = [one for one in known if int(one.image[-8:], 16) % 3 == 0]
     with pytest.raises(InvalidInputError, match="none is left to validate"):
-        establish("model-1", only_fitted, Asked(), NOON)
+        calibrate("model-1", only_fitted, Asked(), NOON)
 
 
-def test_what_was_learned_is_plain_numbers(established: Trust) -> None:
-    told = json.loads(json.dumps(established.as_json()))
-    again = Trust.of(told)
-    assert again.as_json() == established.as_json()
+def test_what_was_learned_is_plain_numbers(calibrated: CalibratedModel) -> None:
+    told = json.loads(json.dumps(calibrated.as_json()))
+    again = CalibratedModel.of(told)
+    assert again.as_json() == calibrated.as_json()
     assert isinstance(again.calibration, Calibration)
     fresh = traits_of(judged(4, 5))
-    assert np.array_equal(again.calibration.of_many(fresh), established.calibration.of_many(fresh))
+    assert np.array_equal(again.calibration.of_many(fresh), calibrated.calibration.of_many(fresh))
 
 
-def test_the_thresholds_keep_their_promise(established: Trust) -> None:
+def test_the_thresholds_keep_their_promise(calibrated: CalibratedModel) -> None:
     fresh = traits_of(judged(5, 4000))
-    said, likely = established.calibration.of_many(fresh), chance(fresh)
-    assert established.accept is not None
-    assert established.discard is not None
-    accepted, discarded = said >= established.accept, said < established.discard
-    assert likely[accepted].mean() >= established.asked.min_precision
-    assert likely[discarded].sum() / likely.sum() <= established.asked.max_lost
+    said, likely = calibrated.calibration.of_many(fresh), chance(fresh)
+    assert calibrated.accept is not None
+    assert calibrated.discard is not None
+    accepted, discarded = said >= calibrated.accept, said < calibrated.discard
+    assert likely[accepted].mean() >= calibrated.asked.min_precision
+    assert likely[discarded].sum() / likely.sum() <= calibrated.asked.max_lost
     assert accepted.mean() > 0.3
     assert discarded.mean() > 0.15
-    assert "accepted from a probability of 0." in established.explain_accept()
-    assert "on average over images 90% of an image's accepted" in established.explain_accept()
+    assert "accepted from a probability of 0." in calibrated.explain_accept()
+    assert "on average over images 90% of an image's accepted" in calibrated.explain_accept()
     assert (
         "on average over images at most 5% of the good masks among those that people were shown"
-        in established.explain_discard()
+        in calibrated.explain_discard()
     )
-    together = established.accepted
+    together = calibrated.accepted
     assert together is not None
     assert together.value == pytest.approx(likely[accepted].mean(), abs=0.03)
-    assert f"all together, {together.value:.0%} (" in established.explain_accept()
+    assert f"all together, {together.value:.0%} (" in calibrated.explain_accept()
 
 
 def test_nothing_proven_is_an_answer(known: list[JudgedMask]) -> None:
-    few = establish("model-1", judged(6, 60), Asked(min_precision=0.98), NOON)
+    few = calibrate("model-1", judged(6, 60), Asked(min_precision=0.98), NOON)
     assert few.accept is None
     assert few.more_masks is not None
     assert few.more_masks > 200
     assert "nothing is accepted; about" in few.explain_accept()
     rng = np.random.default_rng(0)
     noise = [replace(one, iou=0.95 if rng.random() < 0.5 else 0.5) for one in known]
-    hopeless = establish("model-1", noise, Asked(), NOON)
+    hopeless = calibrate("model-1", noise, Asked(), NOON)
     assert (hopeless.accept, hopeless.more_images, hopeless.more_masks) == (None, None, None)
     assert "too many of the surest are wrong" in hopeless.explain_accept()
 
 
 def test_too_few_masks_are_refused_with_their_number() -> None:
     with pytest.raises(InvalidInputError, match=r"\d+ good and \d+ bad masks on \d images"):
-        establish("model-1", judged(7, 12), Asked(), NOON)
+        calibrate("model-1", judged(7, 12), Asked(), NOON)
 
 
-def test_the_diagram_is_drawn(established: Trust, tmp_path: Path) -> None:
+def test_the_diagram_is_drawn(calibrated: CalibratedModel, tmp_path: Path) -> None:
     file = tmp_path / "reliability.png"
-    draw_reliability(established.before, established.after, file)
+    draw_reliability(calibrated.before, calibrated.after, file)
     picture = cv2.imread(str(file))
     assert min(picture.shape[:2]) > 500
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
 
 
-def test_when_a_calibration_is_stale(established: Trust, known: list[JudgedMask]) -> None:
+def test_when_a_calibration_is_stale(calibrated: CalibratedModel, known: list[JudgedMask]) -> None:
     soon, late = NOON + timedelta(days=1), NOON + timedelta(days=91)
-    assert stale_reasons(established, known, soon) == []
-    assert stale_reasons(established, known, late) == ["it is 91 days old"]
-    (doubled,) = stale_reasons(established, known * 2, soon)
+    assert stale_reasons(calibrated, known, soon) == []
+    assert stale_reasons(calibrated, known, late) == ["it is 91 days old"]
+    (doubled,) = stale_reasons(calibrated, known * 2, soon)
     assert "masks are judged by now" in doubled
     later = [replace(one, at=soon) for one in judged(8, 80)]
-    assert stale_reasons(established, [*known, *later], soon) == []
+    assert stale_reasons(calibrated, [*known, *later], soon) == []
     drifted = [replace(one, at=soon) for one in judged(8, 80, worse=0.3)]
-    (drift,) = stale_reasons(established, [*known, *drifted], soon)
+    (drift,) = stale_reasons(calibrated, [*known, *drifted], soon)
     assert "differs by -0." in drift
 
 
-def test_thresholds_of_an_earlier_release_count_no_more(established: Trust) -> None:
-    told = established.as_json()
+def test_thresholds_of_an_earlier_release_count_no_more(calibrated: CalibratedModel) -> None:
+    told = calibrated.as_json()
     for name in ("is_over_images", "accepted"):
         del told[name]
-    earlier = Trust.of(json.loads(json.dumps(told)))
+    earlier = CalibratedModel.of(json.loads(json.dumps(told)))
     assert (earlier.accept, earlier.discard) == (None, None)
-    assert earlier.calibration == established.calibration
+    assert earlier.calibration == calibrated.calibration
     for sentence in (earlier.explain_accept(), earlier.explain_discard()):
         assert "from an earlier release" in sentence
     (reason,) = stale_reasons(earlier, [], NOON)
@@ -193,6 +193,6 @@ def test_thresholds_of_an_earlier_release_count_no_more(established: Trust) -> N
 
 
 def test_what_is_shown_of_no_proof() -> None:
-    assert trust().more_masks == 35
-    assert "about 35 more judged masks (7 images)" in trust().explain_accept()
-    assert "no threshold proves that at most 5%" in trust().explain_discard()
+    assert calibrated_model().more_masks == 35
+    assert "about 35 more judged masks (7 images)" in calibrated_model().explain_accept()
+    assert "no threshold proves that at most 5%" in calibrated_model().explain_discard()

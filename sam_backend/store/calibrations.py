@@ -1,4 +1,4 @@
-"""How far model versions are trusted, as it was established; the newest counts, none is lost."""
+"""Calibrations of model versions: the newest of each counts, and none is lost."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import select
 
 from sam_backend.store.database import Database
-from sam_backend.store.tables import TRUSTS
+from sam_backend.store.tables import CALIBRATIONS
 
 
-class Trusts:
+class Calibrations:
     """Documents by model version. Safe for any number of threads and processes."""
 
     def __init__(self, database: Database) -> None:
@@ -21,15 +21,15 @@ class Trusts:
         """Keep one; it counts from now on."""
         with self._database.writing() as connection:
             connection.execute(
-                TRUSTS.insert().values(model_version=model_version, document=document, at=at)
+                CALIBRATIONS.insert().values(model_version=model_version, document=document, at=at)
             )
 
     def newest(self, model_version: str) -> dict[str, Any] | None:
         """What counts of a model version; None: nothing is known of it."""
         query = (
-            select(TRUSTS.c.document)
-            .where(TRUSTS.c.model_version == model_version)
-            .order_by(TRUSTS.c.id.desc())
+            select(CALIBRATIONS.c.document)
+            .where(CALIBRATIONS.c.model_version == model_version)
+            .order_by(CALIBRATIONS.c.id.desc())
             .limit(1)
         )
         with self._database.reading() as connection:
@@ -38,6 +38,6 @@ class Trusts:
 
     def versions(self) -> list[str]:
         """All model versions of which something is known, the latest told first."""
-        query = select(TRUSTS.c.model_version).order_by(TRUSTS.c.id.desc())
+        query = select(CALIBRATIONS.c.model_version).order_by(CALIBRATIONS.c.id.desc())
         with self._database.reading() as connection:
             return list(dict.fromkeys(connection.execute(query).scalars()))

@@ -1,4 +1,4 @@
-"""How far the masks of one model version may be trusted: calibration and proven thresholds."""
+"""A calibrated model version: probabilities of its masks, and thresholds that are proven."""
 
 from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
@@ -30,7 +30,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trust:
+class CalibratedModel:
     """What is known of a model version's masks.
 
     Attributes:
