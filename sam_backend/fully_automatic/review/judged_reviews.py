@@ -6,7 +6,7 @@ import numpy as np
 
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import InvalidInputError
-from sam_backend.fully_automatic.review.judging import Foretold, LotReport, judge
+from sam_backend.fully_automatic.review.judging import CalibrationCheck, LotReport, judge
 from sam_backend.fully_automatic.review.samples import read_sample
 from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.masks.overlap import iou_matrix
@@ -76,7 +76,9 @@ def read_judged_reviews(
     return list(judged_reviews(run, report))
 
 
-def foretold(run: BulkRun, report: LotReport, calibrated: CalibratedModel) -> Foretold | None:
+def check_calibration(
+    run: BulkRun, report: LotReport, calibrated: CalibratedModel
+) -> CalibrationCheck | None:
     """Compare a sample with its calibration; None: no mask has been reviewed.
 
     Raises:
@@ -94,10 +96,10 @@ def foretold(run: BulkRun, report: LotReport, calibrated: CalibratedModel) -> Fo
         if calibrated.accept is not None and sure >= calibrated.accept
     ]
     is_proven = calibrated.accept is not None
-    return Foretold(
+    return CalibrationCheck(
         masks=len(judged),
-        said=float(sum(w * p for w, p in zip(weights, said, strict=True)) / total),
-        came_true=sum(one.weight for one in judged if one.is_good) / total,
+        predicted=float(sum(w * p for w, p in zip(weights, said, strict=True)) / total),
+        observed=sum(one.weight for one in judged if one.is_good) / total,
         accepted=len(accepted) if is_proven else None,
         accepted_good=sum(one.is_good for one in accepted) if is_proven else None,
     )

@@ -30,20 +30,20 @@ PAPER = {"pairs above 0.90 IoU": 0.94, "pairs above 0.75 IoU": 0.97}
 
 
 @dataclass(frozen=True, slots=True)
-class Foretold:
+class CalibrationCheck:
     """Calibrated confidence beside what people found.
 
     Attributes:
-        masks: That were reviewed.
-        said: Share of them that would need no correction, as it was said.
-        came_true: As it was.
+        masks: Number of masks reviewed.
+        predicted: Share of them that need no correction, as the calibration predicts it.
+        observed: Share of them that needed none.
         accepted: Masks above the proven accept threshold; None: nothing is proven.
         accepted_good: Of these, those that needed no correction.
     """
 
     masks: int
-    said: float
-    came_true: float
+    predicted: float
+    observed: float
     accepted: int | None
     accepted_good: int | None
 
@@ -84,7 +84,8 @@ class LotReport:
         look: What the sample says as it stands.
         verdict: On the lot: what the sample says, unless the lot was rejected before.
         history: Samples and looks so far, oldest first.
-        foretold: What calibrated confidence had said of the masks; None: there is no calibration.
+        calibration_check: What calibrated confidence predicted, and people found; None: there is
+            no calibration.
     """
 
     sample: Sample
@@ -99,7 +100,7 @@ class LotReport:
     look: Verdict
     verdict: Verdict
     history: tuple[LotRecord, ...] = ()
-    foretold: Foretold | None = None
+    calibration_check: CalibrationCheck | None = None
 
     @property
     def settling_size(self) -> int:
@@ -173,6 +174,7 @@ class LotReport:
 
     def as_json(self) -> dict[str, Any]:
         """All figures, for people and scripts."""
+        check = self.calibration_check
         return {
             "verdict": str(self.verdict),
             "this look alone": str(self.look),
@@ -202,7 +204,7 @@ class LotReport:
             },
             "paper": PAPER,
             "strata": self.strata(),
-            "foretold": None if self.foretold is None else self.foretold.as_json(),
+            "calibration check": check and check.as_json(),
             "unread": dict(self.unread),
             "unread, which": self.unread.as_json(),
             "history": [

@@ -10,7 +10,7 @@ from typing import Any
 from sam_backend.errors import InvalidInputError
 from sam_backend.fully_automatic.addresses import Addresses
 from sam_backend.fully_automatic.importing import BulkImport, ImportSummary
-from sam_backend.fully_automatic.review.judged_reviews import foretold
+from sam_backend.fully_automatic.review.judged_reviews import check_calibration
 from sam_backend.fully_automatic.review.judging import LotReport, judge
 from sam_backend.fully_automatic.review.page import write_page
 from sam_backend.fully_automatic.review.samples import (
@@ -280,7 +280,7 @@ def report_lot(
     folder = keep_sample(run, sample)
     calibrated = current_calibration(project.database, run.plan.model_version)
     if calibrated is not None:
-        report = replace(report, foretold=foretold(run, report, calibrated))
+        report = replace(report, calibration_check=check_calibration(run, report, calibrated))
     (folder / REPORT_JSON).write_text(json.dumps(report.as_json(), indent=1) + "\n")
     write_page(report, run, ImageReader(project.settings, run.manifest.root), folder / REPORT_HTML)
     document = report.measured() | {"run": run.run_id, "review project": sample.project_id}

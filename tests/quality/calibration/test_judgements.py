@@ -8,7 +8,7 @@ import pytest
 
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import LabelledImage, LabelledMask
-from sam_backend.fully_automatic.review.judged_reviews import foretold, judged_reviews
+from sam_backend.fully_automatic.review.judged_reviews import check_calibration, judged_reviews
 from sam_backend.fully_automatic.review.judging import LotReport, Reviewed, report_of
 from sam_backend.fully_automatic.review.samples import Sample
 from sam_backend.fully_automatic.review.sampling import SampledImage
@@ -69,24 +69,25 @@ def test_reviewed_masks_have_their_own_traits_and_weights(run: BulkRun) -> None:
         assert {(mask.source, mask.at) for mask in mine} == {("review", NOON)}
 
 
-def test_a_lot_is_told_beside_what_was_foretold(run: BulkRun) -> None:
+def test_a_lot_is_told_beside_what_its_calibration_predicts(run: BulkRun) -> None:
     report = reviewed(run)
     known = replace(calibrated_model(run.plan.model_version), accept=0.0)
-    told = foretold(run, report, known)
+    told = check_calibration(run, report, known)
     assert told is not None
     judged = list(judged_reviews(run, report))
     assert told.masks == told.accepted == len(judged)
     assert told.accepted_good == len(judged) - 4
     total = sum(one.weight for one in judged)
-    assert told.came_true == pytest.approx(sum(o.weight for o in judged if o.is_good) / total)
-    assert told.said == pytest.approx(
+    assert told.observed == pytest.approx(sum(o.weight for o in judged if o.is_good) / total)
+    assert told.predicted == pytest.approx(
         sum(o.weight * min(max(o.traits.predicted_iou, 0), 1) for o in judged) / total
     )
-    assert replace(report, foretold=told).as_json()["foretold"]["accepted_good"] == len(judged) - 4
-    unproven = foretold(run, report, replace(known, accept=None))
+    document = replace(report, calibration_check=told).as_json()["calibration check"]
+    assert document["accepted_good"] == len(judged) - 4
+    unproven = check_calibration(run, report, replace(known, accept=None))
     assert unproven is not None
     assert unproven.accepted is None
-    assert foretold(run, replace(report, reviewed=()), known) is None
+    assert check_calibration(run, replace(report, reviewed=()), known) is None
 
 
 def test_whatever_was_proposed_for_gold_is_judged_by_its_best_match(tmp_path: Path) -> None:
