@@ -11,7 +11,7 @@ from sam_backend.labelstudio.config.tags import ControlTag, NamedLabel
 from sam_backend.labelstudio.prompts.context import ContextReading, read_context
 from sam_backend.labelstudio.prompts.object_prompts import ContextPrompts, ObjectPrompt
 from sam_backend.labelstudio.prompts.prompt_builder import place_prompts
-from sam_backend.labelstudio.prompts.prompt_session import Logits, MemoryKey, TaskMemory
+from sam_backend.labelstudio.prompts.prompt_session import Logits, PromptSessions, SessionKey
 from sam_backend.labelstudio.prompts.task_regions import TaskRegions
 from sam_backend.labelstudio.regions import codec
 from sam_backend.labelstudio.regions.region import Answer, Region
@@ -64,18 +64,18 @@ class Assisted:
 
     Args:
         embeddings: Of the tasks' images.
-        memory: What was asked a moment ago; Label Studio tells only half of it each time.
+        sessions: What was asked a moment ago; Label Studio tells only half of it each time.
         all_masks: Answer a lone click with whole, part and subpart instead of the best of three.
     """
 
     def __init__(
         self,
         embeddings: TaskEmbeddings,
-        memory: TaskMemory,
+        sessions: PromptSessions,
         all_masks: bool = False,
     ) -> None:
         self._embeddings = embeddings
-        self._memory = memory
+        self._sessions = sessions
         self._limit = None if all_masks else 1
 
     def answer(
@@ -95,7 +95,7 @@ class Assisted:
         if reading is None or reading.is_empty:
             return InteractiveAnswer()
         origin, number = request.host.origin, task_id(request.task)
-        with self._memory.turn(origin, request.project, number, reading.label) as wait_for_turn:
+        with self._sessions.turn(origin, request.project, number, reading.label) as wait_for_turn:
             address = request.config.image(reading.to_name).address(task_data(request.task))
             image = self._embeddings.embed(
                 model, address, request.host, number, Priority.CLICK, clock
@@ -111,7 +111,7 @@ class Assisted:
         image: TaskImage,
         clock: StageClock,
     ) -> InteractiveAnswer:
-        key = MemoryKey(
+        key = SessionKey(
             origin=request.host.origin,
             project=request.project,
             task_id=task_id(request.task) or "",
@@ -120,7 +120,7 @@ class Assisted:
             model_version=model.model_version,
         )
         on_task = TaskRegions.of(request.task)
-        recalled = self._memory.recall(key, reading, on_task)
+        recalled = self._sessions.recall(key, reading, on_task)
         placed = place_prompts(
             reading, image.embedding.image_size, request.config, on_task, recalled
         )
@@ -135,12 +135,14 @@ class Assisted:
             placed.objects, found, regions, starts, strict=True
         ):
             ids = {str(region["id"]) for region in shown}
-            self._memory.remember(key, one, candidates[0].logits, ids, on_task, start)
+            self._sessions.remember(key, one, candidates[0].logits, ids, on_task, start)
         return answering.answer(regions, placed)
 
-    def _first_logits(self, model: ServedModel, key: MemoryKey, one: ObjectPrompt) -> Logits | None:
+    def _first_logits(
+        self, model: ServedModel, key: SessionKey, one: ObjectPrompt
+    ) -> Logits | None:
         """Where the model starts from: its last answer, else a drawn mask, else nothing."""
-        previous = self._memory.previous_logits(key, one)
+        previous = self._sessions.previous_logits(key, one)
         if previous is None and one.mask is not None:
             return mask_to_logits(one.mask, model.segmenter().mask_side)
         return previous

@@ -23,7 +23,7 @@ _WORKERS = 2
 _MAX_WAITING = 100
 
 
-class Opening:
+class Prefetch:
     """Warms embeddings in the background. Failures are logged only: the click will say them again.
 
     Args:

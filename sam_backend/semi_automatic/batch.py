@@ -18,7 +18,7 @@ from sam_backend.projects.project import Project
 from sam_backend.semi_automatic.prefill_log import ledger_row
 from sam_backend.semi_automatic.task_prefill import Prefilled, TaskPrefiller
 from sam_backend.semi_automatic.task_reading import ReadTask, TaskReader
-from sam_backend.semi_automatic.writeback import Told, tell
+from sam_backend.semi_automatic.writeback import TaskUpdate, write_tasks
 from sam_backend.serving.champion import Champion
 from sam_backend.serving.served_model import Checkpoint, ServedModel
 from sam_backend.serving.timing import StageClock
@@ -264,8 +264,8 @@ class Preannotation:
             for number in one.read.own:
                 delete_prediction(self._client, number)
                 summary.replaced += 1
-        told = [Told.of(*place, one.read.number, one.prefilled, version) for one in batch]
-        tell(self._client, self._project.id, told)
+        updates = [TaskUpdate.of(*place, one.read.number, one.prefilled, version) for one in batch]
+        write_tasks(self._client, self._project.id, updates)
         self._prefills.put(rows)
         for one, row in zip(batch, rows, strict=True):
             summary.add(one.read.number, one.prefilled, row)

@@ -9,7 +9,7 @@ from sam_backend.sam.types import Embedding
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class LabelPrediction:
     """A label and how sure the classifier is.
 
     Attributes:
@@ -26,8 +26,8 @@ class Classifier(Protocol):
 
     def classify(
         self, embedding: Embedding, masks: Sequence[RLE], model_version: str
-    ) -> list[Guess | None]:
-        """A guess for each mask, in order; None: not sure enough.
+    ) -> list[LabelPrediction | None]:
+        """A prediction for each mask, in order; None: not sure enough.
 
         Args:
             embedding: Of the image.

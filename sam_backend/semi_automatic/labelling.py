@@ -9,7 +9,7 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.sam.device import Priority
 from sam_backend.sam.types import Embedding
 from sam_backend.semi_automatic.label_prediction import Classifier
-from sam_backend.semi_automatic.nearest import LabelBook, Nearest, teach
+from sam_backend.semi_automatic.nearest import LabelBook, Nearest, learn_book
 from sam_backend.serving.served_model import ServedModel
 
 
@@ -54,7 +54,7 @@ def learn_labels(
         (encode(image), [(one.rle, one.label) for one in image.masks if one.label is not None])
         for image in dataset
     ]
-    book = teach([one for one in examples if one[1]], model.model_version, observe)
+    book = learn_book([one for one in examples if one[1]], model.model_version, observe)
     book.save(_book(data_dir, project_id))
     return book
 

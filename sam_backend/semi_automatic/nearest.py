@@ -18,7 +18,7 @@ from sam_backend.errors import InvalidInputError, SamBackendError
 from sam_backend.files import replacing
 from sam_backend.masks.rle import RLE, decode
 from sam_backend.sam.types import Embedding
-from sam_backend.semi_automatic.label_prediction import Guess
+from sam_backend.semi_automatic.label_prediction import LabelPrediction
 
 N_NEIGHBOURS = 5
 MIN_SHARE = 0.6
@@ -83,7 +83,7 @@ class Nearest:
 
     def classify(
         self, embedding: Embedding, masks: Sequence[RLE], model_version: str
-    ) -> list[Guess | None]:
+    ) -> list[LabelPrediction | None]:
         """See `Classifier`.
 
         Raises:
@@ -94,9 +94,9 @@ class Nearest:
                 f"the labels were taught with {self._book.model_version}, and {model_version} is "
                 "served: sam-backend prefill learn-labels --project <number>"
             )
-        return [self._guess(looks(embedding, mask)) for mask in masks]
+        return [self._predict(looks(embedding, mask)) for mask in masks]
 
-    def _guess(self, vector: npt.NDArray[np.float32]) -> Guess | None:
+    def _predict(self, vector: npt.NDArray[np.float32]) -> LabelPrediction | None:
         similar = np.clip(self._book.vectors @ vector, 0, None)
         nearest = np.argsort(-similar)[:N_NEIGHBOURS]
         votes: dict[str, float] = {}
@@ -108,7 +108,7 @@ class Nearest:
             return None
         best = max(votes, key=lambda label: votes[label])
         share = votes[best] / total
-        return Guess(best, share) if share >= MIN_SHARE else None
+        return LabelPrediction(best, share) if share >= MIN_SHARE else None
 
 
 def looks(embedding: Embedding, mask: RLE) -> npt.NDArray[np.float32]:
@@ -136,7 +136,7 @@ def looks(embedding: Embedding, mask: RLE) -> npt.NDArray[np.float32]:
     return np.asarray(vector / length if length > 0 else vector, np.float32)
 
 
-def teach(
+def learn_book(
     examples: Sequence[tuple[Callable[[], Embedding], Sequence[tuple[RLE, str]]]],
     model_version: str,
     observe: Callable[[int, int], None] = lambda done, of: None,

@@ -100,7 +100,7 @@ class Prefiller:
 
     @property
     def fingerprint(self) -> str:
-        """Tells apart what shapes predictions but for the model: settings, proposer, calibration."""
+        """Differs where settings, proposer or calibration do; the model has its own version."""
         told = f"{self.settings.fingerprint} {self._proposer.fingerprint}"
         if self._calibrated is not None:
             told += f" {self._calibrated.fitted_at.isoformat()}"

@@ -266,11 +266,11 @@ class TaskPrefiller:
                 subject.digest, lambda: subject.pixels, Priority.BACKGROUND
             )
             masks = [record.rle for record in records]
-            guesses = self._classifier.classify(embedding, masks, model.model_version)
+            predictions = self._classifier.classify(embedding, masks, model.model_version)
             found = {
-                index: (guess.label,)
-                for index, guess in enumerate(guesses)
-                if guess is not None and guess.label in known
+                index: (prediction.label,)
+                for index, prediction in enumerate(predictions)
+                if prediction is not None and prediction.label in known
             }
         if self._prefiller.settings.proposer == "existing":
             for index, record in enumerate(records):

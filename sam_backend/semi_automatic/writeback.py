@@ -1,4 +1,4 @@
-"""What becomes known of a prefilled task elsewhere: in Label Studio, beside the prediction."""
+"""Writes the figures of prefilled tasks into their data, beside their predictions."""
 
 import logging
 import queue
@@ -22,8 +22,8 @@ _MOST_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
-    """One task to tell Label Studio about.
+class TaskUpdate:
+    """What a prefilled task is to have in Label Studio.
 
     Attributes:
         host: Its Label Studio.
@@ -47,14 +47,14 @@ class Told:
         task_id: int,
         prefilled: Prefilled,
         model_version: str,
-    ) -> "Told":
-        """What a prefilled task has to tell."""
+    ) -> "TaskUpdate":
+        """The update of a prefilled task."""
         version = None if prefilled.asks_again else model_version
         return cls(host, project_id, task_id, prefilled.fields, version)
 
 
-class TaskTeller:
-    """Tells Label Studio about tasks that it has asked for, behind the answer. Close it.
+class TaskWriter:
+    """Writes the figures of tasks that Label Studio asked for, after the answer. Close it.
 
     The figures go into the tasks' data, and the project shows the predictions of this model
     version: only then do scores sort, filter and drive uncertainty sampling.
@@ -65,13 +65,13 @@ class TaskTeller:
 
     def __init__(self, report: Callable[[str, str], None]) -> None:
         self._report = report
-        self._waiting: queue.SimpleQueue[Told | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="task-teller", daemon=True)
+        self._waiting: queue.SimpleQueue[TaskUpdate | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="task-writer", daemon=True)
         self._thread.start()
 
-    def put(self, told: Told) -> None:
-        """Tell it soon; returns at once."""
-        self._waiting.put(told)
+    def put(self, update: TaskUpdate) -> None:
+        """Write it soon; returns at once."""
+        self._waiting.put(update)
 
     def close(self) -> None:
         """End the thread after the call that runs; figures that wait come with the next asking."""
@@ -88,34 +88,34 @@ class TaskTeller:
                     is_last = True
                     break
                 together.append(following)
-            self._tell_all(together)
+            self._write_all(together)
             if is_last:
                 return
 
-    def _tell_all(self, together: Sequence[Told]) -> None:
-        places: dict[tuple[LabelStudioHost, int], list[Told]] = {}
-        for told in together:
-            places.setdefault((told.host, told.project_id), []).append(told)
+    def _write_all(self, together: Sequence[TaskUpdate]) -> None:
+        places: dict[tuple[LabelStudioHost, int], list[TaskUpdate]] = {}
+        for update in together:
+            places.setdefault((update.host, update.project_id), []).append(update)
         for (host, project_id), tasks in places.items():
             try:
                 with LabelStudioClient(host, _CALL_S) as client:
-                    tell(client, project_id, tasks)
+                    write_tasks(client, project_id, tasks)
             except SamBackendError as error:
                 self._report(f"project {project_id}: figures of prefilled tasks", str(error))
             except Exception:  # the thread must outlive what a project holds
-                log.exception("project %d: tasks cannot be told", project_id)
+                log.exception("project %d: tasks cannot be written", project_id)
 
 
-def tell(client: LabelStudioClient, project_id: int, tasks: Sequence[Told]) -> None:
+def write_tasks(client: LabelStudioClient, project_id: int, tasks: Sequence[TaskUpdate]) -> None:
     """Write the figures of tasks into their data, and show their predictions.
 
     Raises:
         LabelStudioError: A call fails.
     """
-    versions = [told.model_version for told in tasks if told.model_version is not None]
+    versions = [update.model_version for update in tasks if update.model_version is not None]
     if versions:
         show_version(client, project_id, versions[-1])
-    by_number = {told.task_id: told for told in tasks}
+    by_number = {update.task_id: update for update in tasks}
     for task in tasks_numbered(client, project_id, list(by_number)):
         data: Any = task.get("data")
         if isinstance(data, Mapping):

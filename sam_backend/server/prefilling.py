@@ -20,7 +20,7 @@ from sam_backend.semi_automatic.factory import (
 from sam_backend.semi_automatic.online import Asked, AskedAnswer, AskedPredictions
 from sam_backend.semi_automatic.prefill_log import ledger_row
 from sam_backend.semi_automatic.task_prefill import Prefilled
-from sam_backend.semi_automatic.writeback import TaskTeller, Told
+from sam_backend.semi_automatic.writeback import TaskUpdate, TaskWriter
 from sam_backend.server.journal import Journal
 from sam_backend.server.protocol import PredictRequest
 from sam_backend.serving.champion import Champion
@@ -69,7 +69,7 @@ class Prefilling:
         # tasks that were answered with nothing yet, and those of them that have been done since
         self._late: set[tuple[str, int | None]] = set()
         self._ready: set[tuple[str, int | None]] = set()
-        self._teller = TaskTeller(journal.error)
+        self._task_writer = TaskWriter(journal.error)
         self._asked = AskedPredictions(
             champion, lambda: PrefillChoice(settings, database(), resolver), self._record
         )
@@ -122,7 +122,7 @@ class Prefilling:
     def close(self) -> None:
         """Drop what has not begun."""
         self._asked.close()
-        self._teller.close()
+        self._task_writer.close()
 
     def _is_ready(self, request: PredictRequest, task: Mapping[str, Any]) -> bool:
         """Whether an earlier request has had the task prefilled, only too late for its answer."""
@@ -202,7 +202,9 @@ class Prefilling:
         if (asked.project, number) in self._late:
             self._late.discard((asked.project, number))
             self._ready.add((asked.project, number))
-        self._teller.put(Told.of(asked.host, asked.project_id, number, prefilled, version))
+        self._task_writer.put(
+            TaskUpdate.of(asked.host, asked.project_id, number, prefilled, version)
+        )
         database = self._database()
         if database is not None:
             row = ledger_row(asked.host, asked.project_id, number, prefilled, version, fingerprint)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sam_backend.assisted_manual.interactive import Assisted, InteractiveAnswer, InteractiveRequest
-from sam_backend.assisted_manual.prefetch import Opening
+from sam_backend.assisted_manual.prefetch import Prefetch
 from sam_backend.assisted_manual.task_embeddings import TaskEmbeddings
 from sam_backend.errors import DatabaseError, InvalidInputError, LabelStudioError, SamBackendError
 from sam_backend.labelstudio.api.connections import Connections
@@ -18,7 +18,7 @@ from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.api.webhook_events import START_TRAINING, WebhookEvent
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import image_resolver
-from sam_backend.labelstudio.prompts.prompt_session import TaskMemory
+from sam_backend.labelstudio.prompts.prompt_session import PromptSessions
 from sam_backend.monitoring.surveying import Served
 from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.sam.segmenter import Segmenter
@@ -105,8 +105,8 @@ class Service:
             self._registrar = EventRegistrar(secret, self._connections, self.journal.warn)
         resolver = image_resolver(settings)
         embeddings = TaskEmbeddings(resolver, settings.max_image_pixels)
-        self._assisted = Assisted(embeddings, TaskMemory(), settings.all_masks)
-        self._opening = Opening(champion, embeddings, settings.prefetch_tasks)
+        self._assisted = Assisted(embeddings, PromptSessions(), settings.all_masks)
+        self._prefetch = Prefetch(champion, embeddings, settings.prefetch_tasks)
         self._prefilling = Prefilling(
             settings, champion, self._connections, resolver, database, self.journal
         )
@@ -160,7 +160,7 @@ class Service:
         self._settling.shutdown(wait=False, cancel_futures=True)
         if self._registrar is not None:
             self._registrar.close()
-        self._opening.close()
+        self._prefetch.close()
         self._prefilling.close()
         self._champion.close()
         self._watch.close()
@@ -370,7 +370,7 @@ class Service:
             task = request.tasks[0]
             try:
                 host = self._connections.host(request.project)
-                self._opening.warm(task, LabelConfig.parse(request.label_config), host)
+                self._prefetch.warm(task, LabelConfig.parse(request.label_config), host)
             except SamBackendError as error:
                 failure = str(error)
                 self.journal.error(_subject(request.project, task), failure)

@@ -10,7 +10,7 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.masks.rle import RLE, encode
 from sam_backend.sam.types import Embedding
 from sam_backend.semi_automatic.labelling import classifier_named
-from sam_backend.semi_automatic.nearest import LabelBook, Nearest, looks, teach
+from sam_backend.semi_automatic.nearest import LabelBook, Nearest, learn_book, looks
 from sam_backend.serving.champion import Champion
 from tests.semi_automatic.served import served_starter
 
@@ -44,7 +44,7 @@ def embedding(champion: Champion, image: np.ndarray) -> Embedding:
 
 def taught(champion: Champion, seeds: range) -> LabelBook:
     pictures = [picture(seed) for seed in seeds]
-    return teach(
+    return learn_book(
         [(lambda image=image: embedding(champion, image), masks) for image, masks in pictures],
         "m+1",
     )
@@ -55,10 +55,12 @@ def test_new_pictures_get_the_right_labels(champion: Champion) -> None:
     right = 0
     for seed in range(100, 106):
         image, masks = picture(seed)
-        guesses = nearest.classify(embedding(champion, image), [mask for mask, _ in masks], "m+1")
+        predictions = nearest.classify(
+            embedding(champion, image), [mask for mask, _ in masks], "m+1"
+        )
         right += sum(
-            guess is not None and guess.label == label
-            for guess, (_, label) in zip(guesses, masks, strict=True)
+            prediction is not None and prediction.label == label
+            for prediction, (_, label) in zip(predictions, masks, strict=True)
         )
     assert right >= 11
 
@@ -67,10 +69,10 @@ def test_shuffled_labels_teach_nothing(champion: Champion) -> None:
     book = taught(champion, range(8))
     shuffled = LabelBook(book.model_version, book.vectors, ("Ball", "Flag", "Flag", "Ball") * 4)
     image, masks = picture(100)
-    guesses = Nearest(shuffled).classify(
+    predictions = Nearest(shuffled).classify(
         embedding(champion, image), [mask for mask, _ in masks], "m+1"
     )
-    assert all(guess is None or guess.confidence < 0.9 for guess in guesses)
+    assert all(prediction is None or prediction.confidence < 0.9 for prediction in predictions)
 
 
 def test_a_book_survives_its_file_and_is_asked_by_name(champion: Champion, tmp_path: Path) -> None:
@@ -78,8 +80,10 @@ def test_a_book_survives_its_file_and_is_asked_by_name(champion: Champion, tmp_p
     book.save(tmp_path / "labels" / "project-7.npz")
     nearest = classifier_named("nearest", tmp_path, 7)
     image, masks = picture(0)
-    [guess, _] = nearest.classify(embedding(champion, image), [mask for mask, _ in masks], "m+1")
-    assert guess is not None
+    [prediction, _] = nearest.classify(
+        embedding(champion, image), [mask for mask, _ in masks], "m+1"
+    )
+    assert prediction is not None
     with pytest.raises(InvalidInputError, match=r"taught with m\+1, and m\+2 is served"):
         nearest.classify(embedding(champion, image), [], "m+2")
     with pytest.raises(InvalidInputError, match="nobody has taught"):
@@ -90,7 +94,7 @@ def test_a_book_survives_its_file_and_is_asked_by_name(champion: Champion, tmp_p
 
 def test_nothing_labelled() -> None:
     with pytest.raises(InvalidInputError, match="no labelled mask"):
-        teach([], "m+1")
+        learn_book([], "m+1")
 
 
 def test_a_mask_smaller_than_a_cell_looks_like_its_place(champion: Champion) -> None:

@@ -51,7 +51,7 @@ _BYTES_OF_AN_ITEM = 180
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryKey:
+class SessionKey:
     """What a context is about. Two servers number their tasks alike, hence `origin`.
 
     Attributes:
@@ -105,7 +105,7 @@ class _Remembered:
         return n_logits + _BYTES_OF_AN_ITEM * (len(self.prompt.clicks) + len(self.answer_ids))
 
 
-class TaskMemory:
+class PromptSessions:
     """Short memory of what is being clicked. Safe under threads.
 
     Args:
@@ -128,7 +128,7 @@ class TaskMemory:
         self._per_key = per_key
         self._clock = clock
         self._lock = threading.Lock()
-        self._known: OrderedDict[MemoryKey, tuple[_Remembered, ...]] = OrderedDict()
+        self._known: OrderedDict[SessionKey, tuple[_Remembered, ...]] = OrderedDict()
         self._turns: dict[object, list[object]] = {}
         self._turns_change = threading.Condition()
 
@@ -163,7 +163,7 @@ class TaskMemory:
                     del self._turns[about]
                 self._turns_change.notify_all()
 
-    def recall(self, key: MemoryKey, reading: ContextReading, on_task: TaskRegions) -> Recalled:
+    def recall(self, key: SessionKey, reading: ContextReading, on_task: TaskRegions) -> Recalled:
         """What bears on a new context; forgets what the context shows to be over.
 
         Args:
@@ -199,7 +199,7 @@ class TaskMemory:
             },
         )
 
-    def previous_logits(self, key: MemoryKey, prompt: ObjectPrompt) -> Logits | None:
+    def previous_logits(self, key: SessionKey, prompt: ObjectPrompt) -> Logits | None:
         """Logits to refine: of the longest remembered list that this one extends.
 
         For a list that was answered before, the logits that its first answer started from, so
@@ -220,7 +220,7 @@ class TaskMemory:
 
     def remember(
         self,
-        key: MemoryKey,
+        key: SessionKey,
         prompt: ObjectPrompt,
         logits: Logits,
         answer_ids: Iterable[str] = (),
@@ -269,13 +269,13 @@ class TaskMemory:
         is_young = one.at >= self._clock() - AUTOSAVE_S
         return is_young and on_task.draft_stamp != "" and on_task.draft_stamp == one.draft_stamp
 
-    def _fresh(self, key: MemoryKey) -> tuple[_Remembered, ...]:
+    def _fresh(self, key: SessionKey) -> tuple[_Remembered, ...]:
         return tuple(one for one in self._known.get(key, ()) if self._is_fresh(one))
 
     def _is_fresh(self, one: _Remembered) -> bool:
         return one.at >= self._clock() - self._keep_s
 
-    def _store(self, key: MemoryKey, objects: Sequence[_Remembered]) -> None:
+    def _store(self, key: SessionKey, objects: Sequence[_Remembered]) -> None:
         self._known.pop(key, None)
         if objects:
             self._known[key] = tuple(objects)

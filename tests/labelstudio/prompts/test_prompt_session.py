@@ -13,7 +13,7 @@ from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.prompts.context import read_context
 from sam_backend.labelstudio.prompts.object_prompts import Box, ObjectPrompt
 from sam_backend.labelstudio.prompts.prompt_builder import place_prompts
-from sam_backend.labelstudio.prompts.prompt_session import AUTOSAVE_S, MemoryKey, TaskMemory
+from sam_backend.labelstudio.prompts.prompt_session import AUTOSAVE_S, PromptSessions, SessionKey
 from sam_backend.labelstudio.prompts.task_regions import TaskRegions
 
 SIZE = (100, 100)  # so that percent are pixels
@@ -25,7 +25,7 @@ CONFIG = LabelConfig.parse("""<View>
   <RectangleLabels name="rect" toName="image" smart="true"><Label value="Car"/></RectangleLabels>
 </View>""")
 
-KEY = MemoryKey(Origin("http", "ls", 8080), "1.2", 7, "Car", "/data/upload/1/a.png")
+KEY = SessionKey(Origin("http", "ls", 8080), "1.2", 7, "Car", "/data/upload/1/a.png")
 
 
 def click(region_id: str, x: float, y: float, is_positive: bool = True) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Session:
     """
 
     def __init__(
-        self, memory: TaskMemory, key: MemoryKey = KEY, draft: int = 1, is_first: bool = False
+        self, memory: PromptSessions, key: SessionKey = KEY, draft: int = 1, is_first: bool = False
     ) -> None:
         self.memory = memory
         self.key = key
@@ -97,7 +97,7 @@ class Session:
 
 @pytest.fixture
 def session() -> Session:
-    return Session(TaskMemory())
+    return Session(PromptSessions())
 
 
 A, B = box("a", 10, 10, 40, 40), box("b", 60, 60, 30, 30)
@@ -105,7 +105,7 @@ K, L, M = click("k", 20, 20), click("l", 30, 30), click("m", 40, 40, False)
 
 
 def test_after_a_swap_prompts_are_joined_but_another_models_logits_are_not_used() -> None:
-    session = Session(TaskMemory(), replace(KEY, model_version="old"))
+    session = Session(PromptSessions(), replace(KEY, model_version="old"))
     assert session.ask(A) == [(("a",), None, 1)]
     session.key = replace(KEY, model_version="new")
     assert session.ask(M) == [(("a", "m"), None, 2)]
@@ -219,7 +219,7 @@ def test_a_pending_box_in_the_draft_stays_a_prompt(session: Session) -> None:
     session.ask(A)
     session.autosave(A)
     assert [ids for ids, _, _ in session.ask(A, B)] == [("a",), ("b",)]
-    restarted = Session(TaskMemory())
+    restarted = Session(PromptSessions())
     restarted.autosave(A)
     assert [ids for ids, _, _ in restarted.ask(A, B)] == [("b",)]
 
@@ -233,7 +233,7 @@ def test_a_leaked_box_is_not_taken_for_pending_later(session: Session) -> None:
 
 def test_memory_ends_with_time() -> None:
     now = [0.0]
-    session = Session(TaskMemory(keep_s=60, clock=lambda: now[0]))
+    session = Session(PromptSessions(keep_s=60, clock=lambda: now[0]))
     session.ask(A)
     session.autosave(A)
     now[0] = 60
@@ -248,7 +248,7 @@ def test_memory_ends_with_time() -> None:
 @pytest.fixture(params=[True, False], ids=["no drafts yet", "with drafts"])
 def people(request: pytest.FixtureRequest) -> tuple[Session, Session]:
     """Two people who work on one task; ids of their regions differ, as Label Studio's do."""
-    memory = TaskMemory()
+    memory = PromptSessions()
     return tuple(Session(memory, draft=one, is_first=request.param) for one in (1, 2))
 
 
@@ -294,7 +294,7 @@ def test_many_prompts_of_another_person_push_mine_not_out(people: tuple[Session,
 
 
 def test_the_first_box_of_a_task_counts_once_it_is_in_the_draft() -> None:
-    session = Session(TaskMemory(), is_first=True)
+    session = Session(PromptSessions(), is_first=True)
     session.ask(A)
     assert session.ask(K) == [(("k",), None, 2)], "nothing tells it from another person's"
     session.autosave(A, K)
@@ -303,7 +303,7 @@ def test_the_first_box_of_a_task_counts_once_it_is_in_the_draft() -> None:
 
 def test_a_box_that_no_draft_has_got_is_gone() -> None:
     now = [0.0]
-    session = Session(TaskMemory(clock=lambda: now[0]))
+    session = Session(PromptSessions(clock=lambda: now[0]))
     session.ask(A)
     now[0] = AUTOSAVE_S
     assert session.recalled_boxes(K) == ["a"]
@@ -312,31 +312,31 @@ def test_a_box_that_no_draft_has_got_is_gone() -> None:
 
 
 OTHERS = {
-    "server": MemoryKey(Origin("http", "ls", 8081), "1.2", 7, "Car", KEY.image),
-    "project": MemoryKey(KEY.origin, "2.2", 7, "Car", KEY.image),
-    "task": MemoryKey(KEY.origin, "1.2", 8, "Car", KEY.image),
-    "label": MemoryKey(KEY.origin, "1.2", 7, "Bus", KEY.image),
-    "image": MemoryKey(KEY.origin, "1.2", 7, "Car", "/data/upload/1/b.png"),
+    "server": SessionKey(Origin("http", "ls", 8081), "1.2", 7, "Car", KEY.image),
+    "project": SessionKey(KEY.origin, "2.2", 7, "Car", KEY.image),
+    "task": SessionKey(KEY.origin, "1.2", 8, "Car", KEY.image),
+    "label": SessionKey(KEY.origin, "1.2", 7, "Bus", KEY.image),
+    "image": SessionKey(KEY.origin, "1.2", 7, "Car", "/data/upload/1/b.png"),
 }
 
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_nothing_is_shared_with_another(name: str) -> None:
-    memory = TaskMemory()
+    memory = PromptSessions()
     Session(memory).ask(A)
     Session(memory).ask(K)
     assert Session(memory, OTHERS[name]).ask(K, L) == [(("k", "l"), None, 1)]
     assert Session(memory).ask(K, L)[0][0] == ("a", "k", "l")
 
 
-TASKS = [MemoryKey(KEY.origin, "1.2", task, "Car", KEY.image) for task in range(4)]
+TASKS = [SessionKey(KEY.origin, "1.2", task, "Car", KEY.image) for task in range(4)]
 LOGITS = np.zeros((64, 64), np.float32)
 PROMPT = ObjectPrompt(box=Box("a", 0, 0, 10, 10))
 
 
 @pytest.mark.parametrize(("first", "n_kept"), [(None, 3), (np.zeros_like(LOGITS), 1)])
 def test_memory_is_bounded_in_bytes(first: Any, n_kept: int) -> None:
-    memory = TaskMemory(max_bytes=3 * LOGITS.nbytes)
+    memory = PromptSessions(max_bytes=3 * LOGITS.nbytes)
     for key in TASKS:
         memory.remember(key, PROMPT, LOGITS, first_logits=first)
     assert len(memory) == n_kept
@@ -347,14 +347,14 @@ def test_memory_is_bounded_in_bytes(first: Any, n_kept: int) -> None:
 
 
 def test_clicks_and_ids_count_too() -> None:
-    memory = TaskMemory(max_bytes=3 * LOGITS.nbytes)
+    memory = PromptSessions(max_bytes=3 * LOGITS.nbytes)
     for key in TASKS:
         memory.remember(key, PROMPT, LOGITS, [str(number) for number in range(100)])
     assert len(memory) == 1
 
 
 def test_objects_of_one_task_are_bounded() -> None:
-    memory = TaskMemory(per_key=3)
+    memory = PromptSessions(per_key=3)
     boxes = [box(f"b{number}", number * 10, 0, 9, 9) for number in range(5)]
     Session(memory).ask(*boxes)
     assert Session(memory).recalled_boxes(K) == ["b2", "b3", "b4"]
@@ -362,7 +362,7 @@ def test_objects_of_one_task_are_bounded() -> None:
 
 def test_tasks_that_nobody_clicks_on_any_more_are_dropped() -> None:
     now = [0.0]
-    memory = TaskMemory(keep_s=60, clock=lambda: now[0])
+    memory = PromptSessions(keep_s=60, clock=lambda: now[0])
     for key in TASKS:
         memory.remember(key, PROMPT, LOGITS)
     now[0] = 61
@@ -371,7 +371,7 @@ def test_tasks_that_nobody_clicks_on_any_more_are_dropped() -> None:
 
 
 def test_neither_full_size_masks_nor_whole_batches_are_held() -> None:
-    memory = TaskMemory()
+    memory = PromptSessions()
     drawn, batch = np.ones((100, 100), bool), np.zeros((8, 64, 64), np.float32)
     held = weakref.ref(drawn), weakref.ref(batch)
     memory.remember(KEY, ObjectPrompt(box=PROMPT.box, mask=drawn), batch[0])
@@ -381,7 +381,7 @@ def test_neither_full_size_masks_nor_whole_batches_are_held() -> None:
 
 
 def test_a_click_sent_while_its_box_is_being_answered_joins_it() -> None:
-    memory = TaskMemory()
+    memory = PromptSessions()
     about = (KEY.origin, KEY.project, KEY.task_id, KEY.label)
     answered: list[Any] = []
 
@@ -403,7 +403,7 @@ def test_a_click_sent_while_its_box_is_being_answered_joins_it() -> None:
 
 
 def test_other_tasks_do_not_wait() -> None:
-    memory = TaskMemory()
+    memory = PromptSessions()
     with memory.turn(KEY.origin, KEY.project, 7, KEY.label) as wait:
         wait()
         for task in range(100, 200):
@@ -412,12 +412,12 @@ def test_other_tasks_do_not_wait() -> None:
 
 
 def test_threads_on_many_tasks_never_mix() -> None:
-    memory = TaskMemory()
+    memory = PromptSessions()
     wrong: list[Any] = []
 
     def annotate(task: int) -> None:
         for round_ in range(50):
-            session = Session(memory, MemoryKey(KEY.origin, "1.2", task, "Car", KEY.image))
+            session = Session(memory, SessionKey(KEY.origin, "1.2", task, "Car", KEY.image))
             first, second = click(f"{task}.{round_}", 20, 20), click(f"{task}.{round_}'", 30, 30)
             session.ask(first)
             if session.ask(first, second)[0][1] != 1:
