@@ -65,7 +65,7 @@ def train(
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     from sam_backend.projects.project import open_project
-    from sam_backend.retraining.request import JOB_KIND, RetrainingOrder
+    from sam_backend.retraining.request import JOB_KIND, RetrainingRequest
     from sam_backend.store.database import open_database
     from sam_backend.store.jobs import Jobs
 
@@ -80,17 +80,17 @@ def train(
         "seed": seed,
         "promote": promote,
     }
-    order = RetrainingOrder.parse({name: v for name, v in given.items() if v is not None})
-    if order.project is not None:
-        with open_project(settings, order.project):
+    request = RetrainingRequest.parse({name: v for name, v in given.items() if v is not None})
+    if request.project is not None:
+        with open_project(settings, request.project):
             pass  # a wrong project is told before a job waits
     # Before the job waits: while torch loads, a server's own worker would come and take it.
     known = {} if detach else known_handlers(settings)
     database = open_database(settings)
     try:
         jobs = Jobs(database)
-        payload = order.model_dump(mode="json", exclude_none=True)
-        job = jobs.enqueue(JOB_KIND, payload, order.project, order.dedupe_key)
+        payload = request.model_dump(mode="json", exclude_none=True)
+        job = jobs.enqueue(JOB_KIND, payload, request.project, request.dedupe_key)
         if dict(job.payload) != payload:
             raise InvalidInputError(
                 f"job {job.id} already retrains on this with other settings: see "

@@ -39,21 +39,23 @@ def train_detector(
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     from sam_backend.datasets.left_out import LeftOut
     from sam_backend.projects.project import open_project
-    from sam_backend.semi_automatic.detector_training import JOB_KIND, DetectorOrder
+    from sam_backend.semi_automatic.detector_training import JOB_KIND, DetectorRequest
     from sam_backend.store.database import open_database
     from sam_backend.store.jobs import Jobs
     from sam_backend.training.detector.network import build
 
-    order = DetectorOrder(project=project, network=network, side_px=side_px, steps=steps, seed=seed)
-    build(order.network, order.side_px)  # a wrong name is told before a job waits
-    with open_project(settings, order.project):
+    request = DetectorRequest(
+        project=project, network=network, side_px=side_px, steps=steps, seed=seed
+    )
+    build(request.network, request.side_px)  # a wrong name is told before a job waits
+    with open_project(settings, request.project):
         pass  # and a wrong project
     known = {} if detach else known_handlers(settings)
     database = open_database(settings)
     try:
         jobs = Jobs(database)
-        payload = order.model_dump(mode="json")
-        job = jobs.enqueue(JOB_KIND, payload, order.project, order.dedupe_key)
+        payload = request.model_dump(mode="json")
+        job = jobs.enqueue(JOB_KIND, payload, request.project, request.dedupe_key)
         if dict(job.payload) != payload:
             raise InvalidInputError(
                 f"job {job.id} already trains a detector of this project with other settings: "

@@ -15,13 +15,13 @@ from sam_backend.retraining.folders import (
     run_folder,
     runs_folder,
 )
-from sam_backend.retraining.request import JOB_KIND, RetrainingOrder
+from sam_backend.retraining.request import JOB_KIND, RetrainingRequest
 from sam_backend.retraining.run import RetrainingRun
 from sam_backend.semi_automatic.detector_training import (
     JOB_KIND as DETECTOR_KIND,
 )
 from sam_backend.semi_automatic.detector_training import (
-    DetectorOrder,
+    DetectorRequest,
     run_detector_training,
 )
 from sam_backend.settings import Settings
@@ -36,11 +36,11 @@ def handlers(settings: Settings) -> dict[str, Handler]:
     def retraining(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
-        order = RetrainingOrder.parse(dict(job.payload))
+        request = RetrainingRequest.parse(dict(job.payload))
         folder = run_folder(settings, job)
         clear_abandoned(runs_folder(settings))
         with held(folder, is_stopped):
-            run = RetrainingRun(order, folder, settings, open_store(settings), report, is_stopped)
+            run = RetrainingRun(request, folder, settings, open_store(settings), report, is_stopped)
             try:
                 result = run.run()
             except StoppedError:
@@ -54,10 +54,10 @@ def handlers(settings: Settings) -> dict[str, Handler]:
     def detector(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
-        detector_order = DetectorOrder.parse(dict(job.payload))
+        request = DetectorRequest.parse(dict(job.payload))
         folder = run_folder(settings, job)
         with held(folder, is_stopped):
-            return run_detector_training(detector_order, folder, settings, report, is_stopped)
+            return run_detector_training(request, folder, settings, report, is_stopped)
 
     def survey(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
         return run_survey(job, settings, report, is_stopped)

@@ -29,7 +29,7 @@ SHEET_NAME = "before_after.png"
 
 MAX_GATE_MASKS = 400
 """Twenty clicks on each cost a second or more on a CPU; the interval tells what so few prove."""
-MAX_STEERING_MASKS = 100
+MAX_VALIDATION_MASKS = 100
 
 TellProgress = Callable[[str, int, int], None]
 """Who is judged, images done, of how many."""
@@ -50,7 +50,7 @@ class Verdict:
     decision: GateDecision
 
 
-class Steering:
+class ValidationScore:
     """The held-out score that tells a training when to stop: mean IoU after one click.
 
     Args:
@@ -67,7 +67,7 @@ class Steering:
         seed: int,
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        self._data = spread(data, MAX_STEERING_MASKS, seed)
+        self._data = spread(data, MAX_VALIDATION_MASKS, seed)
         self._check = check
         self._keeps = depth is Depth.DECODER
         self._embeddings: dict[str, Embedding] = {}
@@ -79,7 +79,7 @@ class Steering:
             InvalidInputError: No image can be read.
         """
         kept = self._embeddings if self._keeps else {}
-        predictor = _Remembering(Segmenter(sam, "steering"), kept)
+        predictor = _Remembering(Segmenter(sam, "validation"), kept)
         seen = _readable(self._data, lambda done: self._check())
         report = evaluate(predictor, seen, max_clicks=1)
         return report.miou_at(1)

@@ -1,7 +1,7 @@
 """What a challenger's card says of its descent, in words that do not grow with every retraining."""
 
 from sam_backend.datasets.types import Dataset
-from sam_backend.retraining.splits import Parts
+from sam_backend.retraining.splits import Splits
 
 _THEN = "; then "
 _RETRAINED = ", retrained on"
@@ -27,6 +27,6 @@ def training_data(parents: str, data: Dataset, learned: Dataset) -> str:
     return _THEN.join([*before, f"{data.name}: {learned.n_masks} masks on {len(learned)} images"])
 
 
-def gate_name(parts: Parts) -> str:
+def gate_name(splits: Splits) -> str:
     """What the gate judged on."""
-    return f"{'gold' if parts.is_gold else 'held-out'} masks of {parts.gate.name}"
+    return f"{'gold' if splits.is_gold else 'held-out'} masks of {splits.gate.name}"

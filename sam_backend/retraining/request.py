@@ -11,7 +11,7 @@ from sam_backend.training.plan import Depth
 JOB_KIND = "retrain"
 
 
-class RetrainingOrder(BaseModel):
+class RetrainingRequest(BaseModel):
     """One retraining: from which masks, of which checkpoint, how deep, how long.
 
     Attributes:
@@ -61,9 +61,11 @@ class RetrainingOrder(BaseModel):
             first = error.errors(include_input=False, include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"])
             words = [place, first["msg"].removeprefix("Value error, ")]
-            raise InvalidInputError(f"retraining order: {' '.join(filter(None, words))}") from None
+            raise InvalidInputError(
+                f"retraining request: {' '.join(filter(None, words))}"
+            ) from None
 
     @property
     def dedupe_key(self) -> str:
-        """Equal for orders of which one running at a time is enough."""
+        """Equal for requests of which one running at a time is enough."""
         return f"{JOB_KIND} {f'project {self.project}' if self.project else f'data {self.data}'}"

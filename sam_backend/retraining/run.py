@@ -22,10 +22,10 @@ from sam_backend.projects.dataset import PullProgress, pull_project
 from sam_backend.projects.project import open_project
 from sam_backend.retraining import model_card
 from sam_backend.retraining.folders import TRAINING_FOLDER, WEIGHTS_NAME
-from sam_backend.retraining.gate_evaluation import GATE_NAME, SHEET_NAME, Steering, compare
+from sam_backend.retraining.gate_evaluation import GATE_NAME, SHEET_NAME, ValidationScore, compare
 from sam_backend.retraining.learned import MANIFEST_NAME, learned_by
-from sam_backend.retraining.request import RetrainingOrder
-from sam_backend.retraining.splits import GroundTruth, Parts, divide
+from sam_backend.retraining.request import RetrainingRequest
+from sam_backend.retraining.splits import GroundTruth, Splits, divide
 from sam_backend.sam.checkpoints import choose_device, load
 from sam_backend.settings import Settings
 from sam_backend.store.checkpoint_folders import VersionTakenError
@@ -46,10 +46,10 @@ log = logging.getLogger(__name__)
 
 
 class RetrainingRun:
-    """Everything between an order and its outcome.
+    """Everything between a request and its outcome.
 
     Args:
-        order: What is asked.
+        request: What is asked.
         folder: Of this run alone (`folders.held`); its name names the run.
         settings: Device, limits of images, folder of data, and which model is served.
         store: Champion and challengers.
@@ -60,7 +60,7 @@ class RetrainingRun:
 
     def __init__(
         self,
-        order: RetrainingOrder,
+        request: RetrainingRequest,
         folder: Path,
         settings: Settings,
         store: ModelStore,
@@ -68,7 +68,7 @@ class RetrainingRun:
         is_stopped: IsStopped,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._order = order
+        self._request = request
         self._run_id = folder.name
         self._folder = folder
         self._settings = settings
@@ -91,12 +91,12 @@ class RetrainingRun:
             learned = learned_by(parent.version, self._store, self._folder.parent)
             data = self._data()
             try:
-                parts = divide(data, self._truth(), learned)
+                splits = divide(data, self._truth(), learned)
             except InvalidInputError as error:
                 lines = data.skipped.lines()
                 told = f". Left out of the data: {'; '.join(lines)}" if lines else ""
                 raise InvalidInputError(f"{error}{told}") from None
-            challenger = self._train_and_judge(parent, data, parts, learned)
+            challenger = self._train_and_judge(parent, data, splits, learned)
         return self._promote(challenger)
 
     def _finished(self) -> ModelEntry | None:
@@ -111,7 +111,7 @@ class RetrainingRun:
         note = self._folder / "parent.txt"
         if note.is_file():
             return self._store.get(note.read_text().strip())
-        named = self._order.parent
+        named = self._request.parent
         parent = self._store.get(named) if named else self._store.to_serve(self._settings.model)
         with replacing(note) as unfinished:
             unfinished.write_text(parent.version + "\n")
@@ -122,13 +122,13 @@ class RetrainingRun:
         manifest = self._folder / MANIFEST_NAME
         if manifest.is_file():
             return read_manifest(manifest)
-        if self._order.project is None:
-            images = self._order.images
+        if self._request.project is None:
+            images = self._request.images
             data = read_dataset(
-                path_named(str(self._order.data)), path_named(images) if images else None
+                path_named(str(self._request.data)), path_named(images) if images else None
             )
         else:
-            data = self._pull(self._order.project)
+            data = self._pull(self._request.project)
         write_manifest(data, manifest)
         return data
 
@@ -149,7 +149,7 @@ class RetrainingRun:
         finally:
             database.close()
         used = tuple(image.labelled for image in gold if image.excluded is None)
-        named = self._order.gold
+        named = self._request.gold
         return GroundTruth(
             named=None if named is None else read_dataset(path_named(named)),
             stored=Dataset("gold", used),
@@ -157,27 +157,27 @@ class RetrainingRun:
         )
 
     def _train_and_judge(
-        self, parent: ModelEntry, data: Dataset, parts: Parts, learned: LearnedImages
+        self, parent: ModelEntry, data: Dataset, splits: Splits, learned: LearnedImages
     ) -> ModelEntry:
-        trained = self._train(parent, parts)
+        trained = self._train(parent, splits)
         weights = self._folder / WEIGHTS_NAME
         save_weights(trained.sam, weights)
         # What was written is judged, in half precision: it is what would be served.
         verdict = compare(
             load(parent.folder, self._device).sam,
             load(weights, self._device).sam,
-            parts.gate,
+            splits.gate,
             self._folder,
-            self._order.seed,
+            self._request.seed,
             self._tell_judging,
-            _left_out(parts, parent.version),
+            _left_out(splits, parent.version),
         )
         listed = self._folder / LEARNED_NAME
-        used = [image.digest for image in (*parts.train, *parts.steering)]
+        used = [image.digest for image in (*splits.train, *splits.validation)]
         learned_from = learned.and_images(used).write(listed)
         left_out = LeftOut(data.skipped)
-        if self._order.gold is not None:
-            left_out.update(parts.gate.skipped)
+        if self._request.gold is not None:
+            left_out.update(splits.gate.skipped)
         left_out.update(trained.skipped)
         training = self._folder / TRAINING_FOLDER
         files = [self._folder / GATE_NAME, self._folder / SHEET_NAME, listed]
@@ -189,7 +189,7 @@ class RetrainingRun:
             name=model_card.name(parent.card.name, data),
             source=f"trained by this project: sam-backend train, run {self._run_id}",
             licence=model_card.licence(parent.card.licence, data.licence),
-            training_data=model_card.training_data(parent.card.training_data, data, parts.train),
+            training_data=model_card.training_data(parent.card.training_data, data, splits.train),
             parent=parent.version,
             trained_on=self._now().date(),
             automatic=parent.card.automatic,
@@ -197,22 +197,22 @@ class RetrainingRun:
             challenger=True,
             data_digest=data.digest,
             learned_from=learned_from,
-            measured_quality={model_card.gate_name(parts): verdict.challenger.as_card()},
+            measured_quality={model_card.gate_name(splits): verdict.challenger.as_card()},
             gate=verdict.decision.as_json(),
             run={
                 "id": self._run_id,
-                "depth": self._order.depth,
-                "seed": self._order.seed,
+                "depth": self._request.depth,
+                "seed": self._request.seed,
                 "steps": trained.steps,
                 "best_step": trained.best_step,
                 "held_out_by_step": {str(k): round(v, 4) for k, v in trained.judged.items()},
                 "skipped": dict(left_out),
                 "left_out": left_out.as_json(),
-                "images": len(parts.train),
-                "masks": parts.train.n_masks,
-                "gate_images": len(parts.gate),
-                "gate_is_gold": parts.is_gold,
-                "gate_left_out": parts.left_out,
+                "images": len(splits.train),
+                "masks": splits.train.n_masks,
+                "gate_images": len(splits.gate),
+                "gate_is_gold": splits.is_gold,
+                "gate_left_out": splits.left_out,
             },
         )
 
@@ -224,28 +224,30 @@ class RetrainingRun:
             except VersionTakenError as error:  # another run has just ended
                 log.info("%s", error)
 
-    def _train(self, parent: ModelEntry, parts: Parts) -> Retrained:
+    def _train(self, parent: ModelEntry, splits: Splits) -> Retrained:
         try:
-            return self._go_on(parent, parts)
+            return self._go_on(parent, splits)
         except OtherRunError as error:
             # Stopped on another device, torch or version of ours: halves would not go together.
             log.warning("the training begins anew: %s", error)
             shutil.rmtree(self._folder / TRAINING_FOLDER)
-            return self._go_on(parent, parts)
+            return self._go_on(parent, splits)
 
-    def _go_on(self, parent: ModelEntry, parts: Parts) -> Retrained:
-        order = self._order
-        steps = {} if order.steps is None else {"steps": order.steps}
-        plan = retraining_plan(order.depth, seed=order.seed, **steps)
+    def _go_on(self, parent: ModelEntry, splits: Splits) -> Retrained:
+        request = self._request
+        steps = {} if request.steps is None else {"steps": request.steps}
+        plan = retraining_plan(request.depth, seed=request.seed, **steps)
         loaded = load(parent.folder, self._device)
-        steering = Steering(parts.steering, order.depth, order.seed, self._check_stopped)
+        validation = ValidationScore(
+            splits.validation, request.depth, request.seed, self._check_stopped
+        )
         trained = retrain(
             loaded.sam,
             loaded.family,
-            parts.train,
+            splits.train,
             plan,
             self._folder / TRAINING_FOLDER,
-            judge=steering.score,
+            judge=validation.score,
             observe=self._tell_training,
             stop=self._is_stopped,
         )
@@ -259,7 +261,7 @@ class RetrainingRun:
         # Before a restart, perhaps; what a person has decided since stands.
         promoted = any(one.by == self._run_id for one in self._store.history())
         if not promoted and card.gate["promote"]:
-            if not self._order.promote:
+            if not self._request.promote:
                 reasons.append("not promoted: only training was asked for")
             else:
                 try:
@@ -306,11 +308,11 @@ class RetrainingRun:
             raise StoppedError("stopped before the training ended")
 
 
-def _left_out(parts: Parts, parent: str) -> tuple[str, ...]:
+def _left_out(splits: Splits, parent: str) -> tuple[str, ...]:
     """Sentences for the gate's reasons: how many images of ground truth could not judge."""
-    if not parts.left_out:
+    if not splits.left_out:
         return ()
     return (
-        f"Left out of the judging: {parts.left_out} images of ground truth that {parent}, or a "
+        f"Left out of the judging: {splits.left_out} images of ground truth that {parent}, or a "
         "version that it comes from, has learned from.",
     )

@@ -1,4 +1,4 @@
-"""What of the data is learned from, what steers the training, and what the gate judges on."""
+"""Splits of the data: what is learned from, what tells when to stop, what the gate judges on."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -11,19 +11,19 @@ from sam_backend.store.learned_images import NOTHING_LEARNED, LearnedImages
 
 GATE_SHARE = 0.2
 GATE_SEED = 0
-STEERING_SHARE = 0.1
-STEERING_SEED = 1
-MIN_STEERING = 2
+VALIDATION_SHARE = 0.1
+VALIDATION_SEED = 1
+MIN_VALIDATION = 2
 MIN_TRAIN = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parts:
+class Splits:
     """Three sets without a common image.
 
     Attributes:
         train: Learned from.
-        steering: Tells when to stop; the best step is chosen on it, so it cannot judge.
+        validation: Tells when to stop; the best step is chosen on it, so it cannot judge.
         gate: Judges champion and challenger: ground truth, else a held-out part. An ancestor of the
             two has learned from none of its images.
         is_gold: Whether the gate's masks are ground truth.
@@ -31,7 +31,7 @@ class Parts:
     """
 
     train: Dataset
-    steering: Dataset
+    validation: Dataset
     gate: Dataset
     is_gold: bool
     left_out: int
@@ -62,7 +62,7 @@ def divide(
     data: Dataset,
     truth: GroundTruth = NO_TRUTH,
     learned: LearnedImages = NOTHING_LEARNED,
-) -> Parts:
+) -> Splits:
     """Divide by image; an image keeps its part while the set grows.
 
     Ground truth is never learned from, and judges as soon as enough of it is clean, that is: no
@@ -76,7 +76,7 @@ def divide(
         learned: What the parent of the training, and so all its ancestors, learned from.
 
     Raises:
-        InvalidInputError: There are too few images for three parts; says how many it takes, and
+        InvalidInputError: There are too few images for three splits; says how many it takes, and
             why those that are there do not do.
     """
     data = data.by_content()  # drawn as often as others, and a single witness
@@ -96,9 +96,9 @@ def divide(
         held_out = _only(rest, lambda image: image.digest in taken)
         gate = replace(held_out, images=(*own, *held_out))
         rest = _only(rest, lambda image: image.digest not in taken)
-    if len(rest) < MIN_TRAIN + MIN_STEERING or len(gate) < MIN_IMAGES:
+    if len(rest) < MIN_TRAIN + MIN_VALIDATION or len(gate) < MIN_IMAGES:
         told = (
-            f"a retraining needs masks on {MIN_TRAIN + MIN_STEERING} images to learn from and "
+            f"a retraining needs masks on {MIN_TRAIN + MIN_VALIDATION} images to learn from and "
             f"{MIN_IMAGES} {'gold' if is_gold else 'others'} to judge on, not {len(rest)} and "
             f"{len(gate)}"
         )
@@ -109,11 +109,11 @@ def divide(
                 f"{n_learned} others, and these cannot judge"
             )
         n_reserved = sum(image.digest in reserved for image in data)
-        if len(rest) < MIN_TRAIN + MIN_STEERING and n_reserved:
+        if len(rest) < MIN_TRAIN + MIN_VALIDATION and n_reserved:
             told += f"; {n_reserved} of the images are ground truth, which is never learned from"
         raise InvalidInputError(told)
-    second = split(rest, STEERING_SHARE, STEERING_SEED, MIN_STEERING)
-    return Parts(second.train, second.held_out, gate, is_gold, left_out)
+    second = split(rest, VALIDATION_SHARE, VALIDATION_SEED, MIN_VALIDATION)
+    return Splits(second.train, second.held_out, gate, is_gold, left_out)
 
 
 def _known_truth(data: Dataset, truth: GroundTruth) -> Dataset:

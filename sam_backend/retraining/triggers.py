@@ -14,7 +14,7 @@ from sam_backend.errors import LabelStudioError, SamBackendError
 from sam_backend.labelstudio.api.annotations import HumanMasks, count_human_masks
 from sam_backend.labelstudio.api.webhook_events import START_TRAINING, WebhookEvent
 from sam_backend.projects.project import client_of_project
-from sam_backend.retraining.request import JOB_KIND, RetrainingOrder
+from sam_backend.retraining.request import JOB_KIND, RetrainingRequest
 from sam_backend.settings import Settings
 from sam_backend.store.events import Events
 from sam_backend.store.jobs import Job, Jobs
@@ -97,7 +97,7 @@ class Triggers:
             if event.project_id is None:
                 raise LabelStudioError("START_TRAINING names no project: the webhook must send it")
             told = {"project": event.project_id, "steps": self._steps}
-            self.order(RetrainingOrder.parse(told))
+            self.request(RetrainingRequest.parse(told))
             self._is_new(event)
         elif event.project_id is None:
             return
@@ -106,15 +106,15 @@ class Triggers:
                 self._hinted.add(event.project_id)
             self._wake.set()
 
-    def order(self, order: RetrainingOrder) -> Job:
+    def request(self, request: RetrainingRequest) -> Job:
         """Queue a retraining, unless the same one waits or runs already."""
-        payload = order.model_dump(mode="json", exclude_none=True)
-        job = self._jobs.enqueue(JOB_KIND, payload, order.project, order.dedupe_key)
-        log.info("retraining of project %s is job %d", order.project, job.id)
+        payload = request.model_dump(mode="json", exclude_none=True)
+        job = self._jobs.enqueue(JOB_KIND, payload, request.project, request.dedupe_key)
+        log.info("retraining of project %s is job %d", request.project, job.id)
         return job
 
     def look(self, project: int) -> Job | None:
-        """Count a project's new masks and order a retraining if they are enough.
+        """Count a project's new masks and request a retraining if they are enough.
 
         Raises:
             LabelStudioError: They cannot be counted.
@@ -126,15 +126,15 @@ class Triggers:
         if new.count < every:
             return None
         log.info("project %d has %d new masks", project, new.count)
-        return self.order(
-            RetrainingOrder(project=project, steps=self._steps, masks_until=new.newest)
+        return self.request(
+            RetrainingRequest(project=project, steps=self._steps, masks_until=new.newest)
         )
 
     def _last_looked_at(self, project: int) -> datetime | None:
         """The newest mask that an earlier retraining has seen, whatever became of it."""
         for job in self._jobs.list(kind=JOB_KIND, project=project, limit=1):
-            order = RetrainingOrder.parse(dict(job.payload))
-            return order.masks_until or job.created_at
+            request = RetrainingRequest.parse(dict(job.payload))
+            return request.masks_until or job.created_at
         return None
 
     def _is_new(self, event: WebhookEvent) -> bool:

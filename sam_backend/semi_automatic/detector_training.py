@@ -29,7 +29,7 @@ MIN_IMAGES = 5
 _MANIFEST = "manifest.jsonl"
 
 
-class DetectorOrder(BaseModel):
+class DetectorRequest(BaseModel):
     """What somebody asks of a training.
 
     Attributes:
@@ -60,11 +60,11 @@ class DetectorOrder(BaseModel):
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             place = ".".join(str(part) for part in first["loc"])
-            raise InvalidInputError(f"detector order: {place} {first['msg']}".strip()) from None
+            raise InvalidInputError(f"detector request: {place} {first['msg']}".strip()) from None
 
     @property
     def dedupe_key(self) -> str:
-        """Equal for orders of which one running at a time is enough."""
+        """Equal for requests of which one running at a time is enough."""
         return f"{JOB_KIND} project {self.project}"
 
     def plan(self) -> DetectorPlan:
@@ -75,12 +75,16 @@ class DetectorOrder(BaseModel):
 
 
 def run_detector_training(
-    order: DetectorOrder, folder: Path, settings: Settings, report: Report, is_stopped: IsStopped
+    request: DetectorRequest,
+    folder: Path,
+    settings: Settings,
+    report: Report,
+    is_stopped: IsStopped,
 ) -> Mapping[str, Any]:
     """Pull the project's masks, train, measure, keep; goes on where an earlier try was killed.
 
     Args:
-        order: What is asked.
+        request: What is asked.
         folder: Of this run alone; its name names the run.
         settings: Device, data folder, limits of images.
         report: Takes the state of the work as JSON.
@@ -90,12 +94,12 @@ def run_detector_training(
         StoppedError: Told to stop; the folder holds what is done.
         SamBackendError: It cannot be done; the message says why.
     """
-    plan, store = order.plan(), DetectorStore(settings.data_dir, order.project)
-    data = _data(order, folder, settings, report, is_stopped)
+    plan, store = request.plan(), DetectorStore(settings.data_dir, request.project)
+    data = _data(request, folder, settings, report, is_stopped)
     if len(data) < MIN_IMAGES:
         raise InvalidInputError(
             f"a detector learns from masks on {MIN_IMAGES} images at the least, and project "
-            f"{order.project} has them on {len(data)}: annotate more"
+            f"{request.project} has them on {len(data)}: annotate more"
         )
     parts = split(data, HELD_OUT)
 
@@ -140,7 +144,7 @@ def run_detector_training(
 
 
 def _data(
-    order: DetectorOrder,
+    request: DetectorRequest,
     folder: Path,
     settings: Settings,
     report: Report,
@@ -156,7 +160,7 @@ def _data(
             raise StoppedError("stopped while pulling")
         report({"stage": "pulling", "done": progress.tasks, "of": progress.of_tasks})
 
-    with open_project(settings, order.project) as project:
+    with open_project(settings, request.project) as project:
         data = pull_project(project, observe=tell)
     write_manifest(data, manifest)
     return data

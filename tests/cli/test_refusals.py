@@ -100,7 +100,9 @@ INPUTS = [
     Refusal(
         "generate . --out run --set stability=high", ("stability must be a number, not 'high'",)
     ),
-    Refusal("train", ("retraining order: a retraining learns from a project or from a data set",)),
+    Refusal(
+        "train", ("retraining request: a retraining learns from a project or from a data set",)
+    ),
     Refusal("train --data . --depth deep", ("depth Input should be 'decoder', 'adapter'",)),
     Refusal(
         "prefill evaluate . --out out --bars 0.5,high",

@@ -14,7 +14,7 @@ from sam_backend.cli.process_setup import ALLOCATOR_TUNING, backend_process
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.demo.server_process import ServerProcess, free_port
 from sam_backend.program import PROGRAM
-from sam_backend.retraining.request import JOB_KIND, RetrainingOrder
+from sam_backend.retraining.request import JOB_KIND, RetrainingRequest
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.jobs import Jobs
@@ -54,7 +54,7 @@ def test_its_end_is_the_end_of_its_worker_and_the_job_waits_again(tmp_path: Path
     """Told to end by either signal or killed: what trains leaves, and the next server goes on."""
     data = tmp_path / "data.jsonl"
     write_manifest(bullseye_dataset(tmp_path / "images", range(12)), data)
-    order = RetrainingOrder(data=str(data), steps=100_000, parent="starter-3")
+    order = RetrainingRequest(data=str(data), steps=100_000, parent="starter-3")
     database = open_database(Settings(data_dir=tmp_path))
     jobs = Jobs(database)
     job = jobs.enqueue(JOB_KIND, order.model_dump(mode="json", exclude_none=True), None)

@@ -9,7 +9,7 @@ import torch
 
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
-from sam_backend.retraining.gate_evaluation import SHEET_NAME, Steering, compare
+from sam_backend.retraining.gate_evaluation import SHEET_NAME, ValidationScore, compare
 from sam_backend.sam.checkpoints import load
 from sam_backend.store.job_handling import StoppedError
 from sam_backend.store.models import ModelStore, packaged_store
@@ -42,12 +42,14 @@ def test_a_damaged_image_costs_itself_only(data: Dataset, tmp_path: Path) -> Non
     sam = load(starter()).sam
     whole = replace(data, images=data.images[:2])
     hurt = damaged(data, 2)
-    assert Steering(hurt, Depth.DECODER, 0).score(sam) == Steering(whole, Depth.FULL, 0).score(sam)
+    assert ValidationScore(hurt, Depth.DECODER, 0).score(sam) == ValidationScore(
+        whole, Depth.FULL, 0
+    ).score(sam)
     verdict = compare(sam, sam, hurt, tmp_path, 0, lambda who, done, of: None)
     assert verdict.champion.n_images == verdict.challenger.n_images == 2
     assert (tmp_path / SHEET_NAME).is_file()
     with pytest.raises(InvalidInputError, match="at least one mask"):
-        Steering(replace(hurt, images=hurt.images[2:]), Depth.DECODER, 0).score(sam)
+        ValidationScore(replace(hurt, images=hurt.images[2:]), Depth.DECODER, 0).score(sam)
 
 
 def test_a_look_at_the_held_out_part_can_be_ended(data: Dataset) -> None:
@@ -56,4 +58,4 @@ def test_a_look_at_the_held_out_part_can_be_ended(data: Dataset) -> None:
 
     sam = load(starter()).sam
     with pytest.raises(StoppedError, match="told to"):
-        Steering(data, Depth.DECODER, 0, check).score(sam)
+        ValidationScore(data, Depth.DECODER, 0, check).score(sam)

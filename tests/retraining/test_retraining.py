@@ -19,9 +19,9 @@ from sam_backend.metrics.intervals import MIN_IMAGES
 from sam_backend.quality.gold.adding import add_gold
 from sam_backend.retraining.gate_evaluation import spread
 from sam_backend.retraining.learned import learned_by
-from sam_backend.retraining.request import JOB_KIND, RetrainingOrder
+from sam_backend.retraining.request import JOB_KIND, RetrainingRequest
 from sam_backend.retraining.run import RetrainingRun
-from sam_backend.retraining.splits import MIN_STEERING, GroundTruth, divide
+from sam_backend.retraining.splits import MIN_VALIDATION, GroundTruth, divide
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.job_handling import IsStopped, Report
@@ -59,7 +59,7 @@ class Bench:
         self.jobs = Jobs(open_database(self.settings))
 
     def order(self, data: Path, **more: object) -> Job:
-        order = RetrainingOrder(data=str(data), parent="starter-3", steps=STEPS, **more)
+        order = RetrainingRequest(data=str(data), parent="starter-3", steps=STEPS, **more)
         payload = order.model_dump(mode="json", exclude_none=True)
         return self.jobs.enqueue(JOB_KIND, payload, None, order.dedupe_key)
 
@@ -103,7 +103,7 @@ def test_a_better_challenger_becomes_champion(unbroken: tuple[Bench, Mapping[str
     one_click = card.gate["comparisons"][0]
     assert one_click["figure"] == "1-click mIoU"
     assert one_click["challenger"] > one_click["champion"] + 0.2
-    assert card.run["images"] + card.run["gate_images"] == N_IMAGES - MIN_STEERING
+    assert card.run["images"] + card.run["gate_images"] == N_IMAGES - MIN_VALIDATION
     names = {path.name for path in champion.folder.iterdir()}
     assert {"weights.safetensors", "card.json", "gate.json", "metrics.jsonl"} <= names
     assert {"curves.png", "before_after.png"} <= names
@@ -255,7 +255,7 @@ def test_what_is_served_is_the_parent(
     put(tmp_path / "model_store", "big-1", "vit_b")
     put(tmp_path / "model_store", "synthetic", "starter", learned_from={"images": 0})
     write_manifest(bullseye_dataset(tmp_path / "few", range(2)), tmp_path / "few.jsonl")
-    order = RetrainingOrder(data=str(tmp_path / "few.jsonl"), parent=named)
+    order = RetrainingRequest(data=str(tmp_path / "few.jsonl"), parent=named)
     store = open_store(settings)
     run = RetrainingRun(order, tmp_path, settings, store, lambda state: None, lambda: False)
     with pytest.raises(InvalidInputError, match="masks on 5 images"):
@@ -276,7 +276,7 @@ def test_too_few_images_are_told_with_what_was_left_out(tmp_path: Path) -> None:
     data = bullseye_dataset(tmp_path / "few", range(2))
     data.images[1].path.unlink()
     write_manifest(data, tmp_path / "few.jsonl")
-    order = RetrainingOrder(data=str(tmp_path / "few.jsonl"))
+    order = RetrainingRequest(data=str(tmp_path / "few.jsonl"))
     settings = Settings(data_dir=tmp_path)
     run = RetrainingRun(
         order, tmp_path, settings, open_store(settings), lambda state: None, lambda: False
@@ -295,7 +295,7 @@ def test_a_data_set_whose_name_is_no_utf8_is_learned_from(tmp_path: Path) -> Non
     settings = Settings(data_dir=tmp_path)
     job = Jobs(open_database(settings)).get(int(ended.stdout))
     run = RetrainingRun(
-        RetrainingOrder.parse(dict(job.payload)),
+        RetrainingRequest.parse(dict(job.payload)),
         tmp_path,
         settings,
         open_store(settings),
@@ -319,14 +319,14 @@ def test_stored_gold_judges_unless_a_data_set_is_named(bench: Bench, tmp_path: P
 
 def test_the_parts_share_no_image(tmp_path: Path) -> None:
     data = bullseye_dataset(tmp_path, range(30))
-    parts = divide(data)
-    sets = [{i.digest for i in part} for part in (parts.train, parts.steering, parts.gate)]
+    splits = divide(data)
+    sets = [{i.digest for i in part} for part in (splits.train, splits.validation, splits.gate)]
     assert sum(map(len, sets)) == len(set.union(*sets)) == 30
-    assert len(parts.gate) >= MIN_IMAGES
+    assert len(splits.gate) >= MIN_IMAGES
     gold = Dataset("gold", data.images[:6])
-    parts = divide(data, GroundTruth(named=gold))
-    assert {i.digest for i in parts.gate} == {i.digest for i in gold}
-    assert not {i.digest for i in parts.gate} & {i.digest for i in parts.train}
+    splits = divide(data, GroundTruth(named=gold))
+    assert {i.digest for i in splits.gate} == {i.digest for i in gold}
+    assert not {i.digest for i in splits.gate} & {i.digest for i in splits.train}
 
 
 def marked(image: LabelledImage) -> LabelledImage:
@@ -338,42 +338,42 @@ def test_gold_masks_of_the_data_itself_judge(tmp_path: Path) -> None:
     data = bullseye_dataset(tmp_path, range(20))
     images = data.images
     gold = replace(data, images=(*map(marked, images[:7]), *images[7:]))
-    parts = divide(gold)
-    assert parts.is_gold
-    assert [(image.digest, len(image.masks)) for image in parts.gate] == [
+    splits = divide(gold)
+    assert splits.is_gold
+    assert [(image.digest, len(image.masks)) for image in splits.gate] == [
         (image.digest, 1) for image in images[:7]
     ]
-    learned = {image.digest for image in (*parts.train, *parts.steering)}
+    learned = {image.digest for image in (*splits.train, *splits.validation)}
     assert learned == {image.digest for image in images[7:]}
 
 
-def digests(*parts: Dataset) -> set[str]:
-    return {image.digest for part in parts for image in part}
+def digests(*splits: Dataset) -> set[str]:
+    return {image.digest for part in splits for image in part}
 
 
 def test_ground_truth_is_never_learned_from_however_little_there_is(tmp_path: Path) -> None:
     data = bullseye_dataset(tmp_path, range(20))
     few = replace(data, images=(*map(marked, data.images[:4]), *data.images[4:]))
-    parts = divide(few)
-    assert not parts.is_gold
-    assert digests(parts.gate) > {image.digest for image in data.images[:4]}
-    assert len(parts.gate) >= MIN_IMAGES
-    assert digests(parts.train, parts.steering) == digests(data) - digests(parts.gate)
+    splits = divide(few)
+    assert not splits.is_gold
+    assert digests(splits.gate) > {image.digest for image in data.images[:4]}
+    assert len(splits.gate) >= MIN_IMAGES
+    assert digests(splits.train, splits.validation) == digests(data) - digests(splits.gate)
     stored = GroundTruth(reserved={image.digest for image in data.images[:4]})
     for one in (data, few):  # gold that is excluded at the moment
-        parts = divide(one, stored)
-        assert not digests(parts.train, parts.steering, parts.gate) & set(stored.reserved)
+        splits = divide(one, stored)
+        assert not digests(splits.train, splits.validation, splits.gate) & set(stored.reserved)
     elsewhere = bullseye_dataset(tmp_path / "gold", range(100, 104), whole=True)
-    parts = divide(data, GroundTruth(stored=elsewhere))  # too little to judge, and not of the data
-    assert digests(parts.train, parts.steering, parts.gate) == digests(data)
+    splits = divide(data, GroundTruth(stored=elsewhere))  # too little to judge, and not of the data
+    assert digests(splits.train, splits.validation, splits.gate) == digests(data)
     # somebody names others to judge on
-    parts = divide(few, GroundTruth(named=Dataset("named", data.images[10:15])))
-    assert digests(parts.gate) == {image.digest for image in data.images[10:15]}
-    assert digests(parts.train, parts.steering) == {
+    splits = divide(few, GroundTruth(named=Dataset("named", data.images[10:15])))
+    assert digests(splits.gate) == {image.digest for image in data.images[10:15]}
+    assert digests(splits.train, splits.validation) == {
         image.digest for image in (*data.images[4:10], *data.images[15:])
     }
-    parts = divide(replace(few, images=few.images[:10]))  # as few as will do
-    assert (len(parts.gate), len(parts.train) + len(parts.steering)) == (5, 5)
+    splits = divide(replace(few, images=few.images[:10]))  # as few as will do
+    assert (len(splits.gate), len(splits.train) + len(splits.validation)) == (5, 5)
     enough = replace(data, images=(*map(marked, data.images[:5]), *data.images[5:]))
     assert divide(enough).is_gold
     nearly_all = replace(data, images=(*map(marked, data.images[:17]), *data.images[17:]))
@@ -384,20 +384,20 @@ def test_ground_truth_is_never_learned_from_however_little_there_is(tmp_path: Pa
 def test_what_an_ancestor_has_learned_from_does_not_judge(tmp_path: Path) -> None:
     data = bullseye_dataset(tmp_path, range(30))
     first = divide(data)
-    learned = NOTHING_LEARNED.and_images(digests(first.train, first.steering))
+    learned = NOTHING_LEARNED.and_images(digests(first.train, first.validation))
     again = divide(data, learned=learned)
     assert digests(again.gate) == digests(first.gate)
-    assert digests(again.train, again.steering) == digests(first.train, first.steering)
+    assert digests(again.train, again.validation) == digests(first.train, first.validation)
     few = replace(data, images=data.images[:10])
     first = divide(few)
-    learned = NOTHING_LEARNED.and_images(digests(first.train, first.steering))
+    learned = NOTHING_LEARNED.and_images(digests(first.train, first.validation))
     assert digests(divide(few, learned=learned).gate) == digests(first.gate)
     # all its held-out images were learned from meanwhile: others that are clean take their place
     more = bullseye_dataset(tmp_path, range(60))
     learned = NOTHING_LEARNED.and_images(digests(data))
-    parts = divide(more, learned=learned)
-    assert len(parts.gate) >= MIN_IMAGES
-    assert not digests(parts.gate) & digests(data)
+    splits = divide(more, learned=learned)
+    assert len(splits.gate) >= MIN_IMAGES
+    assert not digests(splits.gate) & digests(data)
     with pytest.raises(InvalidInputError, match=r"too few clean images.* learned from 30 others"):
         divide(data, learned=learned)
 
@@ -409,11 +409,11 @@ def test_ground_truth_that_was_learned_from_before_it_was_marked_does_not_judge(
     images = data.images
     learned = NOTHING_LEARNED.and_images(image.digest for image in images[:10])
     later = replace(data, images=(*map(marked, images[5:18]), *images[:5], *images[18:]))
-    parts = divide(later, learned=learned)
-    assert parts.is_gold
-    assert digests(parts.gate) == {image.digest for image in images[10:18]}
-    assert parts.left_out == 5
-    assert not digests(parts.train, parts.steering) & {image.digest for image in images[5:18]}
+    splits = divide(later, learned=learned)
+    assert splits.is_gold
+    assert digests(splits.gate) == {image.digest for image in images[10:18]}
+    assert splits.left_out == 5
+    assert not digests(splits.train, splits.validation) & {image.digest for image in images[5:18]}
     # gold of our own, and somebody's own data set
     for truth in (
         GroundTruth(stored=Dataset("gold", images[:18])),
@@ -433,15 +433,15 @@ def test_a_version_knows_what_it_learned_from(
 ) -> None:
     bench, result = unbroken
     entry = bench.store.get(result["version"])
-    parts = divide(read_manifest(manifests["good"]))
+    splits = divide(read_manifest(manifests["good"]))
     learned = read_learned(entry)
     assert learned is not None
     before = read_learned(bench.store.get("starter-3"))
     assert before is not None
-    ours = {digest[:16] for digest in digests(parts.train, parts.steering)}
+    ours = {digest[:16] for digest in digests(splits.train, splits.validation)}
     assert learned.prefixes == before.prefixes | ours
     assert learned.unrecorded == before.unrecorded
-    assert not any(digest in learned for digest in digests(parts.gate))
+    assert not any(digest in learned for digest in digests(splits.gate))
     told = entry.card.learned_from
     assert told is not None
     assert told.images == len(learned.prefixes) == len(before.prefixes) + N_IMAGES - MIN_IMAGES
@@ -451,10 +451,10 @@ def test_a_version_knows_what_it_learned_from(
     # gold that is stored later: these images have no say over what comes of this version
     bench = Bench(tmp_path)
     shutil.copytree(entry.folder, tmp_path / "model_store" / entry.version)
-    later = replace(parts.train, images=parts.train.images[:7])
+    later = replace(splits.train, images=splits.train.images[:7])
     add_gold(bench.settings, open_database(bench.settings), later, "the test")
-    write_manifest(Dataset("rest", parts.train.images), tmp_path / "rest.jsonl")
-    order = RetrainingOrder(data=str(tmp_path / "rest.jsonl"), parent=entry.version)
+    write_manifest(Dataset("rest", splits.train.images), tmp_path / "rest.jsonl")
+    order = RetrainingRequest(data=str(tmp_path / "rest.jsonl"), parent=entry.version)
     job = bench.jobs.enqueue(JOB_KIND, order.model_dump(mode="json", exclude_none=True), None, "x")
     bench.work()
     assert "too few clean images" in str(bench.jobs.get(job.id).reason)
@@ -462,7 +462,7 @@ def test_a_version_knows_what_it_learned_from(
     # what is retrained from it has learned from both
     more = bullseye_dataset(tmp_path / "more", range(200, 210))
     write_manifest(more, tmp_path / "more.jsonl")
-    order = RetrainingOrder(data=str(tmp_path / "more.jsonl"), parent=entry.version, steps=1)
+    order = RetrainingRequest(data=str(tmp_path / "more.jsonl"), parent=entry.version, steps=1)
     job = bench.jobs.enqueue(JOB_KIND, order.model_dump(mode="json", exclude_none=True), None, "y")
     bench.work()
     both = read_learned(bench.store.get(str(outcome(bench, job)["version"])))
@@ -542,8 +542,8 @@ def test_tasks_of_one_image_are_one_image(tmp_path: Path) -> None:
         for number in (0, 1)
         for image in data
     ]
-    parts, wanted = divide(replace(data, images=tuple(twice))), divide(data)
-    for part, other in ((parts.train, wanted.train), (parts.gate, wanted.gate)):
+    splits, wanted = divide(replace(data, images=tuple(twice))), divide(data)
+    for part, other in ((splits.train, wanted.train), (splits.gate, wanted.gate)):
         assert part.digest == other.digest
         assert len(part) == len(other)
 

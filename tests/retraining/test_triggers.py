@@ -10,7 +10,7 @@ import pytest
 from sam_backend.errors import InvalidInputError, LabelStudioError
 from sam_backend.labelstudio.api.annotations import HumanMasks
 from sam_backend.labelstudio.api.webhook_events import WebhookEvent
-from sam_backend.retraining.request import RetrainingOrder
+from sam_backend.retraining.request import RetrainingRequest
 from sam_backend.retraining.triggers import Triggers
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
@@ -201,4 +201,4 @@ def test_without_the_setting_nothing_is_counted(tmp_path: Path) -> None:
 )
 def test_an_order_that_makes_no_sense_is_refused(payload: object, reason: str) -> None:
     with pytest.raises(InvalidInputError, match=reason):
-        RetrainingOrder.parse(payload)
+        RetrainingRequest.parse(payload)

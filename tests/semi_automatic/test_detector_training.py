@@ -10,7 +10,7 @@ from sam_backend.datasets.manifest import write_manifest
 from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.semi_automatic.detector_training import (
     MIN_IMAGES,
-    DetectorOrder,
+    DetectorRequest,
     run_detector_training,
 )
 from sam_backend.semi_automatic.proposers import Place, proposer_named
@@ -21,7 +21,7 @@ from sam_backend.store.job_handling import StoppedError
 from tests.semi_automatic.served import scene_subject, served_starter
 from tests.training.test_detector import pictures
 
-ORDER = DetectorOrder(project=3, side_px=64, steps=3)
+ORDER = DetectorRequest(project=3, side_px=64, steps=3)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_stopped_it_goes_on_and_the_newest_is_taken(tmp_path: Path) -> None:
 
 
 def test_wrong_orders_are_named() -> None:
-    with pytest.raises(InvalidInputError, match="detector order: steps"):
-        DetectorOrder.parse({"project": 1, "steps": 0})
-    with pytest.raises(InvalidInputError, match="detector order: speed"):
-        DetectorOrder.parse({"project": 1, "speed": "high"})
+    with pytest.raises(InvalidInputError, match="detector request: steps"):
+        DetectorRequest.parse({"project": 1, "steps": 0})
+    with pytest.raises(InvalidInputError, match="detector request: speed"):
+        DetectorRequest.parse({"project": 1, "speed": "high"})
