@@ -156,7 +156,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Show what tells two checkpoints apart: cards, figures and weights."""
-    from sam_backend.store.comparing import compare
+    from sam_backend.store.comparison import compare
 
     store = _store(context)
     entries = store.get(first), store.get(second)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sam_backend.dispatch.planning import WAITED, plan_queues
 from sam_backend.dispatch.report import Balance, PersonReport
-from sam_backend.dispatch.throughput import paces_of
+from sam_backend.dispatch.throughput import throughput_of
 from sam_backend.dispatch.types import (
     DispatchSettings,
     FreeTask,
@@ -50,7 +50,7 @@ class Known:
     skipped_is_done: bool
 
 
-class Decision:
+class Assignment:
     """Ends, renews, moves and gives leases.
 
     Args:
@@ -76,7 +76,7 @@ class Decision:
         for one in self._annotations:
             if one.task is not None:  # an account may be gone, its work is not
                 self._done[one.task][one.author or f"annotation {one.number}"] = one
-        self._paces = paces_of(self._annotations, known.shown)
+        self._throughput = throughput_of(self._annotations, known.shown)
         self._presences: dict[str, Presence] = {}
         self._ended: Counter[Outcome] = Counter()
 
@@ -214,7 +214,7 @@ class Decision:
         return FreeTask(
             number,
             max(0, places),
-            self._paces.masks_of(self._known.shown.get(number)),
+            self._throughput.masks_of(self._known.shown.get(number)),
             frozenset(self._done[number])
             | {one.person for one in held}
             | self._known.gold.get(number, frozenset()),
@@ -238,7 +238,7 @@ class Decision:
         presence = self._presences[one.person]
         return Labeller(
             one.person,
-            self._paces.seconds_of(one.person),
+            self._throughput.seconds_of(one.person),
             one.skills,
             one.languages,
             presence.gets_tasks,
@@ -286,7 +286,7 @@ class Decision:
         n_gold: int,
     ) -> PersonReport:
         own = [lease for lease in held if lease.person == one.person]
-        masks = sum(self._paces.masks_of(self._known.shown.get(lease.task)) for lease in own)
+        masks = sum(self._throughput.masks_of(self._known.shown.get(lease.task)) for lease in own)
         account = self._known.accounts.get(one.person)
         return PersonReport(
             person=one.person,

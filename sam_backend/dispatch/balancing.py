@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sam_backend.dispatch.assignment import Decision, Known
+from sam_backend.dispatch.assignment import Assignment, Known
 from sam_backend.dispatch.report import Balance
 from sam_backend.dispatch.types import DispatchSettings
 from sam_backend.dispatch.writeback import write_queues
@@ -79,7 +79,7 @@ class Dispatcher:
         )
         with self._leases.deciding() as book:
             newest = self._revisions.newest_within(book.connection)
-            report = Decision(book, self._settings, known, newest).decide()
+            report = Assignment(book, self._settings, known, newest).decide()
         names = {number: user.email for number, user in accounts.items()}
         written = write_queues(self._project, listing, names)
         keep_tabs(

@@ -43,7 +43,7 @@ def plan_queues(
     return planner.plan
 
 
-class Pool:
+class Slots:
     """Free tasks that ask for the same, most urgent first; and oldest first."""
 
     def __init__(self, needs: Needs) -> None:
@@ -116,17 +116,17 @@ class _Planner:
         self._gold_share = gold_share
         self._queues = [_Queue(one) for one in people]
         self._taken: set[tuple[int, str]] = set()
-        pools: dict[tuple[bool, Needs], Pool] = {}
+        by_needs: dict[tuple[bool, Needs], Slots] = {}
         for task in sorted(tasks, key=lambda one: (-one.priority, one.number)):
             key = (task.is_gold, task.needs)
-            if key not in pools:
-                pools[key] = Pool(task.needs)
-            pools[key].add(task)
-        self._pools: dict[bool, list[Pool]] = defaultdict(list)
-        for (is_gold, _), pool in pools.items():
-            pool.sort()
-            self._pools[is_gold].append(pool)
-        for some in self._pools.values():
+            if key not in by_needs:
+                by_needs[key] = Slots(task.needs)
+            by_needs[key].add(task)
+        self._slots: dict[bool, list[Slots]] = defaultdict(list)
+        for (is_gold, _), slots in by_needs.items():
+            slots.sort()
+            self._slots[is_gold].append(slots)
+        for some in self._slots.values():
             some.sort(key=self._masks_a_s)  # what few can do comes first
 
     def fill(self) -> None:
@@ -142,8 +142,8 @@ class _Planner:
             queue = self._queues[place]
             if self._give(queue) and queue.has_room(self._horizon_s):
                 heapq.heappush(heap, (queue.load_s, place))
-        for pool in self._pools[False]:
-            for task, places in pool.left():
+        for slots in self._slots[False]:
+            for task, places in slots.left():
                 if not self._can_be_done(task):
                     self.plan.unservable[task.needs] = (
                         self.plan.unservable.get(task.needs, 0) + places
@@ -157,10 +157,10 @@ class _Planner:
             if taker.load_s >= self._horizon_s or not self._move_to(taker, keep):
                 takers.remove(taker)
 
-    def _masks_a_s(self, pool: Pool) -> float:
+    def _masks_a_s(self, slots: Slots) -> float:
         """By everybody who can do its tasks."""
         able = (queue.labeller for queue in self._queues)
-        return sum(1 / one.seconds_a_mask for one in able if one.can_do(pool.needs))
+        return sum(1 / one.seconds_a_mask for one in able if one.can_do(slots.needs))
 
     def _give(self, queue: _Queue) -> bool:
         person = queue.labeller.person
@@ -175,8 +175,8 @@ class _Planner:
                 looks = replace(usual[1], reason=WAITED)
         if found is None or looks is None:
             return False
-        pool, task = found
-        pool.take(task)
+        slots, task = found
+        slots.take(task)
         self._taken.add((task.number, person))
         # gold looks like what would have come, and what is old comes in its place
         self.plan.given.append(
@@ -188,21 +188,21 @@ class _Planner:
         queue.n_gold += task.is_gold
         return True
 
-    def _first_for(self, queue: _Queue, is_gold: bool) -> tuple[Pool, FreeTask] | None:
-        for pool in self._pools[is_gold]:
-            if queue.labeller.can_do(pool.needs):
-                task = pool.first_for(queue.labeller.person, self._taken)
+    def _first_for(self, queue: _Queue, is_gold: bool) -> tuple[Slots, FreeTask] | None:
+        for slots in self._slots[is_gold]:
+            if queue.labeller.can_do(slots.needs):
+                task = slots.first_for(queue.labeller.person, self._taken)
                 if task is not None:
-                    return pool, task
+                    return slots, task
         return None
 
-    def _oldest_for(self, queue: _Queue) -> tuple[Pool, FreeTask] | None:
+    def _oldest_for(self, queue: _Queue) -> tuple[Slots, FreeTask] | None:
         """Of all that the person can do."""
         found = [
-            (pool, task)
-            for pool in self._pools[False]
-            if queue.labeller.can_do(pool.needs)
-            and (task := pool.first_for(queue.labeller.person, self._taken, is_oldest=True))
+            (slots, task)
+            for slots in self._slots[False]
+            if queue.labeller.can_do(slots.needs)
+            and (task := slots.first_for(queue.labeller.person, self._taken, is_oldest=True))
         ]
         return min(found, key=lambda one: one[1].number, default=None)
 

@@ -18,7 +18,7 @@ _MIN_TASKS = 5  # before what was shown tells what will be submitted
 
 
 @dataclass(frozen=True, slots=True)
-class Paces:
+class Throughput:
     """What is known of people's speed and of tasks.
 
     Attributes:
@@ -44,7 +44,7 @@ class Paces:
         return max(1.0, shown * self.masks_a_shown)
 
 
-def paces_of(annotations: Iterable[Revision], shown: Mapping[int, int]) -> Paces:
+def throughput_of(annotations: Iterable[Revision], shown: Mapping[int, int]) -> Throughput:
     """What submitted annotations tell.
 
     Args:
@@ -63,7 +63,7 @@ def paces_of(annotations: Iterable[Revision], shown: Mapping[int, int]) -> Paces
     plain = [one.regions for one in done if one.task not in shown]
     ratios = [(one.regions, shown[one.task]) for one in done if one.task and shown.get(one.task)]
     submitted, seen = sum(ours for ours, _ in ratios), sum(theirs for _, theirs in ratios)
-    return Paces(
+    return Throughput(
         averages,
         usual,
         max(1.0, sum(plain) / len(plain)) if plain else FIRST_MASKS_A_TASK,

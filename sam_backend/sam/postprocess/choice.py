@@ -6,7 +6,7 @@ from types import ModuleType
 import torch
 
 from sam_backend.errors import InvalidInputError
-from sam_backend.sam.postprocess import plain, tensors
+from sam_backend.sam.postprocess import reference, tensors
 from sam_backend.sam.postprocess.types import Frame, MaskShape
 
 
@@ -17,7 +17,7 @@ def shapes(
 
     Equal to `segment_anything`'s `Sam.postprocess_masks`, threshold, `calculate_stability_score`,
     `batched_mask_to_box` and `mask_to_rle_pytorch`, whichever way is taken: compiled code for
-    logits on the CPU (plain where Numba is absent), tensors on any other device.
+    logits on the CPU (the reference where Numba is absent), tensors on any other device.
 
     Args:
         logits: Shape (N, L, L) float32, on any device.
@@ -41,7 +41,7 @@ def shapes(
         return tensors.shapes(logits, frame, threshold, offset)
     ours = _compiled()
     if ours is None:
-        return [plain.shape(plane, frame, threshold, offset) for plane in logits]
+        return [reference.shape(plane, frame, threshold, offset) for plane in logits]
     answers: list[MaskShape] = ours.shapes(logits, frame, threshold, offset)
     return answers
 

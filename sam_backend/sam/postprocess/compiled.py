@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sam_backend.masks.rle import RLE
-from sam_backend.sam.postprocess import plain
+from sam_backend.sam.postprocess import reference
 from sam_backend.sam.postprocess.kernel import MARGIN, Cuts, sweep
 from sam_backend.sam.postprocess.machine_code import again_if_not_kept
 from sam_backend.sam.postprocess.resampling import Axis, axis
@@ -22,7 +22,7 @@ def shapes(logits: torch.Tensor, frame: Frame, threshold: float, offset: float) 
     """The masks of logits on the CPU, shape (N, L, L) float32.
 
     The kernel tells from the largest logit how far rounding reaches; planes without one (a NaN, an
-    infinity) take the plain way.
+    infinity) take the reference.
     """
     planes = logits.contiguous()
     peaks = planes.abs().amax(dim=(1, 2)).tolist()
@@ -31,7 +31,7 @@ def shapes(logits: torch.Tensor, frame: Frame, threshold: float, offset: float) 
 
     def shape(plane: torch.Tensor, peak: float) -> MaskShape:
         if not math.isfinite(peak):
-            return plain.shape(plane, frame, threshold, offset)
+            return reference.shape(plane, frame, threshold, offset)
         margin = np.float32(MARGIN * max(peak, abs(threshold) + offset))
         swept = again_if_not_kept(sweep, plane.numpy(), rows, columns, Cuts(cuts, margin))
         lower_px, area_px, higher_px = swept.n_above.tolist()

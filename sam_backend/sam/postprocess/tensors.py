@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from sam_backend.masks.rle import from_changes
-from sam_backend.sam.postprocess.plain import full_size_logits
+from sam_backend.sam.postprocess.reference import full_size_logits
 from sam_backend.sam.postprocess.types import Frame, MaskShape, stability_of
 from sam_backend.sam.reference import batched_mask_to_box
 

@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks.rle import RLE, decode
-from sam_backend.sam.postprocess import Frame, MaskShape, compiled, plain, shapes, tensors
+from sam_backend.sam.postprocess import Frame, MaskShape, compiled, shapes, tensors
+from sam_backend.sam.postprocess.reference import shape as reference_shape
 from tests.sam.postprocess.making import IMAGE_SIZES, blobs, frame_of, odd_planes, reference
 
 Way = Callable[[torch.Tensor, Frame, float, float], list[MaskShape]]
 
 
 def plainly(logits: torch.Tensor, frame: Frame, threshold: float, offset: float) -> list[MaskShape]:
-    return [plain.shape(plane, frame, threshold, offset) for plane in logits]
+    return [reference_shape(plane, frame, threshold, offset) for plane in logits]
 
 
 WAYS: dict[str, Way] = {

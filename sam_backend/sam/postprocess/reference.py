@@ -1,4 +1,4 @@
-"""The plain way from logits to masks: full-size logits, one step after the other.
+"""The reference way from logits to masks: full-size logits, one step after the other.
 
 The fast ways must equal it (tests), and it serves where Numba is absent.
 """
