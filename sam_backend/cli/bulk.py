@@ -113,9 +113,10 @@ def import_(
     document_root: DocumentRoot = None,
     rate: Annotated[float | None, typer.Option(help="Tasks a second at the most.")] = None,
     batch: Annotated[int, typer.Option(help="Tasks of a request at the most.", min=1)] = 200,
-    patience: Annotated[
+    retry_for: Annotated[
         float, typer.Option(help="Seconds that Label Studio may be away.", min=0)
     ] = 600.0,
+    patience: Annotated[float | None, typer.Option(hidden=True, min=0)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make tasks of a bulk run's images, with their masks.
@@ -129,7 +130,7 @@ def import_(
     from sam_backend.fully_automatic.importing import BulkImport
     from sam_backend.fully_automatic.run_folder import read_run
     from sam_backend.fully_automatic.tasks import TaskOptions, TaskWriter
-    from sam_backend.labelstudio.api.retry import Patience
+    from sam_backend.labelstudio.api.retry import Retry
     from sam_backend.labelstudio.config.label_config import LabelConfig
     from sam_backend.projects.project import open_project
     from sam_backend.quality.calibration.current import current_calibration
@@ -137,6 +138,9 @@ def import_(
 
     if rate is not None and rate <= 0:
         raise InvalidInputError(f"--rate must be above 0, not {rate:g}")
+    if patience is not None:
+        typer.echo("--patience is --retry-for now; the old name ends with 0.4", err=True)
+        retry_for = patience
     found = read_run(run)
     stopped = threading.Event()
     with (
@@ -146,7 +150,7 @@ def import_(
     ):
         calibrated = current_calibration(at.database, found.plan.model_version)
         options = TaskOptions(as_, max_masks, output, label, calibrated, proven, audit_share)
-        waiting = Patience(patience)
+        waiting = Retry(retry_for)
         config = waiting.get(lambda: at.client.project(project))["label_config"]
         summary = BulkImport(
             at,

@@ -26,7 +26,7 @@ from sam_backend.labelstudio.api.project_tasks import (
     import_tasks,
     tasks_filtered,
 )
-from sam_backend.labelstudio.api.retry import Patience
+from sam_backend.labelstudio.api.retry import Retry
 from sam_backend.projects.project import Project
 from sam_backend.store.shards import ImageMasks
 
@@ -98,7 +98,7 @@ class BulkImport:
         run: Whose images.
         writer: Of their tasks.
         addresses: Of the images.
-        patience: Waits out a Label Studio that is away.
+        retry: Waits out a Label Studio that is away.
         tasks_a_second: At the most; None: as fast as it goes.
         batch_tasks: Tasks of a request at the most.
         observe: Told how many images of how many are done.
@@ -111,7 +111,7 @@ class BulkImport:
         run: BulkRun,
         writer: TaskWriter,
         addresses: Addresses,
-        patience: Patience,
+        retry: Retry,
         tasks_a_second: float | None = None,
         batch_tasks: int = BATCH_TASKS,
         observe: Callable[[int, int], None] = lambda done, of: None,
@@ -123,7 +123,7 @@ class BulkImport:
         self._run_id = run.run_id
         self._writer = writer
         self._addresses = addresses
-        self._patience = patience
+        self._retry = retry
         self._tasks_a_second = tasks_a_second
         self._batch_tasks = batch_tasks
         self._observe = observe
@@ -159,15 +159,15 @@ class BulkImport:
             SamBackendError: As of `run`.
         """
         start_s, summary = time.monotonic(), ImportSummary()
-        known = self._patience.get(self.known)
+        known = self._retry.get(self.known)
         for batch in self._batches(images, known, summary, more):
-            self._patience.get(self._sending(batch, summary))
+            self._retry.get(self._sending(batch, summary))
             n_done = summary.known + summary.made + summary.unreadable
             self._observe(n_done, n_images)
             self._keep_pace(summary, start_s)
             if self._is_stopped():
                 break
-        self._patience.get(lambda: self._finish(summary))
+        self._retry.get(lambda: self._finish(summary))
         summary.elapsed_s = time.monotonic() - start_s
         return summary
 
@@ -223,7 +223,7 @@ class BulkImport:
         summary: ImportSummary,
         more: Callable[[ImageMasks], dict[str, Any]],
     ) -> Iterator[dict[str, dict[str, Any]]]:
-        addresses = self._patience.get(lambda: self._addresses.of(images))
+        addresses = self._retry.get(lambda: self._addresses.of(images))
         batch: dict[str, dict[str, Any]] = {}
         n_bytes = 0
         for image, address in zip(images, addresses, strict=True):
@@ -259,7 +259,7 @@ class BulkImport:
 
     def _complete(self, task: KnownTask, image: ImageMasks) -> None:
         sent = {"task": task.number, **self._writer.prediction(image)}
-        self._patience.get(lambda: import_predictions(self._client, self._project_id, [sent]))
+        self._retry.get(lambda: import_predictions(self._client, self._project_id, [sent]))
 
     def _finish(self, summary: ImportSummary) -> None:
         """Remove doubled tasks, and show the run's predictions, if there are any."""

@@ -254,6 +254,13 @@ def test_a_file_of_settings_that_is_no_text(tmp_path: Path) -> None:
     check(ended, Refusal("", (".env is no text in UTF-8 (byte 21): save it as UTF-8",)))
 
 
+def test_an_option_of_the_last_release_is_taken_with_its_new_name(tmp_path: Path) -> None:
+    ended = command_inside(tmp_path, "import", "run", "--project", "1", "--patience", "5")
+    check(ended, Refusal("", ("run holds no run",)))
+    assert "--patience is --retry-for now" in ended.stderr
+    assert "--patience" not in command_inside(tmp_path, "import", "--help").stdout
+
+
 @pytest.mark.parametrize("place", ["the environment", ".env"])
 def test_a_misspelt_setting_is_told(tmp_path: Path, place: str) -> None:
     settings = {"SAM_BACKEND_PROT": "9091", "SAM_BACKEND_NOTHING_ALIKE_AT_ALL": "1"}

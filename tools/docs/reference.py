@@ -51,7 +51,11 @@ def command_page() -> str:
             panel = command.panel
             parts.append(f"## {panel}\n")
         parts.append(f"### `sam-backend {name}`\n\n{inspect.cleandoc(command.of.help or '')}\n")
-        rows = [_row(one) for one in command.of.params if one.name != "help"]
+        rows = [
+            _row(one)
+            for one in command.of.params
+            if one.name != "help" and not getattr(one, "hidden", False)
+        ]
         if rows:
             parts.append("\n".join(["| | |", "|---|---|", *rows]) + "\n")
     return "\n".join([*parts, GENERATED])

@@ -25,7 +25,7 @@ from sam_backend.fully_automatic.review.sampling import draw, lot_images
 from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.fully_automatic.sources import ImageReader
 from sam_backend.fully_automatic.tasks import TaskOptions, TaskWriter
-from sam_backend.labelstudio.api.retry import Patience
+from sam_backend.labelstudio.api.retry import Retry
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.metrics.acceptance import (
     MAX_DEFECTS,
@@ -134,7 +134,7 @@ def draw_sample(
     asked: Asked,
     addresses: Addresses,
     options: TaskOptions | None = None,
-    patience: Patience | None = None,
+    retry: Retry | None = None,
     observe: Callable[[int, int], None] = lambda done, of: None,
 ) -> Drawn:
     """Draw images of a finished run and put them into a review project, masks and all.
@@ -148,14 +148,14 @@ def draw_sample(
         asked: What the sample is to be.
         addresses: Of the images.
         options: How masks are shown.
-        patience: Waits out a Label Studio that is away.
+        retry: Waits out a Label Studio that is away.
         observe: Told how many images of how many are there.
 
     Raises:
         SamBackendError: The run is not finished, another review of it is under way, or Label Studio
             refuses a call.
     """
-    waiting = patience or Patience(600)
+    waiting = retry or Retry(600)
     lots = Lots(project.database)
     sample = next_sample(project, run, asked)
     config = waiting.get(lambda: project.client.project(project.id))["label_config"]

@@ -15,22 +15,22 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 
 
-class Patience:
+class Retry:
     """Repeats a call, with pauses that double.
 
     Args:
-        patience_s: How long Label Studio may be away before the error is ours.
+        give_up_s: How long Label Studio may be away before the error is ours.
         sleep: Waits some seconds.
         clock: Monotonic seconds.
     """
 
     def __init__(
         self,
-        patience_s: float,
+        give_up_s: float,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._patience_s = patience_s
+        self._give_up_s = give_up_s
         self._sleep = sleep
         self._clock = clock
 
@@ -50,7 +50,7 @@ class Patience:
                 return work()
             except LabelStudioUnavailableError as error:
                 wait_s = max(pause_s, error.retry_after_s or 0.0)
-                if self._clock() + wait_s - start_s > self._patience_s:
+                if self._clock() + wait_s - start_s > self._give_up_s:
                     raise
                 log.warning("%s; trying again in %.0f s", error, wait_s)
                 self._sleep(wait_s)

@@ -7,7 +7,7 @@ import pytest
 from sam_backend.errors import LabelStudioError, LabelStudioUnavailableError
 from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
-from sam_backend.labelstudio.api.retry import Patience
+from sam_backend.labelstudio.api.retry import Retry
 from tests.canned_server import Request, canned_server
 
 
@@ -22,8 +22,8 @@ class Waiting:
         self.pauses.append(pause_s)
         self.now_s += pause_s
 
-    def patience(self, patience_s: float) -> Patience:
-        return Patience(patience_s, self.sleep, lambda: self.now_s)
+    def retry(self, give_up_s: float) -> Retry:
+        return Retry(give_up_s, self.sleep, lambda: self.now_s)
 
 
 def failing(times: int, error: Exception) -> Callable[[], str]:
@@ -39,29 +39,29 @@ def failing(times: int, error: Exception) -> Callable[[], str]:
 
 def test_pauses_double_up_to_a_minute() -> None:
     waiting = Waiting()
-    assert waiting.patience(600).get(failing(9, LabelStudioUnavailableError("away"))) == "done"
+    assert waiting.retry(600).get(failing(9, LabelStudioUnavailableError("away"))) == "done"
     assert waiting.pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
 
 
 def test_what_label_studio_asks_for_is_waited() -> None:
     waiting = Waiting()
-    waiting.patience(600).get(failing(2, LabelStudioUnavailableError("busy", 7)))
+    waiting.retry(600).get(failing(2, LabelStudioUnavailableError("busy", 7)))
     assert waiting.pauses == [7, 7]
 
 
 def test_patience_ends() -> None:
     waiting = Waiting()
     with pytest.raises(LabelStudioUnavailableError, match="away"):
-        waiting.patience(10).get(failing(99, LabelStudioUnavailableError("away")))
+        waiting.retry(10).get(failing(99, LabelStudioUnavailableError("away")))
     assert waiting.pauses == [1, 2, 4]
     with pytest.raises(LabelStudioUnavailableError):
-        waiting.patience(0).get(failing(1, LabelStudioUnavailableError("away")))
+        waiting.retry(0).get(failing(1, LabelStudioUnavailableError("away")))
 
 
 def test_a_refusal_is_not_repeated() -> None:
     waiting = Waiting()
     with pytest.raises(LabelStudioError, match="no such project"):
-        waiting.patience(600).get(failing(1, LabelStudioError("no such project")))
+        waiting.retry(600).get(failing(1, LabelStudioError("no such project")))
     assert waiting.pauses == []
 
 
@@ -77,10 +77,10 @@ def test_busy_and_broken_servers_are_waited_for(status: int) -> None:
     waiting = Waiting()
     with canned_server({"GET /api/version/": answer}) as server:
         client = LabelStudioClient(LabelStudioHost(server.url, "token"))
-        assert waiting.patience(60).get(client.version) == {"release": "1.23.2"}
+        assert waiting.retry(60).get(client.version) == {"release": "1.23.2"}
     assert waiting.pauses == [1]
     with pytest.raises(LabelStudioUnavailableError):  # nobody listens any more
-        waiting.patience(5).get(client.version)
+        waiting.retry(5).get(client.version)
     assert waiting.pauses == [1, 1, 2]
 
 
@@ -90,5 +90,5 @@ def test_refusals_of_a_server_are_told_at_once(status: int) -> None:
     with canned_server({"GET /api/version/": (status, {"detail": "no"})}) as server:
         client = LabelStudioClient(LabelStudioHost(server.url, "token"))
         with pytest.raises(LabelStudioError, match=f"answers {status}: no"):
-            waiting.patience(60).get(client.version)
+            waiting.retry(60).get(client.version)
     assert waiting.pauses == []
