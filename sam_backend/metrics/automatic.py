@@ -2,7 +2,7 @@
 
 AR@1000 is COCO's (Lin et al., arXiv 1405.0312; Hosang et al., arXiv 1502.05082; SAM's table 4):
 the share of human masks found by the 1000 proposals of best score, averaged over IoU thresholds
-0.50, 0.55, …, 0.95, with COCO's matching (`matching.found_by_score`), so that it is the number that
+0.50, 0.55, …, 0.95, with COCO's matching (`matching.match_by_score`), so that it is the number that
 pycocotools gives. A proposal answers for one mask only, but for one of each annotator: several
 people's masks of an object are all found by one good proposal. A mask's void pixels count neither
 for nor against a proposal.
@@ -20,7 +20,7 @@ from sam_backend.errors import InvalidInputError
 from sam_backend.masks.combining import subtract
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import RLE
-from sam_backend.metrics.matching import found_by_score
+from sam_backend.metrics.matching import match_by_score
 
 MAX_PROPOSALS = 1000
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -126,7 +126,7 @@ def image_recall(
     masks = [proposal.rle for proposal in best]
     found = np.zeros(len(THRESHOLDS), np.int64)
     for wanted in by_annotator.values():
-        found += found_by_score(_ious(masks, wanted), THRESHOLDS).sum(axis=1)
+        found += (match_by_score(_ious(masks, wanted), THRESHOLDS) >= 0).sum(axis=1)
     return ImageRecall(image, len(proposals), len(truths), tuple(found.tolist()))
 
 

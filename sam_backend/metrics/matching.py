@@ -1,9 +1,10 @@
 """Which mask is which: one person's or model's masks of an image against trusted ones.
 
-Everything that pairs masks does it by `assign`: as many pairs of at least the asked IoU as there
-can be and, of the assignments with so many, the one with the largest summed IoU (Hungarian method,
-scipy's `linear_sum_assignment`). So precision and recall at an IoU are those of a largest matching
-at that IoU, also where masks are nested and one mask could answer for several.
+Masks are paired by `assign`: as many pairs of at least the asked IoU as there can be and, of the
+assignments with so many, the one with the largest summed IoU (Hungarian method, scipy's
+`linear_sum_assignment`). So precision and recall at an IoU are those of a largest matching at that
+IoU, also where masks are nested and one mask could answer for several. Only what is measured by
+COCO's rules (AP and AR, recall of proposals) is matched by `match_by_score`, as COCO does.
 
 Which mask *is* which, is asked at falling IoUs, from `SURE_IOUS` on: what is certain is paired
 first, so that no mask that was kept as it is becomes a partner of another one. Masks of the same
@@ -151,27 +152,31 @@ def match_masks(
     )
 
 
-def found_by_score(ious: Ious, thresholds: Sequence[float]) -> npt.NDArray[np.bool_]:
-    """Tell which masks proposals find, as COCO's evaluation (pycocotools' `COCOeval`) does.
+def match_by_score(ious: Ious, thresholds: Sequence[float]) -> npt.NDArray[np.int64]:
+    """Match proposals to masks as COCO's evaluation (pycocotools' `COCOeval`) does.
 
     At each threshold the proposals choose one after the other, the surest first, each the mask
     that it has most in common with among those that are still free.
 
     Args:
         ious: Of each proposal with each mask, shape (N, M); proposals by falling score.
-        thresholds: Least IoUs, T of them.
+        thresholds: Least IoUs, T of them; an IoU that equals one is enough.
 
     Returns:
-        Whether each mask is found at each threshold, shape (T, M).
+        Index of the mask that each proposal has chosen at each threshold, shape (T, N); -1: none.
     """
     least = np.minimum(np.array(thresholds, np.float64), 1 - 1e-10)[:, None]
-    n_masks = ious.shape[1]
-    is_found = np.zeros((len(least), n_masks), np.bool_)
+    n_proposals, n_masks = ious.shape
+    chosen = np.full((len(least), n_proposals), -1)
     if not n_masks:
-        return is_found
+        return chosen
+    is_free = np.ones((len(least), n_masks), np.bool_)
     rows = np.arange(len(least))
-    for overlaps in ious[ious.max(axis=1) >= least.min()]:
-        worth = np.where(~is_found & (overlaps >= least), overlaps, -1.0)
+    for proposal in np.flatnonzero(ious.max(axis=1) >= least.min()):
+        overlaps = ious[proposal]
+        worth = np.where(is_free & (overlaps >= least), overlaps, -1.0)
         best = n_masks - 1 - worth[:, ::-1].argmax(axis=1)  # of equal ones the last, as COCO takes
-        is_found[rows, best] |= worth[rows, best] > 0
-    return is_found
+        has_one = worth[rows, best] > 0
+        chosen[has_one, proposal] = best[has_one]
+        is_free[rows[has_one], best[has_one]] = False
+    return chosen

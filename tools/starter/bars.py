@@ -16,7 +16,7 @@ from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import RLE
-from sam_backend.metrics.matching import found_by_score
+from sam_backend.metrics.matching import match_by_score
 from sam_backend.metrics.prefill_curve import Tally, tally
 from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.sam.automatic.generator import best_of_each, generate
@@ -254,7 +254,7 @@ def _recall(photos: Sequence[Scanned], bars: AutomaticSettings) -> float:
         kept = photo.kept(bars)
         for annotator in np.unique(photo.annotators):
             ious = photo.ious[kept][:, photo.annotators == annotator]
-            found += int(found_by_score(ious, (MATCH_IOU,)).sum())
+            found += int((match_by_score(ious, (MATCH_IOU,)) >= 0).sum())
             n_masks += ious.shape[1]
     return found / max(1, n_masks)
 
