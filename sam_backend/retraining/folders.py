@@ -50,13 +50,15 @@ def held(folder: Path, is_stopped: IsStopped) -> Iterator[None]:
         StoppedError: We were told to stop while another one held it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / _LOCK_NAME
-    try:
-        held = FileLock(lock).acquire(poll_interval=_POLL_S, cancel_check=is_stopped)
-    except Timeout:
-        raise StoppedError(f"stopped while another process worked in {folder}") from None
+    lock = FileLock(folder / _LOCK_NAME)
+    while not lock.is_locked:
+        try:
+            held = lock.acquire(timeout=_POLL_S)
+        except Timeout:
+            if is_stopped():
+                raise StoppedError(f"stopped while another process worked in {folder}") from None
     with held:
-        lock.touch()
+        Path(lock.lock_file).touch()
         for work in (folder, folder / TRAINING_FOLDER):
             remove_unfinished(work)
         yield
