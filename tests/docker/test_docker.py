@@ -79,7 +79,9 @@ def test_the_python_steps_are_those_of_the_readme(target: str) -> None:
     assert "pip install ." in steps
     assert "sam-backend serve" in steps
     runs = [rest for instruction, rest in stages()[target] if instruction == "RUN"]
-    assert runs[-1] == "pip install '.[heic,postgres]'", "the README's step, and what cannot follow"
+    assert runs[-1] == "pip install -c constraints.txt '.[heic,postgres]'", (
+        "the README's step, and what cannot follow"
+    )
     last = dict(stages()[target])  # the last instruction of each name holds
     assert last["CMD"] == '["sam-backend", "serve"]'
     assert last["USER"].isdigit()
