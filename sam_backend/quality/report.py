@@ -177,7 +177,7 @@ def write_report(report: QualityReport, database: Database, folder: Path) -> Pat
         "report.html",
         title=f"Quality of project {report.project}",
         report=report,
-        columns=_COLUMNS,
+        columns=list(_COLUMNS),
         plot=_plot(folder / STANDINGS_PNG, "who stands where") if standings else None,
         standings={
             "People": _standings(report.gold.annotators, names),
