@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 UNFINISHED_SUFFIX = ".tmp"
 """Ends the name of a file that is not whole yet; the name starts with a dot."""
 
@@ -73,19 +71,22 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def lock_or_raise(path: Path, error: Exception) -> AbstractContextManager[object]:
+def lock(path: Path, error: Exception | None = None) -> AbstractContextManager[object]:
     """Lock a file, made if needed, until the end of a `with` block.
 
-    The lock goes with its process, so a killed one leaves none. Whoever would rather wait for it
-    takes `filelock.FileLock(path)` itself.
+    The lock goes with its process, so a killed one leaves none.
 
     Args:
         path: The lock file; nothing is written to it.
-        error: Raised if another process or thread holds the lock.
+        error: Raised if another process or thread holds the lock; None: wait for it.
 
     Raises:
         OSError: The file cannot be made.
     """
+    from filelock import FileLock, Timeout  # not for `--help`, which waits for no lock
+
+    if error is None:
+        return FileLock(path)
     try:
         return FileLock(path).acquire(timeout=0)
     except Timeout:

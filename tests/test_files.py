@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sam_backend.files import new_folder, remove_unfinished, replacing
+from sam_backend.files import lock, new_folder, remove_unfinished, replacing
 
 KILLED = """
 import os, signal, sys
@@ -18,6 +18,15 @@ folder = Path(sys.argv[1])
 with replacing(folder / "file") as file, new_folder(folder / "made") as made:
     file.write_text("half")
     (made / "part").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+HELD = """
+import os, signal, sys
+from pathlib import Path
+from sam_backend.files import lock
+
+with lock(Path(sys.argv[1])):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -91,3 +100,19 @@ def test_after_a_kill_nothing_has_the_name_and_the_rest_can_be_removed(tmp_path:
     assert len(names(tmp_path)) == 3
     remove_unfinished(tmp_path)
     assert [name for name in names(tmp_path) if not name.startswith(".new-")] == ["file"]
+
+
+def test_a_lock_keeps_others_out_and_goes_with_its_process(tmp_path: Path) -> None:
+    busy = RuntimeError("somebody has it")
+    with lock(tmp_path / "lock"), pytest.raises(RuntimeError, match="somebody has it"):
+        lock(tmp_path / "lock", busy)
+    killed = subprocess.run([sys.executable, "-P", "-c", HELD, str(tmp_path / "lock")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    with lock(tmp_path / "lock", busy):
+        pass
+
+
+def test_help_waits_for_no_lock() -> None:
+    code = "import sys, sam_backend.cli.main; print('filelock' in sys.modules)"
+    told = subprocess.run([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, check=True)
+    assert told.stdout.strip() == b"False"

@@ -22,7 +22,7 @@ from sam_backend.cli.process_setup import backend_process
 from sam_backend.demo.local_server import LocalLabelStudio, ensure_label_studio_env
 from sam_backend.demo.server_process import ServerProcess
 from sam_backend.errors import SamBackendError
-from sam_backend.files import lock_or_raise
+from sam_backend.files import lock
 from sam_backend.labelstudio.api.projects import Projects
 from sam_backend.labelstudio.config.templates import template
 from sam_backend.settings import Settings
@@ -239,7 +239,7 @@ def _only_one(folder: Path) -> Iterator[None]:
     """Two demos on one folder would share one SQLite file and one set of logs."""
     folder.mkdir(parents=True, exist_ok=True)
     busy = SamBackendError(f"a demo already runs on {folder}; use --dir")
-    with lock_or_raise(folder / "lock", busy):
+    with lock(folder / "lock", busy):
         yield
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sam_backend.errors import InvalidInputError, RunFolderError
-from sam_backend.files import lock_or_raise, remove_unfinished, replacing
+from sam_backend.files import lock, remove_unfinished, replacing
 from sam_backend.fully_automatic.manifest import Manifest, Shard, read_manifest
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.store.shards import ImageMasks, read_shard
@@ -203,7 +203,7 @@ def at_work(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         busy = RunFolderError(f"another process is at work in {folder}")
-        with lock_or_raise(folder / _LOCK, busy):
+        with lock(folder / _LOCK, busy):
             remove_unfinished(folder)
             try:
                 yield

@@ -4,11 +4,10 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sam_backend.errors import ModelStoreError
-from sam_backend.files import replacing
+from sam_backend.files import lock, replacing
 
 CHAMPION_NAME = "champion.json"
 
@@ -107,7 +106,7 @@ class ChampionFile:
         folder = self._path.parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / f".{CHAMPION_NAME}.lock"):
+            with lock(folder / f".{CHAMPION_NAME}.lock"):
                 before = self.read()
                 promotion = decide(before)
                 if promotion is not None:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from sqlalchemy import URL, Connection, Engine, Row, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from sam_backend.datasets.image_files import readable_name
 from sam_backend.errors import DatabaseError, InvalidInputError
+from sam_backend.files import lock
 from sam_backend.settings import Settings
 from sam_backend.store.migrations import migrate
 
@@ -182,7 +182,7 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     # The file remembers the mode. Changing it does not wait for other processes: we do.
-    with FileLock(file.with_name(file.name + ".lock")):
+    with lock(file.with_name(file.name + ".lock")):
         connection = engine.raw_connection()
         try:
             connection.cursor().execute("PRAGMA journal_mode = WAL")

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from sam_backend.errors import ModelStoreError
-from sam_backend.files import lock_or_raise
+from sam_backend.files import lock
 from sam_backend.sam.checkpoint_files import no_weights_reason, sha256_of
 
 logger = logging.getLogger(__name__)
@@ -144,11 +144,11 @@ def _write(response: httpx.Response, file: BufferedRandom, start: int, progress:
 @contextmanager
 def _only_writer(part: Path) -> Iterator[BufferedRandom]:
     """The part file, open for reading and writing and locked against a second download."""
-    lock = part.with_name(part.name + ".lock")
-    with lock_or_raise(lock, ModelStoreError(f"{part} is being written by another download")):
+    lock_file = part.with_name(part.name + ".lock")
+    with lock(lock_file, ModelStoreError(f"{part} is being written by another download")):
         try:
             part.touch()
             with part.open("r+b") as file:
                 yield file
         finally:
-            lock.unlink(missing_ok=True)
+            lock_file.unlink(missing_ok=True)

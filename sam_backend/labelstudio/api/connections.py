@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock
 from pydantic import BaseModel, TypeAdapter, field_validator
 
 from sam_backend.errors import LabelStudioError
-from sam_backend.files import replacing
+from sam_backend.files import lock, replacing
 from sam_backend.labelstudio.api.claims import Claim, ClaimJudge
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.settings import Settings
@@ -317,10 +316,10 @@ class Connections:
             unfinished.write_text(json.dumps(table))
         self._stamp = self._stamp_now()
 
-    def _exclusive(self) -> FileLock:
+    def _exclusive(self) -> contextlib.AbstractContextManager[object]:
         """Hold the file against other server processes."""
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(self._file.with_suffix(".lock"))
+        return lock(self._file.with_suffix(".lock"))
 
 
 def _made(uid: str) -> int:
