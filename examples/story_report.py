@@ -8,7 +8,7 @@ from typing import Any
 from simulated_annotator import Drawn
 
 from sam_backend.metrics.pages import figure, page, table
-from sam_backend.metrics.stage_plot import draw_stages
+from sam_backend.monitoring.stage_plot import draw_stages
 
 Json = dict[str, Any]
 

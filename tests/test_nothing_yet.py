@@ -15,8 +15,8 @@ from sam_backend.metrics.agreement import agreements
 from sam_backend.metrics.diversity import quotas
 from sam_backend.metrics.intervals import Scale, ratio_interval
 from sam_backend.metrics.prefill_curve import CurvePoint, draw_curve
-from sam_backend.metrics.stage_plot import draw_stages
 from sam_backend.monitoring.board import board, trade_off, triage_shares
+from sam_backend.monitoring.stage_plot import draw_stages
 from sam_backend.quality.plots import draw_standings
 from sam_backend.stages.labelling import (
     by_stage,

@@ -145,7 +145,7 @@ def plot(
     from sam_backend.projects.project import open_project
 
     with open_project(start_command(), project, may_be_away=True) as at:
-        from sam_backend.metrics.stage_plot import draw_stages
+        from sam_backend.monitoring.stage_plot import draw_stages
         from sam_backend.monitoring.surveying import board_of, served_by
 
         told = board_of(at, served_by(at.settings))
