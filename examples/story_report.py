@@ -8,7 +8,6 @@ from typing import Any
 from simulated_annotator import Drawn
 
 from sam_backend.metrics.pages import figure, page, table
-from sam_backend.monitoring.stage_plot import draw_stages
 
 Json = dict[str, Any]
 
@@ -50,7 +49,8 @@ def compare(board: Json, known: Known) -> list[tuple[str, float, float]]:
         told = course.get(stage, {})
         seconds, masks = known.seconds[stage], known.masks[stage]
         pace, images = (
-            (told.get(name) or {}).get("all") or {} for name in ("seconds a mask", "masks an image")
+            told.get(name, {}).get("whole") or {}
+            for name in ("seconds_per_mask", "masks_per_image")
         )
         pairs += [
             (f"stage {stage}: annotations", told.get("annotations"), known.annotations[stage]),
@@ -62,7 +62,8 @@ def compare(board: Json, known: Known) -> list[tuple[str, float, float]]:
                 masks / known.annotations[stage],
             ),
         ]
-    gold = (board["gold"] or {}).get("people") or {}
+    people = (board["gold"] or {}).get("people") or {}
+    gold = people.get("matched_iou") or {}
     promoted = sum(one["promoted"] is True for one in board["retrainings"])
     accepted = sum(one["verdict"] == "accept" for one in board["lots"])
     return [
@@ -85,8 +86,7 @@ def differs(told: float | None, known: float) -> bool:
 
 
 def write_report(out: Path, board: Json, rows: Sequence[tuple[str, float, float]]) -> Path:
-    """The final report: figures and plots."""
-    draw_stages(board["course"], board["trade-off"], out / "stages.png")
+    """The final report: figures, and the plots that the commands drew."""
     parts = [figure((out / "stages.png").read_bytes(), "quality and speed, stage by stage")]
     moves = [(one["stage"], one["at"][:19], one["reason"]) for one in board["moves"]]
     parts += ["<h2>Moves</h2>", table([("stage", "when", "why")], moves)]

@@ -180,6 +180,7 @@ class Story:
         self._run("import", run, *self._here, "--upload")
         self._run("stage", "status", *self._here, "--measure")
         self._run("stage", "log", *self._here)
+        self._run("stage", "plot", *self._here, "--out", str(self._out / "stages.png"))
 
     @property
     def _here(self) -> tuple[str, str]:

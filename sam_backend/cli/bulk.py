@@ -132,9 +132,9 @@ def import_(
     from sam_backend.fully_automatic.tasks import TaskOptions, TaskWriter
     from sam_backend.labelstudio.api.retry import Retry
     from sam_backend.labelstudio.config.label_config import LabelConfig
+    from sam_backend.projects.measured import RunImport
     from sam_backend.projects.project import open_project
     from sam_backend.quality.calibration.current import current_calibration
-    from sam_backend.store.measurements import IMPORT
 
     if rate is not None and rate <= 0:
         raise InvalidInputError(f"--rate must be above 0, not {rate:g}")
@@ -163,7 +163,12 @@ def import_(
             counting(show, "importing"),
             stopped.is_set,
         ).run()
-        at.measurements.add(IMPORT, {"run": found.run_id} | summary.as_json(), datetime.now(UTC))
+        RunImport(
+            at=datetime.now(UTC),
+            run=found.run_id,
+            tasks_made=summary.made,
+            images_without_a_task=summary.unreadable,
+        ).keep(at.measurements)
     if as_json:
         echo_json(summary.as_json())
     else:

@@ -11,6 +11,7 @@ from sam_backend.cli.process_setup import start_command
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
+from sam_backend.json_form import words
 from sam_backend.settings import Settings
 
 HELP = "Gold: images whose masks are trusted."
@@ -267,7 +268,12 @@ def score(
         for key, card in cards.items():
             figures = [scorecards.shown(card.figures[name], ".3g") for name in columns]
             rows.append([names.get(card.who, card.who), key, str(card.images), *figures])
-    heads = ["WHO", "" if by == "nothing" else by.upper(), "IMAGES", *map(str.upper, columns)]
+    heads = [
+        "WHO",
+        "" if by == "nothing" else by.upper(),
+        "IMAGES",
+        *(words(name).upper() for name in columns),
+    ]
     echo_table([heads, *rows], f"nobody has labelled a gold image of project {project} yet")
     for one in (*report.annotators, *report.models):
         for fault in one.faults:

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from sam_backend import json_form
 from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json
 from sam_backend.cli.paths import output_folder
 from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
 from sam_backend.cli.process_setup import log_to_stderr, start_command, tune_allocator
 from sam_backend.cli.progress_bar import counting, progress_bar
-from sam_backend.cli.tables import echo_left_out, echo_table, shown
+from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table, shown
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -39,18 +40,12 @@ def report(project: ProjectNumber, as_json: AsJson = False) -> None:
     from sam_backend.semi_automatic.edit_report import edit_report
 
     with open_project(start_command(), project) as at:
-        found = edit_report(at)
-    told = found.as_json()
+        found, unread = edit_report(at)
     if as_json:
-        echo_json(told)
+        echo_json(json_form.as_json(found) | {"unread": unread})
         return
-    del told["unread"], told["unread, which"]
-    kept = told.pop("kept share")
-    if kept is not None:
-        told["kept share"] = f"{kept['value']:.2f} ({kept['low']:.2f} to {kept['high']:.2f})"
-    rows = [(name, shown(value)) for name, value in told.items()]
-    echo_table([("WHAT", "HOW MUCH"), *rows])
-    echo_left_out(found.unread, "not compared")
+    echo_figures(found, "at")
+    echo_left_out(unread, "not compared")
 
 
 @app.command()

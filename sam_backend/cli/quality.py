@@ -15,6 +15,7 @@ from sam_backend.cli.process_setup import start_command
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
+from sam_backend.json_form import words
 
 HELP = "What masks are worth: agreement, calibration, proven thresholds."
 
@@ -35,7 +36,7 @@ def quality() -> None:
 def agreement(project: ProjectNumber, as_json: AsJson = False) -> None:
     """How much people agree on the tasks that several of them have labelled."""
     from sam_backend.labelstudio.api.people import people_names
-    from sam_backend.metrics.agreement import agreements
+    from sam_backend.metrics.agreement import FIGURES, agreements
     from sam_backend.metrics.scorecards import shown
     from sam_backend.projects.project import open_project
     from sam_backend.quality.gold.answers import read_answers
@@ -46,20 +47,20 @@ def agreement(project: ProjectNumber, as_json: AsJson = False) -> None:
     found = agreements(answers.people)
     echo_left_out(answers.unread, "not compared")
     if as_json:
-        echo_json([one.as_json() for one in found])
+        echo_json(found)
         return
     rows = [
         [
             " and ".join(names.get(who, who) for who in one.people),
             str(one.images),
-            *(shown(figure, ".3f") for figure in (*one.figures.values(), one.kappa)),
+            *(shown(figure, ".3f") for figure in one.figures.values()),
         ]
         for one in found
     ]
     if not rows:
         typer.echo("no image has been labelled by two people", err=True)
         return
-    echo_table([["PEOPLE", "IMAGES", *map(str.upper, found[0].figures), "LABEL KAPPA"], *rows])
+    echo_table([["PEOPLE", "IMAGES", *(words(name).upper() for name in FIGURES)], *rows])
 
 
 @app.command()

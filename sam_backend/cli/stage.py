@@ -5,13 +5,14 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sam_backend import json_form
 from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.paths import output_picture
@@ -19,6 +20,7 @@ from sam_backend.cli.process_setup import start_command
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import SamBackendError
+from sam_backend.json_form import words
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,13 +51,13 @@ def policy(as_json: AsJson = False) -> None:
 
     told = policies(Settings().stages)
     if as_json:
-        echo_json({name: asdict(one) for name, one in told.items()})
+        echo_json(told)
         return
     rows = [("", *(f"STAGE {one.stage}" for one in told.values()))]
     for field in fields(next(iter(told.values()))):
         if field.name not in ("stage", "up", "down"):
             values = (getattr(one, field.name) for one in told.values())
-            rows.append((field.name.replace("_", " "), *map(_shown, values)))
+            rows.append((words(field.name), *map(_shown, values)))
     echo_table(rows)
     for one in told.values():
         for way, gates in (("up", one.up), ("down", one.down)):
@@ -68,7 +70,8 @@ def status(project: ProjectNumber, measure: Measure = False, as_json: AsJson = F
     """Every gate of the project's stage: its figure, and what is missing."""
     with _standing(project, measure) as (_, now):
         if as_json:
-            echo_json(now.as_json())
+            told = json_form.as_json(now)
+            echo_json(told | {"may_advance": now.may_advance, "must_retreat": now.must_retreat})
             return
         begun = "begun" if now.move is None else f"since {now.move.at:%Y-%m-%d %H:%M}"
         where = f"stage {now.policy.stage}, {now.policy.name}, for {now.policy.aim}"
@@ -123,7 +126,7 @@ def log(project: ProjectNumber, as_json: AsJson = False) -> None:
     with open_project(start_command(), project, may_be_away=True) as at:
         moves = list(reversed(at.stage_moves.history()))
     if as_json:
-        echo_json([asdict(one) for one in moves])
+        echo_json(moves)
         return
     rows = [(f"{one.at:%Y-%m-%d %H:%M}", one.stage, one.by, one.reason) for one in moves]
     echo_table(
@@ -149,11 +152,11 @@ def plot(
         from sam_backend.monitoring.surveying import board_of, served_by
 
         told = board_of(at, served_by(at.settings))
-        for part in ("course", "trade-off"):
-            if part in told["failures"]:
-                raise SamBackendError(f"{part} cannot be drawn: {told['failures'][part]}")
-        draw_stages(told["course"], told["trade-off"], out)
-    drawn = {"file": str(out), "course": told["course"], "trade-off": told["trade-off"]}
+        if told.course is None or told.trade_off is None:
+            reason = told.failures.get("course") or told.failures["trade_off"]
+            raise SamBackendError(f"the stages cannot be drawn: {reason}")
+        draw_stages(told.course, told.trade_off, told.policies, out)
+    drawn = {"file": str(out), "course": told.course, "trade_off": told.trade_off}
     echo_result(drawn, as_json, str(out))
 
 
@@ -185,7 +188,7 @@ def _move(
 
 
 def _told(move: "StageMove", as_json: bool) -> None:
-    echo_result(asdict(move), as_json, f"stage {move.stage}: {move.reason}")
+    echo_result(move, as_json, f"stage {move.stage}: {move.reason}")
 
 
 def _who() -> str:

@@ -11,8 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sam_backend.json_form import as_json, words
+
 MAX_WIDTH = 100
 _GAP = 2
+_INTERVAL = {"value", "low", "high"}
 
 
 def echo_table(rows: Sequence[Sequence[str]], empty: str = "") -> None:
@@ -59,14 +62,23 @@ def _widths(rows: Sequence[Sequence[str]], most: int) -> list[int]:
     return widths
 
 
-def echo_figures(figures: Mapping[str, object]) -> None:
-    """Print figures by name, those of an inner table by both names; unknown ones are left out."""
+def echo_figures(figures: object, *left_out: str) -> None:
+    """Print the figures of a dataclass or mapping, those of an inner one by both names.
+
+    Unknown figures are left out.
+
+    Args:
+        figures: The figures.
+        left_out: Names of figures that are not printed.
+    """
     rows = [("WHAT", "HOW MUCH")]
-    for name, value in figures.items():
-        if isinstance(value, Mapping):
-            rows += [(f"{name}: {key}", shown(one)) for key, one in value.items()]
-        elif value is not None:
-            rows.append((name, shown(value)))
+    for name, value in as_json(figures).items():
+        if name in left_out or value is None:
+            continue
+        if isinstance(value, Mapping) and not value.keys() >= _INTERVAL:
+            rows += [(f"{words(name)}: {words(key)}", shown(one)) for key, one in value.items()]
+        else:
+            rows.append((words(name), shown(value)))
     echo_table(rows)
 
 
@@ -84,7 +96,9 @@ def echo_left_out(left_out: Mapping[str, int], verb: str = "left out") -> None:
 
 
 def shown(value: object) -> str:
-    """Return a figure as a cell; None: none."""
+    """Return a figure, as JSON has it, as a cell; None: "none"."""
     if value is None:
         return "none"
+    if isinstance(value, Mapping) and value.keys() >= _INTERVAL:
+        return f"{value['value']:.3g} ({value['low']:.3g} to {value['high']:.3g})"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,9 +72,7 @@ def order(
         found = ordering.order(weights, inject, counting(show, "seeing images"))
     echo_left_out(found.survey.unread, "no size known")
     if as_json:
-        lines = [asdict(one) for one in found.orders]
-        unseen: dict[int, str] = dict(found.unseen)
-        echo_json({"tasks": lines, "unseen": unseen})
+        echo_json({"tasks": found.orders, "unseen": found.unseen})
         return
     rows = [(str(one.task), f"{one.priority:.4f}", one.reason) for one in found.orders[:limit]]
     echo_table([("TASK", "PRIORITY", "WHY"), *rows], f"no task of project {project} waits")
@@ -103,18 +101,13 @@ def gaps(
         echo_left_out(then.unread, f"no size known in {before}")
     echo_left_out(now.unread, "no size known")
     if as_json:
-        echo_json([dict(row) for row in table])
+        echo_json(table)
         return
     rows = [("WHAT", "NAME", "WANTED", "BEFORE", "NOW", "")]
     for row in table:
-        was = "" if then is None else f"{row['share before']:.1%}"
-        is_under = "under-represented" if row["under-represented"] else ""
-        rows.append(
-            (
-                *(str(row["what"]), str(row["name"]), f"{row['wanted']:.1%}"),
-                *(was, f"{row['share']:.1%}", is_under),
-            )
-        )
+        was = "" if then is None else f"{row.share_before:.1%}"
+        is_under = "under-represented" if row.under_represented else ""
+        rows.append((row.what, row.name, f"{row.wanted:.1%}", was, f"{row.share:.1%}", is_under))
     echo_table(rows)
 
 

@@ -1,10 +1,9 @@
 """How much people agree where several have labelled one image; none of them is taken for right."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 from sklearn.metrics import cohen_kappa_score
 
@@ -17,16 +16,17 @@ from sam_backend.metrics.scorecards import (
     QUALITY,
     WRONG_LABEL,
     scorecard,
-    told,
 )
 
-_FIGURES = {
-    QUALITY: "agreement",
-    MATCHED_IOU: MATCHED_IOU,
-    BOUNDARY_IOU: BOUNDARY_IOU,
-    WRONG_LABEL: "other label",
+_OF_SCORECARD = {
+    "agreement": QUALITY,
+    "matched_iou": MATCHED_IOU,
+    "boundary_iou": BOUNDARY_IOU,
+    "other_label": WRONG_LABEL,
 }
-"""Those of a scorecard that are the same whoever is taken for the truth, and their names here."""
+"""Figures of a scorecard that are the same whoever is taken for the truth, by their names here."""
+FIGURES = (*_OF_SCORECARD, "label_kappa")
+"""Names of the figures of an `Agreement`, in a table's order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,23 +36,28 @@ class Agreement:
     Attributes:
         people: Their ids.
         images: That both have labelled.
-        figures: By name, with 95 % intervals; None: too few.
-        kappa: Cohen's, of the labels of matched masks (1: always the same, 0: as by chance); None:
-            too few, or only one label.
+        agreement: Panoptic quality of one's masks against the other's.
+        matched_iou: Mean IoU of matched masks.
+        boundary_iou: Mean boundary IoU of matched masks.
+        other_label: Share of the matched masks with another label.
+        label_kappa: Cohen's kappa of the labels of matched masks (1: always the same, 0: as by
+            chance); None: too few, or only one label.
+
+    A figure is None where it would rest on too little.
     """
 
     people: tuple[str, str]
     images: int
-    figures: Mapping[str, Interval | None]
-    kappa: float | None
+    agreement: Interval | None
+    matched_iou: Interval | None
+    boundary_iou: Interval | None
+    other_label: Interval | None
+    label_kappa: float | None
 
-    def as_json(self) -> dict[str, Any]:
-        """All of it; figures that rest on too little say so."""
-        return {
-            "people": list(self.people),
-            "images": self.images,
-            **told({**self.figures, "label kappa": self.kappa}),
-        }
+    @property
+    def figures(self) -> dict[str, Interval | float | None]:
+        """The figures by `FIGURES`."""
+        return {name: getattr(self, name) for name in FIGURES}
 
 
 def agreements(answers: Sequence[Answer], processes: int = 2) -> list[Agreement]:
@@ -73,7 +78,7 @@ def agreements(answers: Sequence[Answer], processes: int = 2) -> list[Agreement]
         for a, b in combinations(sorted(given), 2):
             pairs[a, b].append((given[a], given[b]))
     found = [_agreement(people, both, processes) for people, both in sorted(pairs.items())]
-    return sorted(found, key=lambda one: _value(one.figures[_FIGURES[QUALITY]]))
+    return sorted(found, key=lambda one: _value(one.agreement))
 
 
 def _agreement(
@@ -90,8 +95,8 @@ def _agreement(
     kappa = None
     if len(labels) >= MIN_OBJECTS and len({label for pair in labels for label in pair}) > 1:
         kappa = float(cohen_kappa_score(*map(list, zip(*labels, strict=True))))
-    figures = {name: card.figures[figure] for figure, name in _FIGURES.items()}
-    return Agreement(people, len(both), figures, kappa)
+    figures = {name: card.figures[figure] for name, figure in _OF_SCORECARD.items()}
+    return Agreement(people, len(both), **figures, label_kappa=kappa)
 
 
 def _value(found: Interval | None) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sam_backend.json_form import words
 from sam_backend.metrics.intervals import Interval
 from sam_backend.metrics.scorecards import (
     BOUNDARY_IOU,
@@ -42,7 +43,7 @@ class Fault:
 
     def __str__(self) -> str:
         return (
-            f"{self.name}: {self.figure} {self.found.value:.2f} "
+            f"{self.name}: {words(self.figure)} {self.found.value:.2f} "
             f"({self.found.low:.2f} to {self.found.high:.2f}), asked {self.bar:g}"
         )
 

@@ -8,6 +8,7 @@ from typing import Self
 import cv2
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from sam_backend.json_form import words
 from sam_backend.metrics.drawing import Picture
 
 
@@ -59,6 +60,7 @@ def _environment(package: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = _percent
+    environment.filters["words"] = words
     return environment
 
 

@@ -1,17 +1,18 @@
 """How good one annotator, or one model version, is: figures over compared images.
 
-Every figure is a sum over objects divided by another one, with an interval over images, and "too
-few" (None) where it would rest on fewer than `MIN_IMAGES` images or `MIN_OBJECTS` objects.
+Every figure is a sum over objects divided by another one, with an interval over images. It is None
+where it would rest on fewer than `MIN_IMAGES` images or `MIN_OBJECTS` objects.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from sam_backend.json_form import as_json
 from sam_backend.metrics.average_precision import AveragePrecision, average_precision
 from sam_backend.metrics.comparison import RIGHT_IOUS, ComparedImage
 from sam_backend.metrics.intervals import MIN_IMAGES, Interval, Scale, ratio_interval
@@ -22,13 +23,11 @@ MIN_OBJECTS = 20
 SMALL_PX = 32**2
 """COCO's limit of small objects (cocodataset.org, "Detection evaluation")."""
 
-TOO_FEW = "too few"
-
 QUALITY = "quality"
-MATCHED_IOU, BOUNDARY_IOU = "matched IoU", "boundary IoU"
-MISSING, MISSING_SMALL, MISSING_LARGER = "missing", "missing small", "missing larger"
-EXTRA, WRONG_LABEL, SIZE = "extra", "wrong label", "log size ratio"
-SECONDS = "seconds a mask"
+MATCHED_IOU, BOUNDARY_IOU = "matched_iou", "boundary_iou"
+MISSING, MISSING_SMALL, MISSING_LARGER = "missing", "missing_small", "missing_larger"
+EXTRA, WRONG_LABEL, SIZE = "extra", "wrong_label", "log_size_ratio"
+SECONDS = "seconds_per_mask"
 
 Values = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -158,7 +157,7 @@ FIGURES: Mapping[str, tuple[Column, Column]] = {
     SIZE: (lambda o: o.log_ratio * _counted(o), _counted),
 }
 """What is summed over objects, and what it is divided by. An object answered under a wrong label
-counts for `matched IoU` and `boundary IoU`, but is no right one for precision and recall."""
+counts for `MATCHED_IOU` and `BOUNDARY_IOU`, but is no right one for precision and recall."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,23 +196,15 @@ class Scorecard:
         return None if self.average is None else self.average.ar
 
     def as_json(self, with_average: bool = True) -> dict[str, Any]:
-        """All figures; those that rest on too little say so."""
-        average = {"AP": self.ap, "AR": self.ar}
+        """Return all figures by name; None: too few."""
+        average = {"ap": self.ap, "ar": self.ar}
         return {
             "who": self.who,
             "images": self.images,
             "objects": self.objects,
             "masks": self.masks,
-            **told(self.figures),
-        } | (told(average) if with_average else {})
-
-
-def told(figures: Mapping[str, Interval | float | None]) -> dict[str, Any]:
-    """Figures for JSON; those that rest on too little say so."""
-    return {
-        name: TOO_FEW if found is None else asdict(found) if isinstance(found, Interval) else found
-        for name, found in figures.items()
-    }
+            **as_json(self.figures),
+        } | (average if with_average else {})
 
 
 def shown(found: Interval | float | None, form: str = ".2f") -> str:
@@ -224,7 +215,7 @@ def shown(found: Interval | float | None, form: str = ".2f") -> str:
         form: As `format` takes it.
     """
     if found is None:
-        return TOO_FEW
+        return "too few"
     return format(found.value if isinstance(found, Interval) else found, form)
 
 

@@ -1,120 +1,100 @@
-"""Rules over a project's board and a server's figures: what somebody should look at."""
+"""Rules over a project's board or a server's figures: what somebody should look at."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Generic, Literal, TypeVar
 
-Json = Mapping[str, Any]
+from sam_backend.monitoring.board import Board
+
 Severity = Literal["warning", "critical"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Alert:
+    """A rule that is raised.
+
+    Attributes:
+        rule: Name of the rule.
+        severity: Critical: annotators or the data suffer now.
+        reason: Why it is raised, as a sentence.
+    """
+
+    rule: str
+    severity: Severity
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[T]):
     """One rule.
 
     Attributes:
         name: Also of the metric's label and of the rule for Prometheus.
         severity: Critical: annotators or the data suffer now.
-        says: Why it is raised, as a sentence; None: all is well. Of a board or a server's figures.
-        reads: Parts of a board that it looks at; it is silent where one of them failed.
+        says: Tells from the figures why it is raised, as a sentence; None: all is well, or the
+            part of the board that tells could not be made.
     """
 
     name: str
     severity: Severity
-    says: Callable[[Json], str | None]
-    reads: tuple[str, ...] = ()
+    says: Callable[[T], str | None]
 
 
-def _slow(board: Json) -> str | None:
-    stage, visits = board["stage"], board["course"]
-    pace = visits[-1]["seconds a mask"]["end"] if visits and board["is in a stage"] else None
-    budget = stage["policy"]["seconds_a_mask"]
-    if pace is None or pace["low"] <= 1.5 * budget:
+def _slow(board: Board) -> str | None:
+    pace = board.course[-1].seconds_per_mask.end if board.course and board.is_in_stage else None
+    if pace is None or board.stage is None:
         return None
-    return f"a mask takes {pace['value']:.1f} s, and stage {stage['stage']} allows {budget:g} s"
-
-
-def _backward(board: Json) -> str | None:
-    open_ = [one for one in board["stage"]["down"] if one["passes"]]
-    if not open_ or not board["is in a stage"]:
+    policy = board.stage.policy
+    if pace.low <= 1.5 * policy.seconds_a_mask:
         return None
-    told = ", ".join(f"{one['figure']} {one['reading']['value']:.3g}" for one in open_)
-    return f"stage {board['stage']['stage']} should be left: {told}"
+    allowed = f"stage {policy.stage} allows {policy.seconds_a_mask:g} s"
+    return f"a mask takes {pace.value:.1f} s, and {allowed}"
 
 
-def _rejected(board: Json) -> str | None:
-    lots = [lot for lot in board["lots"] if lot["verdict"] in ("accept", "reject")]
-    if not lots or lots[0]["verdict"] != "reject":
+def _backward(board: Board) -> str | None:
+    if board.stage is None or not board.is_in_stage:
         return None
-    return f"the last lot, {str(lots[0]['run'])[:12]}, was rejected"
+    told = ", ".join(
+        f"{one.gate.figure} {one.reading.value:.3g}"
+        for one in board.stage.down
+        if one.passes and one.reading is not None
+    )
+    return f"stage {board.stage.policy.stage} should be left: {told}" if told else None
 
 
-def _drifted(board: Json) -> str | None:
-    calibration = board["calibration"]
-    drift = calibration["drift"][-1] if calibration and calibration["drift"] else None
-    if drift is None or not drift["contradicted"]:
+def _rejected(board: Board) -> str | None:
+    lots = [lot for lot in board.lots or () if lot.verdict in ("accept", "reject")]
+    if not lots or lots[0].verdict != "reject":
         return None
-    return f"scores are off by {drift['drift']['value']:+.2f}: sam-backend quality calibrate"
+    return f"the last lot, {lots[0].run[:12]}, was rejected"
 
 
-def _failed_retraining(board: Json) -> str | None:
-    ended = [one for one in board["retrainings"] if one["state"] not in ("queued", "running")]
-    if not ended or ended[0]["state"] != "failed":
+def _drifted(board: Board) -> str | None:
+    last = board.calibration.drift[-1] if board.calibration and board.calibration.drift else None
+    if last is None or last.drift is None or not last.contradicted:
         return None
-    last = ended[0]
-    return f"retraining {last['job']} failed: {last['reason']}"
+    return f"scores are off by {last.drift.value:+.2f}: sam-backend quality calibrate"
 
 
-def _no_model(server: Json) -> str | None:
-    state = server["model"]["state"]
-    return None if state in ("ready", "loading") else f"no model answers: it has {state}"
-
-
-def _slow_clicks(server: Json) -> str | None:
-    clicks = server["clicks"]
-    if clicks["n"] < _MIN_CLICKS or clicks["p95_s"] <= _SLOW_CLICK_S:
+def _failed_retraining(board: Board) -> str | None:
+    ended = [one for one in board.retrainings or () if one.state not in ("queued", "running")]
+    if not ended or ended[0].state != "failed":
         return None
-    return f"one click in twenty takes {clicks['p95_s']:.1f} s or longer"
+    return f"retraining {ended[0].job} failed: {ended[0].reason}"
 
 
-def _failing(server: Json) -> str | None:
-    requests, errors = server["requests"]["lately"], server["errors"]["lately"]
-    if requests < _MIN_CLICKS or errors <= _MANY_ERRORS * requests:
-        return None
-    return f"{errors} of the last {requests} requests failed: {server['errors']['last']}"
-
-
-def _no_database(server: Json) -> str | None:
-    return server["database"] or None
-
-
-_MIN_CLICKS = 20
-_SLOW_CLICK_S = 2.0
-_MANY_ERRORS = 0.2
-
-PROJECT_RULES: tuple[Rule, ...] = (
-    Rule("slow_masks", "warning", _slow, ("stage", "course")),
-    Rule("stage_backward", "critical", _backward, ("stage",)),
-    Rule("lot_rejected", "critical", _rejected, ("lots",)),
-    Rule("calibration_drift", "warning", _drifted, ("calibration",)),
-    Rule("retraining_failed", "warning", _failed_retraining, ("retrainings",)),
-)
-SERVER_RULES: tuple[Rule, ...] = (
-    Rule("no_model", "critical", _no_model),
-    Rule("slow_clicks", "warning", _slow_clicks),
-    Rule("many_errors", "critical", _failing),
-    Rule("no_database", "critical", _no_database),
+PROJECT_RULES: tuple[Rule[Board], ...] = (
+    Rule("slow_masks", "warning", _slow),
+    Rule("stage_backward", "critical", _backward),
+    Rule("lot_rejected", "critical", _rejected),
+    Rule("calibration_drift", "warning", _drifted),
+    Rule("retraining_failed", "warning", _failed_retraining),
 )
 
 
-def raised(rules: Sequence[Rule], told: Json) -> list[dict[str, str]]:
-    """What the rules raise, in their order."""
-    failed = told.get("failures", {})
-    found = []
-    for rule in rules:
-        if any(part in failed for part in rule.reads):
-            continue  # the board tells of the part itself
-        reason = rule.says(told)
-        if reason is not None:
-            found.append({"rule": rule.name, "severity": rule.severity, "reason": reason})
-    return found
+def raised(rules: Sequence[Rule[T]], figures: T) -> list[Alert]:
+    """Return what the rules raise about these figures, in their order."""
+    told = ((rule, rule.says(figures)) for rule in rules)
+    return [Alert(rule.name, rule.severity, reason) for rule, reason in told if reason is not None]

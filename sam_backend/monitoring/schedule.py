@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 from sam_backend.errors import SamBackendError
 from sam_backend.monitoring.surveying import order_survey
+from sam_backend.projects.measured import LotVerdict, Surveyed
 from sam_backend.store.database import Database
 from sam_backend.store.jobs import Jobs
-from sam_backend.store.measurements import LOT, SURVEY, Measurements
+from sam_backend.store.measurements import Measurements
 from sam_backend.store.revisions import Revisions
 from sam_backend.store.stage_moves import StageMoves
 
@@ -63,11 +64,11 @@ class SurveySchedule:
         if StageMoves(self._database, host, project).current() is None:
             return False
         measurements = Measurements(self._database, host, project)
-        last = measurements.newest(SURVEY)
+        last = measurements.newest(Surveyed.KIND)
         newest = Revisions(self._database, host, project).last_number()
-        if last is None or newest > int(last.document["revision"]):
+        if last is None or newest > Surveyed.of(last).revision:
             return True
-        return any(lot.at > last.at for lot in measurements.of_all_projects(LOT)[:1])
+        return any(lot.at > last.at for lot in measurements.of_all_projects(LotVerdict.KIND)[:1])
 
     def _run(self) -> None:
         while not self._closed.wait(self._every_s):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sam_backend.monitoring.board import board
+from sam_backend.monitoring.board import Board, board
+from sam_backend.projects.measured import Surveyed
 from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.current import current_calibration, keep_drift
 from sam_backend.quality.calibration.gather import gather_judged
@@ -20,7 +21,6 @@ from sam_backend.store.checkpoint_folders import ModelEntry
 from sam_backend.store.database import open_database
 from sam_backend.store.job_handling import IsStopped, Report, StoppedError
 from sam_backend.store.jobs import Job, Jobs
-from sam_backend.store.measurements import SURVEY
 from sam_backend.store.models import open_store
 from sam_backend.store.stage_moves import StageMove
 from sam_backend.versions.reading import read_project
@@ -68,7 +68,7 @@ def served_by(settings: Settings) -> Served:
     return Served(version, store.to_serve(settings.model))
 
 
-def board_of(project: Project, served: Served) -> dict[str, Any]:
+def board_of(project: Project, served: Served) -> Board:
     """All figures of a project without asking Label Studio.
 
     Args:
@@ -102,7 +102,7 @@ def measure(project: Project, observe: Observe = lambda what, done: None) -> Non
     settings, database = project.settings, project.database
     read_project(project, observe=lambda done, of: observe("reading", done))
     # what comes meanwhile is for the next time
-    measured = {"revision": project.revisions.last_number()}
+    revision = project.revisions.last_number()
     if project.gold.images():
         score_project(project, lambda done, of: observe("gold", done))
     if project.prefills.own_versions(project.origin, project.id):
@@ -114,7 +114,7 @@ def measure(project: Project, observe: Observe = lambda what, done: None) -> Non
             settings, database, version, [project], with_gold="gold" in trust.sources
         )
         keep_drift(project, trust, judged, datetime.now(UTC))
-    project.measurements.add(SURVEY, measured, datetime.now(UTC))
+    Surveyed(at=datetime.now(UTC), revision=revision).keep(project.measurements)
 
 
 def survey(project: Project, observe: Observe = lambda what, done: None) -> Survey:
@@ -153,7 +153,7 @@ def run_survey(
         database.close()
     stage = found.standing.policy.stage if found.standing.move is not None else "none"
     moved = "" if found.move is None else f"to stage {found.move.stage}: {found.move.reason}"
-    return {"in stage": stage, "moved": moved or "no"}
+    return {"in_stage": stage, "moved": moved or "no"}
 
 
 def order_survey(jobs: Jobs, project: int) -> Job:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from sam_backend.json_form import words
 from sam_backend.metrics.scorecards import BOUNDARY_IOU, MATCHED_IOU, QUALITY, Scorecard
 from sam_backend.quality.calibration.probability import N_BINS, Reliability
 
@@ -36,7 +37,7 @@ def draw_standings(cards: Sequence[tuple[str, Scorecard]], png: Path) -> None:
                     capsize=3,
                     color=colour,
                 )
-        axes.plot([], [], "o", color=colour, label=name)
+        axes.plot([], [], "o", color=colour, label=words(name))
     axes.set_yticks(range(len(cards)), [name for name, _ in cards])
     axes.set_ylim(max(1, len(cards)) - 0.5, -0.5)
     if not cards:

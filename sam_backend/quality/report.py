@@ -11,9 +11,10 @@ import numpy as np
 
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.errors import ImageDecodeError
+from sam_backend.json_form import as_json, words
 from sam_backend.labelstudio.api.people import people_names
 from sam_backend.masks.rle import decode
-from sam_backend.metrics.agreement import Agreement, agreements
+from sam_backend.metrics.agreement import FIGURES, Agreement, agreements
 from sam_backend.metrics.comparison import Comparison
 from sam_backend.metrics.drawing import Picture, View
 from sam_backend.metrics.pages import Figure, render
@@ -104,7 +105,7 @@ class QualityReport:
             "failures": list(self.failures),
             "gold": self.gold.as_json(),
             "names": dict(self.names),
-            "agreement": [one.as_json() for one in self.agreements],
+            "agreement": as_json(self.agreements),
             "calibration": None if self.calibrated is None else self.calibrated.as_json(),
             "stale": list(self.stale),
         }
@@ -177,13 +178,14 @@ def write_report(report: QualityReport, database: Database, folder: Path) -> Pat
         "report.html",
         title=f"Quality of project {report.project}",
         report=report,
-        columns=list(_COLUMNS),
+        columns=[words(name) for name in _COLUMNS],
         plot=_plot(folder / STANDINGS_PNG, "who stands where") if standings else None,
         standings={
             "People": _standings(report.gold.annotators, names),
             "Models": _standings(report.gold.models, names),
         },
         agreements=_agreements(report),
+        agreement_columns=[words(name) for name in FIGURES],
         reliability=report.calibrated and _plot(folder / RELIABILITY_PNG, "reliability diagram"),
         details=[
             {
@@ -268,8 +270,7 @@ def _agreements(report: QualityReport) -> list[tuple[object, ...]]:
         (
             " and ".join(report.names.get(who, who) for who in one.people),
             one.images,
-            *(shown(found) for found in one.figures.values()),
-            shown(one.kappa),
+            *map(shown, one.figures.values()),
         )
         for one in report.agreements
     ]

@@ -1,10 +1,9 @@
 """What people did after prefilling: the figures that say whether stage 2 pays."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -19,70 +18,15 @@ from sam_backend.labelstudio.regions.drawn_masks import drawn_masks
 from sam_backend.labelstudio.regions.region import Region
 from sam_backend.metrics.intervals import Interval, Scale, ratio_interval
 from sam_backend.metrics.prefill_edits import Edits, compare
+from sam_backend.projects.measured import PrefillEdits
 from sam_backend.projects.project import Project
 from sam_backend.projects.true_sizes import TaskSizes, TrueSizes
-from sam_backend.store.measurements import EDITS
-
-
-@dataclass(frozen=True, slots=True)
-class EditReport:
-    """Figures of a project's annotations that were made from predictions.
-
-    Attributes:
-        annotations: So many; without those whose image cannot be had.
-        without_prediction: Annotations that began with nothing: not in the figures.
-        edits: Summed over the annotations.
-        lead_time_s: Time that people spent on them, as Label Studio's editor measured it.
-        unread: Masks and images that could not be compared, by reason.
-        kept_share: Of the prefilled masks that nobody had to change; None: too few annotations.
-    """
-
-    annotations: int
-    without_prediction: int
-    edits: Edits
-    lead_time_s: float
-    unread: LeftOut
-    kept_share: Interval | None = None
-
-    @property
-    def new_masks_an_image(self) -> float | None:
-        """Masks that people added after prefilling; None without annotations."""
-        return self.edits.added / self.annotations if self.annotations else None
-
-    @property
-    def seconds_an_added_mask(self) -> float | None:
-        """All lead time, divided by the number of added masks; None where nothing was added.
-
-        An upper bound: looking, mending and rejecting take their part of the time.
-        """
-        return self.lead_time_s / self.edits.added if self.edits.added else None
-
-    @property
-    def edits_a_prefilled_mask(self) -> float | None:
-        """Share of the prefilled masks that people changed or rejected; None without any."""
-        predicted = self.edits.predicted
-        return (self.edits.edited + self.edits.rejected) / predicted if predicted else None
-
-    def as_json(self) -> dict[str, Any]:
-        """All figures by name."""
-        return {
-            "annotations": self.annotations,
-            "annotations without a prediction": self.without_prediction,
-            **asdict(self.edits),
-            "lead_time_s": self.lead_time_s,
-            "new masks an image": self.new_masks_an_image,
-            "seconds an added mask, at most": self.seconds_an_added_mask,
-            "edits a prefilled mask": self.edits_a_prefilled_mask,
-            "kept share": None if self.kept_share is None else asdict(self.kept_share),
-            "unread": dict(self.unread),
-            "unread, which": self.unread.as_json(),
-        }
 
 
 def edit_report(
     project: Project,
     observe: Callable[[int], None] = lambda annotations: None,
-) -> EditReport:
+) -> tuple[PrefillEdits, LeftOut]:
     """Compare every annotation with the prediction that it was made from, and keep the figures.
 
     Masks count that claim the true size of their image. That is on record where it was prefilled or
@@ -91,6 +35,9 @@ def edit_report(
     Args:
         project: The project.
         observe: Told how many annotations have been compared.
+
+    Returns:
+        The figures, and the masks and images that could not be compared, by reason.
 
     Raises:
         LabelStudioError: A call fails.
@@ -116,11 +63,22 @@ def edit_report(
             each.append(edits)
             lead_time_s += annotation.lead_time_s or 0.0
             observe(len(each))
-    report = EditReport(
-        len(each), n_without, sum(each, Edits()), lead_time_s, unread, _kept_share(each)
+    total, n = sum(each, Edits()), len(each)
+    report = PrefillEdits(
+        at=datetime.now(UTC),
+        annotations=n,
+        annotations_without_a_prediction=n_without,
+        **asdict(total),
+        lead_time_s=lead_time_s,
+        new_masks_per_image=total.added / n if n else None,
+        seconds_per_added_mask_at_most=lead_time_s / total.added if total.added else None,
+        edits_per_prefilled_mask=(
+            (total.edited + total.rejected) / total.predicted if total.predicted else None
+        ),
+        kept_share=_kept_share(each),
     )
-    project.measurements.add(EDITS, report.as_json(), datetime.now(UTC))
-    return report
+    report.keep(project.measurements)
+    return report, unread
 
 
 def _kept_share(each: Sequence[Edits]) -> Interval | None:

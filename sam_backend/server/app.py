@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from sam_backend.errors import InvalidInputError, SamBackendError
+from sam_backend.json_form import as_json
 from sam_backend.server.dashboard import add_dashboard
 from sam_backend.server.guards import BasicAuth, BodyLimit, HostCheck
 from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest, parse
@@ -158,7 +159,7 @@ def _add_operations(app: FastAPI, service: Service) -> None:
     async def status(request: Request) -> Response:
         report = await run_in_threadpool(service.status)
         wants_html = "text/html" in request.headers.get("accept", "")
-        return HTMLResponse(render_status(report)) if wants_html else JSONResponse(report)
+        return HTMLResponse(render_status(report)) if wants_html else JSONResponse(as_json(report))
 
     @app.get("/metrics")
     async def metrics() -> Response:

@@ -4,13 +4,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from sam_backend.errors import SamBackendError
 from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.labelstudio.api.people import people_names
-from sam_backend.monitoring.alerts import PROJECT_RULES, raised
+from sam_backend.monitoring.board import Board
 from sam_backend.monitoring.surveying import Served, board_of
 from sam_backend.projects.project import Project
 from sam_backend.settings import Settings
@@ -25,13 +24,11 @@ _TIMES = 20
 _NAMES_S = 120.0
 _NAMES_TIMEOUT_S = 5.0
 
-Json = dict[str, Any]
-
 
 @dataclass(slots=True)
 class _Kept:
     lock: threading.Lock = field(default_factory=threading.Lock)
-    board: Json | None = None
+    board: Board | None = None
     until_s: float = 0.0
 
 
@@ -64,8 +61,8 @@ class Boards:
         """Numbers of the known projects."""
         return self._connections.numbers()
 
-    def board(self, number: int) -> Json | None:
-        """A project's board with its alerts; None: there is no database.
+    def board(self, number: int) -> Board | None:
+        """Return a project's board; None: there is no database.
 
         Raises:
             SamBackendError: The project is unknown, or database or model store cannot be read.
@@ -80,8 +77,7 @@ class Boards:
         with kept.lock:
             if kept.board is None or self._clock() >= kept.until_s:
                 begun = self._clock()
-                board = board_of(project, self._served())
-                kept.board = board | {"alerts": raised(PROJECT_RULES, board)}
+                kept.board = board_of(project, self._served())
                 now = self._clock()
                 kept.until_s = now + max(_LEAST_S, _TIMES * (now - begun))
             return kept.board

@@ -1,15 +1,20 @@
 """`/dashboard`: a page that asks for its figures every few seconds; nothing to build."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from sam_backend.errors import SamBackendError
+from sam_backend.json_form import as_json
+from sam_backend.monitoring.alerts import PROJECT_RULES, Alert, raised
+from sam_backend.monitoring.board import Board
+from sam_backend.server.figures import SERVER_RULES, ServerFigures
 from sam_backend.server.service import Service
 from sam_backend.settings import Settings
 
@@ -65,44 +70,63 @@ def add_dashboard(app: FastAPI, service: Service, settings: Settings) -> None:
         told = await run_in_threadpool(
             dashboard_figures, service, project, settings.basic_auth_user is not None
         )
-        return JSONResponse(told)
+        return JSONResponse(as_json(told))
 
 
-def dashboard_figures(service: Service, project: int | None, with_people: bool) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class DashboardFigures:
     """What the page shows.
+
+    Attributes:
+        projects: Numbers of the known projects.
+        server: Figures of this process; None: they cannot be read.
+        server_failure: Why they cannot; empty if they can.
+        board: Figures of the project; None: they cannot be read.
+        failure: Why they cannot; empty if they can.
+        alerts: What the rules raise about the server and about the project.
+        names: Email addresses of people by user id; empty where single people are not shown.
+    """
+
+    projects: Sequence[int]
+    server: ServerFigures | None = None
+    server_failure: str = ""
+    board: Board | None = None
+    failure: str = ""
+    alerts: Sequence[Alert] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+
+
+def dashboard_figures(service: Service, project: int | None, with_people: bool) -> DashboardFigures:
+    """Return what the page shows.
+
+    What goes wrong is told in its place, and not in the journal: the page asks every few seconds.
 
     Args:
         service: Behind the wire.
         project: Number of the project; None: the first one that is known.
         with_people: Also what single people did; only for those who have shown a password.
-
-    What goes wrong is told under `failure` (of the project), `server failure` and, of parts of the
-    board, its `failures`; not in the journal, for the page asks every few seconds.
     """
     known = service.boards.projects()
     number = project if project in known else next(iter(known), None)
-    told: dict[str, Any] = {"projects": known, "board": None, "people": None}
-    server, told["server failure"] = _tried("server", service.figures)
-    told["server"] = server and {**server, "journal": server["journal"][:_JOURNAL]}
+    server, server_failure = _tried("server", service.figures)
+    alerts = [] if server is None else raised(SERVER_RULES, server)
+    if server is not None:
+        journal = server.status.journal[:_JOURNAL]
+        server = replace(server, status=replace(server.status, journal=journal))
+    told = DashboardFigures(known, server, server_failure, alerts=alerts)
     if project is not None and project not in known:
-        return told | {"failure": f"project {project} has not called /setup"}
+        return replace(told, failure=f"project {project} has not called /setup")
     if number is None:
-        return told | {"failure": _NO_PROJECT}
+        return replace(told, failure=_NO_PROJECT)
     board, failure = _tried(f"project {number}", lambda: service.boards.board(number))
-    if failure:
-        return told | {"failure": failure}
     if board is None:
-        reason = server and server["database"]
-        return told | {"failure": reason or "there is no database yet"}
-    people = board["people"]
-    shown = {name: value for name, value in board.items() if name != "people"}
+        reason = failure or (server and server.status.jobs_failure)
+        return replace(told, failure=reason or "there is no database yet")
+    told = replace(told, board=board, alerts=[*alerts, *raised(PROJECT_RULES, board)])
     if not with_people:
-        return told | {"board": _without_people(shown)}
-    if people is None:  # its reason stands among the failures
-        return told | {"board": shown}
+        return replace(told, board=_without_people(board))
     names, _ = _tried("names", lambda: service.boards.names(number))
-    listed = [{"name": (names or {}).get(who, f"user {who}"), **people[who]} for who in people]
-    return told | {"board": shown, "people": listed}
+    return replace(told, names=names or {})
 
 
 def _tried(what: str, read: Callable[[], T]) -> tuple[T | None, str]:
@@ -116,10 +140,12 @@ def _tried(what: str, read: Callable[[], T]) -> tuple[T | None, str]:
         return None, f"internal error {type(error).__name__}, see the backend's log"
 
 
-def _without_people(board: dict[str, Any]) -> dict[str, Any]:
-    """A board that does not say who moved the project; parts that failed are None."""
-    moves, stage = board["moves"], board["stage"]
-    return board | {
-        "moves": moves and [{**move, "by": None} for move in moves],
-        "stage": stage and {**stage, "by": None},
-    }
+def _without_people(board: Board) -> Board:
+    """Return a board that tells nothing of single people, such as who moved the project."""
+    stage = board.stage
+    return replace(
+        board,
+        moves=board.moves and [replace(move, by="") for move in board.moves],
+        stage=stage and replace(stage, move=stage.move and replace(stage.move, by="")),
+        people=None,
+    )

@@ -3,9 +3,9 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -27,6 +27,44 @@ class _Answer:
     seconds: float
     is_error: bool
     spent_s: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Clicks:
+    """The clicks of the last minutes.
+
+    Attributes:
+        n: Number of clicks.
+        p50_s: Median of the time until the answer; 0 without clicks.
+        p95_s: 95th percentile of it, likewise.
+        parts_s: Median of each part of that time, by its name.
+        last_s: Times of the last sixty clicks, oldest first.
+    """
+
+    n: int
+    p50_s: float
+    p95_s: float
+    parts_s: Mapping[str, float]
+    last_s: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What was answered in the last minutes.
+
+    Attributes:
+        clicks: The clicks among the requests.
+        requests: Number of requests for predictions, at most a thousand.
+        errors: Number of those that went wrong.
+        last_error: Reason of the last error since the start; empty without one.
+        device_busy_share: Share of the last minute in which the device worked.
+    """
+
+    clicks: Clicks
+    requests: int
+    errors: int
+    last_error: str
+    device_busy_share: float
 
 
 class Monitor:
@@ -92,8 +130,8 @@ class Monitor:
             self._answers.append(_Answer(self._clock(), kind, seconds, bool(error), spent_s))
             self._last_error = error or self._last_error
 
-    def figures(self) -> dict[str, Any]:
-        """Of the last minutes' requests, at most a thousand, and of the device in the last one."""
+    def figures(self) -> Activity:
+        """Return what was answered in the last minutes."""
         since_s = self._clock() - _LATELY_S
         with self._lock:
             answers = [one for one in self._answers if one.at_s >= since_s]
@@ -102,21 +140,22 @@ class Monitor:
         clicks = [one for one in answers if one.kind == "click"]
         p50, p95 = _quantiles([one.seconds for one in clicks])
         parts = {name for one in clicks for name in one.spent_s}
-        return {
-            "clicks": {
-                "n": len(clicks),
-                "p50_s": p50,
-                "p95_s": p95,
-                "parts": {
+        return Activity(
+            clicks=Clicks(
+                n=len(clicks),
+                p50_s=p50,
+                p95_s=p95,
+                parts_s={
                     name: _quantiles([one.spent_s.get(name, 0.0) for one in clicks])[0]
                     for name in sorted(parts)
                 },
-                "last_s": [round(one.seconds, 4) for one in clicks[-60:]],
-            },
-            "requests": {"lately": len(answers)},
-            "errors": {"lately": sum(one.is_error for one in answers), "last": last_error},
-            "device busy share": share,
-        }
+                last_s=[round(one.seconds, 4) for one in clicks[-60:]],
+            ),
+            requests=len(answers),
+            errors=sum(one.is_error for one in answers),
+            last_error=last_error,
+            device_busy_share=share,
+        )
 
     def _busy_share(self) -> float:
         now, busy = self._clock(), self._busy_s()

@@ -24,12 +24,13 @@ from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.server.boards import Boards
 from sam_backend.server.event_registrar import EventRegistrar
+from sam_backend.server.figures import ServerFigures
 from sam_backend.server.journal import Journal, utc_now
-from sam_backend.server.metrics import Figures, server_alerts
+from sam_backend.server.metrics import Figures
 from sam_backend.server.monitor import Monitor
 from sam_backend.server.prefilling import NOT_READY, Prefilling
 from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookRequest
-from sam_backend.server.status import StatusReport
+from sam_backend.server.status import Status, StatusReport
 from sam_backend.serving.champion import Champion
 from sam_backend.serving.champion_watch import ChampionWatch, Refused
 from sam_backend.serving.factory import Caches, open_caches, serve_champion
@@ -267,15 +268,13 @@ class Service:
             "model_version": model.model_version,
         }
 
-    def status(self) -> dict[str, Any]:
-        """Everything worth knowing about this process; holds no token."""
+    def status(self) -> Status:
+        """Return everything worth knowing about this process; it holds no token."""
         return self._report.make()
 
-    def figures(self) -> dict[str, Any]:
-        """The status, what was answered lately, and what the rules raise about it."""
-        status = self.status()
-        told = {**status, **self.monitor.figures(), "database": status["jobs_failure"]}
-        return told | {"alerts": server_alerts(told)}
+    def figures(self) -> ServerFigures:
+        """Return the status and what was answered lately."""
+        return ServerFigures(self.status(), self.monitor.figures())
 
     def _answer(self, model: ServedModel, request: PredictRequest) -> tuple[Reply, str]:
         """Masks by one model, whatever is promoted meanwhile; and why there are none (or empty)."""

@@ -19,8 +19,153 @@ N_JOBS = 10
 
 
 @dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """The served model.
+
+    Attributes:
+        state: loading, ready or failed.
+        version: Model version.
+        family: Family of its checkpoint.
+        licence: Licence of its checkpoint.
+        failure: Why it failed, or "none".
+        loading_next: Version that is being loaded, or "none".
+        answering_last_requests: Versions that end what they have begun, or "none".
+        not_served: Version that was refused, and why, or "none".
+        note: What an administrator should know of the model; may be empty.
+    """
+
+    state: str
+    version: str
+    family: str
+    licence: str
+    failure: str
+    loading_next: str
+    answering_last_requests: str
+    not_served: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionStatus:
+    """A change of the champion.
+
+    Attributes:
+        at: When, UTC.
+        action: promotion or rollback.
+        version: The new champion.
+        by: Who decided.
+        reason: Why.
+    """
+
+    at: str
+    action: str
+    version: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A job.
+
+    Attributes:
+        id: Number of the job.
+        kind: What is done.
+        project: Number of the project; empty without one.
+        state: State of the job; stopping while it runs and was cancelled.
+        progress: How far it is, what came out, or why it failed.
+        at: When it ended; else when it started or was ordered; UTC.
+    """
+
+    id: str
+    kind: str
+    project: str
+    state: str
+    progress: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkStatus:
+    """The device's work.
+
+    Attributes:
+        waiting: Pieces of work that wait for the device.
+        device_busy_s: Time that the device has worked since the start.
+    """
+
+    waiting: int
+    device_busy_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingsStatus:
+    """The embeddings, and how they were had since the start.
+
+    Attributes:
+        in_memory: Number of embeddings in memory.
+        memory_mb: Memory that they take.
+        redis: Whether Redis is connected.
+        from_cache: Number of embeddings that a cache had.
+        encoded: Number of embeddings that the model made.
+        shared: Number of requests that waited for the embedding of another one.
+        failed: Number of embeddings that could not be had.
+    """
+
+    in_memory: int
+    memory_mb: float
+    redis: str
+    from_cache: int
+    encoded: int
+    shared: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntryStatus:
+    """An entry of the journal.
+
+    Attributes:
+        at: When, UTC.
+        level: warning or error.
+        subject: What it is about.
+        reason: What went wrong.
+    """
+
+    at: str
+    level: str
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything worth knowing about this process, and no token.
+
+    Attributes:
+        model: The served model.
+        champions: The last changes of the champion, newest first.
+        jobs: The newest jobs.
+        jobs_failure: Why jobs cannot be listed; empty if they can.
+        work: The device's work.
+        embeddings: Embeddings and their caches.
+        projects: Addresses of Label Studio by the project's unique id.
+        journal: What went wrong lately, newest first.
+    """
+
+    model: ModelStatus
+    champions: Sequence[ChampionStatus]
+    jobs: Sequence[JobStatus]
+    jobs_failure: str
+    work: WorkStatus
+    embeddings: EmbeddingsStatus
+    projects: Mapping[str, Sequence[str]]
+    journal: Sequence[EntryStatus]
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport:
-    """Makes the report out of the parts of a service."""
+    """Makes the status out of the parts of a service."""
 
     champion: Champion
     watch: ChampionWatch
@@ -30,74 +175,68 @@ class StatusReport:
     store: ModelStore
     newest_jobs: Callable[[int], Sequence[Job]]
 
-    def make(self) -> dict[str, Any]:
-        """The report as JSON: model, champions, jobs, work, embeddings, projects, journal."""
+    def make(self) -> Status:
+        """Return the status at this moment."""
         device, counts = self.champion.device, self.champion.encode_counts
         memory, redis = self.caches.memory, self.caches.redis
         jobs, jobs_failure = self._jobs()
-        return {
-            "model": self._model(),
-            "champions": self._champions(),
-            "jobs": jobs,
-            "jobs_failure": jobs_failure,
-            "work": {"waiting": device.queue_length, "device_busy_s": round(device.busy_s, 1)},
-            "embeddings": {
-                "in_memory": len(memory),
-                "memory_mb": round(memory.n_bytes / MEGABYTE, 1),
-                "redis": "not set" if redis is None else _availability(redis.is_available),
-                "from_cache": counts.cached,
-                "encoded": counts.encoded,
-                "shared": counts.joined,
-                "failed": counts.failed,
-            },
-            "projects": self.connections.projects(),
-            "journal": [
-                {
-                    "at": _seconds(entry.at),
-                    "level": entry.level,
-                    "subject": entry.subject,
-                    "reason": entry.reason,
-                }
+        return Status(
+            model=self._model(),
+            champions=self._champions(),
+            jobs=jobs,
+            jobs_failure=jobs_failure,
+            work=WorkStatus(device.queue_length, round(device.busy_s, 1)),
+            embeddings=EmbeddingsStatus(
+                in_memory=len(memory),
+                memory_mb=round(memory.n_bytes / MEGABYTE, 1),
+                redis="not set" if redis is None else _availability(redis.is_available),
+                from_cache=counts.cached,
+                encoded=counts.encoded,
+                shared=counts.joined,
+                failed=counts.failed,
+            ),
+            projects=self.connections.projects(),
+            journal=[
+                EntryStatus(_seconds(entry.at), entry.level, entry.subject, entry.reason)
                 for entry in self.journal.entries()
             ],
-        }
+        )
 
-    def _model(self) -> dict[str, Any]:
+    def _model(self) -> ModelStatus:
         view, refused = self.champion.view(), self.watch.refused
         card = view.served.checkpoint.card
-        return {
-            "state": view.served.state,
-            "version": view.served.model_version,
-            "family": card.family,
-            "licence": card.licence,
-            "failure": view.served.failure or "none",
-            "loading_next": view.loading or "none",
-            "answering_last_requests": ", ".join(view.finishing) or "none",
-            "not_served": "none"
+        return ModelStatus(
+            state=view.served.state,
+            version=view.served.model_version,
+            family=card.family,
+            licence=card.licence,
+            failure=view.served.failure or "none",
+            loading_next=view.loading or "none",
+            answering_last_requests=", ".join(view.finishing) or "none",
+            not_served="none"
             if refused is None
             else f"{refused.version or 'the champion'}: {refused.reason}",
-            "note": STARTER_NOTE if is_starter(card) else "",
-        }
+            note=STARTER_NOTE if is_starter(card) else "",
+        )
 
-    def _champions(self) -> list[dict[str, str]]:
-        """The last promotions and rollbacks, newest first."""
+    def _champions(self) -> list[ChampionStatus]:
         try:
             history = self.store.history()
         except SamBackendError:  # the watch has said so in the journal
             return []
         return [
-            {
-                "at": _seconds(one.at.astimezone(UTC)),
-                "action": "rollback" if one.is_rollback else "promotion",
-                "version": one.version,
-                "by": one.by,
-                "reason": one.reason,
-            }
+            ChampionStatus(
+                at=_seconds(one.at.astimezone(UTC)),
+                action="rollback" if one.is_rollback else "promotion",
+                version=one.version,
+                by=one.by,
+                reason=one.reason,
+            )
             for one in reversed(history[-N_CHAMPIONS:])
         ]
 
-    def _jobs(self) -> tuple[list[dict[str, str]], str]:
-        """The newest jobs, and why they cannot be listed (else empty)."""
+    def _jobs(self) -> tuple[list[JobStatus], str]:
+        """Return the newest jobs, and why they cannot be listed (else empty)."""
         try:
             jobs = self.newest_jobs(N_JOBS)
         except SamBackendError as error:  # clicks need no database
@@ -105,16 +244,15 @@ class StatusReport:
         return [_job(job) for job in jobs], ""
 
 
-def _job(job: Job) -> dict[str, str]:
-    ended_at = job.finished_at or job.started_at or job.created_at
-    return {
-        "id": str(job.id),
-        "kind": job.kind,
-        "project": "" if job.project is None else str(job.project),
-        "state": "stopping" if job.state == "running" and job.cancel_requested else job.state,
-        "progress": job.reason or _told(job.result or job.progress),
-        "at": _seconds(ended_at),
-    }
+def _job(job: Job) -> JobStatus:
+    return JobStatus(
+        id=str(job.id),
+        kind=job.kind,
+        project="" if job.project is None else str(job.project),
+        state="stopping" if job.state == "running" and job.cancel_requested else job.state,
+        progress=job.reason or _told(job.result or job.progress),
+        at=_seconds(job.finished_at or job.started_at or job.created_at),
+    )
 
 
 def _told(facts: Mapping[str, Any]) -> str:

@@ -1,10 +1,10 @@
 """The status report as a page that a person can read: one file, no script, no assets."""
 
-from typing import Any
-
+from sam_backend.json_form import as_json
 from sam_backend.metrics.pages import render
+from sam_backend.server.status import Status
 
 
-def render_status(report: dict[str, Any]) -> str:
-    """Render the report of `Service.status` as HTML."""
-    return render(__package__, "pages/status.html", report=report)
+def render_status(report: Status) -> str:
+    """Render the status as HTML."""
+    return render(__package__, "pages/status.html", report=as_json(report))

@@ -1,9 +1,9 @@
 """A gate between two stages: a figure, a bar, and what is missing where it is not passed."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Self
 
 
 class Figure(StrEnum):
@@ -113,15 +113,3 @@ class Checked:
     reading: Reading | None
     passes: bool
     missing: str
-
-    def as_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {
-            "figure": self.gate.figure.value,
-            "bar": self.gate.bar,
-            "asked": self.gate.asked,
-            "min_n": self.gate.min_n,
-            "reading": None if self.reading is None else asdict(self.reading),
-            "passes": self.passes,
-            "missing": self.missing,
-        }

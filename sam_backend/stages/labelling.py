@@ -2,10 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -53,6 +52,63 @@ class Visit:
 
     stage: str
     labelled: Sequence[Labelled]
+
+
+@dataclass(frozen=True, slots=True)
+class Thirds:
+    """A figure of a visit; None where it would rest on too few annotations.
+
+    Attributes:
+        whole: Over all annotations of the visit.
+        begin: Over the first third of them.
+        end: Over the last third of them.
+    """
+
+    whole: Reading | None
+    begin: Reading | None
+    end: Reading | None
+
+
+@dataclass(frozen=True, slots=True)
+class CoursePoint:
+    """The figures of some consecutive annotations.
+
+    Attributes:
+        annotations: Number of annotations.
+        seconds_per_mask: Time of people over masks; None where nothing was drawn.
+        masks_per_image: Mean number of masks of an annotation.
+    """
+
+    annotations: int
+    seconds_per_mask: float | None
+    masks_per_image: float
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How people labelled during a visit to a stage.
+
+    Attributes:
+        stage: Stage of the visit; `NO_STAGE` before the first move.
+        annotations: Number of submitted annotations.
+        images: Number of tasks that they are on.
+        masks: Number of objects on them.
+        people: Number of people who made them.
+        seconds: Time that people spent on them.
+        seconds_per_mask: Time of people over masks.
+        masks_per_image: Mean number of masks of an annotation.
+        points: The same figures of consecutive parts, for a curve.
+    """
+
+    stage: str
+    annotations: int
+    images: int
+    masks: int
+    people: int
+    seconds: float
+    seconds_per_mask: Thirds
+    masks_per_image: Thirds
+    points: tuple[CoursePoint, ...]
 
 
 def labelled_of(revisions: Iterable[Revision]) -> list[Labelled]:
@@ -103,12 +159,12 @@ def since(labelled: Sequence[Labelled], move: StageMove | None) -> list[Labelled
     return [one for one in labelled if move is None or one.at >= move.at]
 
 
-def seconds_a_mask(labelled: Sequence[Labelled]) -> Reading | None:
+def seconds_per_mask(labelled: Sequence[Labelled]) -> Reading | None:
     """All seconds over all masks, over annotations that have some; None: too few."""
     return _ratio([(one.seconds, one.masks) for one in labelled if one.masks])
 
 
-def masks_an_image(labelled: Sequence[Labelled]) -> Reading | None:
+def masks_per_image(labelled: Sequence[Labelled]) -> Reading | None:
     """Masks of an annotation, on average; None: too few."""
     return _ratio([(float(one.masks), 1) for one in labelled])
 
@@ -118,49 +174,48 @@ def pace_gain(labelled: Sequence[Labelled]) -> Reading | None:
 
     Small where the annotators have become as fast as this model makes them.
     """
-    change = _change([one for one in labelled if one.masks], seconds_a_mask)
+    change = _change([one for one in labelled if one.masks], seconds_per_mask)
     return None if change is None else Reading(-change.value, -change.high, -change.low, change.n)
 
 
 def masks_gain(labelled: Sequence[Labelled]) -> Reading | None:
     """Share by which masks an image rose from the middle third to the last one; None: too few."""
-    return _change(labelled, masks_an_image)
+    return _change(labelled, masks_per_image)
 
 
-def course(visit: Visit) -> dict[str, Any]:
-    """A visit's figures for people: in all, in its first and in its last third."""
+def course(visit: Visit) -> Course:
+    """Return the figures of a visit: in all, in its first and in its last third."""
     labelled = visit.labelled
-    third = max(1, len(labelled) // _ENDS)
-    parts = {"all": labelled, "begin": labelled[:third], "end": labelled[-third:]}
-    return {
-        "stage": visit.stage,
-        "annotations": len(labelled),
-        "images": len({one.task for one in labelled}),
-        "masks": sum(one.masks for one in labelled),
-        "people": len({one.person for one in labelled if one.person is not None}),
-        "seconds": sum(one.seconds for one in labelled),
-        "seconds a mask": {name: _told(seconds_a_mask(some)) for name, some in parts.items()},
-        "masks an image": {name: _told(masks_an_image(some)) for name, some in parts.items()},
-        "points": points(labelled),
-    }
+    return Course(
+        stage=visit.stage,
+        annotations=len(labelled),
+        images=len({one.task for one in labelled}),
+        masks=sum(one.masks for one in labelled),
+        people=len({one.person for one in labelled if one.person is not None}),
+        seconds=sum(one.seconds for one in labelled),
+        seconds_per_mask=_thirds(labelled, seconds_per_mask),
+        masks_per_image=_thirds(labelled, masks_per_image),
+        points=tuple(points(labelled)),
+    )
 
 
-def points(labelled: Sequence[Labelled], n: int = 40) -> list[dict[str, Any]]:
-    """Seconds a mask and masks an image of consecutive equal parts, at most `n`, for a curve."""
+def points(labelled: Sequence[Labelled], n: int = 40) -> list[CoursePoint]:
+    """Return the figures of at most `n` consecutive parts of equal length, for a curve."""
     parts = np.array_split(np.arange(len(labelled)), min(n, len(labelled))) if labelled else []
     found = []
     for part in parts:
         some = [labelled[place] for place in part]
         masks = sum(one.masks for one in some)
         spent = sum(one.seconds for one in some if one.masks)
-        found.append(
-            {
-                "annotations": len(some),
-                "seconds a mask": spent / masks if masks else None,
-                "masks an image": masks / len(some),
-            }
-        )
+        found.append(CoursePoint(len(some), spent / masks if masks else None, masks / len(some)))
     return found
+
+
+def _thirds(
+    labelled: Sequence[Labelled], figure: Callable[[Sequence[Labelled]], Reading | None]
+) -> Thirds:
+    third = max(1, len(labelled) // _ENDS)
+    return Thirds(figure(labelled), figure(labelled[:third]), figure(labelled[-third:]))
 
 
 def _change(
@@ -194,7 +249,3 @@ def _ratio(pairs: Sequence[tuple[float, int]]) -> Reading | None:
     )
     found = ratio_interval(parts, wholes, Scale.POSITIVE)
     return None if found is None else Reading(found.value, found.low, found.high, len(pairs))
-
-
-def _told(reading: Reading | None) -> dict[str, float] | None:
-    return None if reading is None else asdict(reading)

@@ -1,7 +1,7 @@
 """What is known of a project that its gates look at."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -9,6 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from sam_backend.metrics.figures import miou
+from sam_backend.metrics.intervals import Interval
+from sam_backend.projects.measured import (
+    CalibrationDrift,
+    GoldScores,
+    LotVerdict,
+    PrefillEdits,
+    RunImport,
+)
 from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.calibrated_model import CalibratedModel
 from sam_backend.quality.calibration.current import current_calibration
@@ -24,15 +32,7 @@ from sam_backend.stages.labelling import (
 )
 from sam_backend.store.checkpoint_folders import ModelEntry
 from sam_backend.store.jobs import Job, Jobs
-from sam_backend.store.measurements import (
-    DRIFT,
-    EDITS,
-    GOLD,
-    IMPORT,
-    LOT,
-    Measurement,
-    Measurements,
-)
+from sam_backend.store.measurements import Measurement, Measurements
 from sam_backend.store.stage_moves import StageMove
 
 _REJECT, _ACCEPT = "reject", "accept"
@@ -52,20 +52,19 @@ class Evidence:
         drift: The newest look at the calibration; None: never looked.
         trust: In the served model; None: nothing is known.
         retrainings: Jobs of the project, newest first.
-        model_figures: Of the served model on images that it did not learn from, with intervals.
-        model_images: Of them.
+        model_iou: IoU after 3 clicks of the served model, on images that it did not learn from;
+            None: unknown.
     """
 
     labelled: Sequence[Labelled]
     moves: Sequence[StageMove]
     gold: Measurement | None
     edits: Measurement | None
-    lots: Sequence[Measurement]
+    lots: Sequence[LotVerdict]
     drift: Measurement | None
     trust: CalibratedModel | None
     retrainings: Sequence[Job]
-    model_figures: Mapping[str, Mapping[str, float]]
-    model_images: int
+    model_iou: Reading | None
 
     @property
     def stage(self) -> str | None:
@@ -80,7 +79,7 @@ class Evidence:
     def readings(self) -> dict[Figure, Reading]:
         """Every figure that is known."""
         found = {
-            Figure.MODEL_IOU: _interval(self.model_figures.get(miou(3).name), self.model_images),
+            Figure.MODEL_IOU: self.model_iou,
             Figure.PEOPLE_IOU: self._people_iou(),
             Figure.RETRAININGS: Reading.counted(sum(map(_is_promoted, self.retrainings)), 1),
             Figure.PACE_GAIN: pace_gain(self.in_stage),
@@ -94,13 +93,14 @@ class Evidence:
         return {figure: reading for figure, reading in found.items() if reading is not None}
 
     def _people_iou(self) -> Reading | None:
-        told = None if self.gold is None else self.gold.document.get("people")
-        return None if not told else _interval(told["matched IoU"], told["images"])
+        people = None if self.gold is None else GoldScores.of(self.gold).people
+        return None if people is None else _reading(people.matched_iou, people.images)
 
     def _kept(self) -> Reading | None:
-        told = None if self.edits is None else self.edits.document.get("kept share")
-        n = 0 if self.edits is None else int(self.edits.document["annotations"])
-        return _interval(told, n)
+        if self.edits is None:
+            return None
+        edits = PrefillEdits.of(self.edits)
+        return _reading(edits.kept_share, edits.annotations)
 
     def _proven(self) -> Reading | None:
         if self.trust is None:
@@ -114,11 +114,11 @@ class Evidence:
 
     def _rejected_lots(self) -> Reading | None:
         """Of lots that were decided since the last move: older ones were heeded by it."""
+        since = self.moves[-1].at if self.moves else None
         verdicts = [
-            str(lot.document["verdict"])
+            lot.verdict
             for lot in self.lots
-            if lot.document["verdict"] in _DECIDED
-            and (not self.moves or lot.at > self.moves[-1].at)
+            if lot.verdict in _DECIDED and (since is None or lot.at > since)
         ]
         if not verdicts:
             return None
@@ -126,11 +126,10 @@ class Evidence:
         return Reading.counted(n, len(verdicts))
 
     def _drift(self) -> Reading | None:
-        if self.drift is None or self.trust is None:
+        drift = None if self.drift is None else CalibrationDrift.of(self.drift)
+        if drift is None or self.trust is None or drift.model_version != self.trust.model_version:
             return None
-        if self.drift.document["model_version"] != self.trust.model_version:
-            return None
-        return Reading.counted(float(bool(self.drift.document["contradicted"])), 1)
+        return Reading.counted(float(drift.contradicted), 1)
 
 
 def gather(project: Project, entry: ModelEntry | None, version: str) -> Evidence:
@@ -142,61 +141,55 @@ def gather(project: Project, entry: ModelEntry | None, version: str) -> Evidence
         version: Model version that is served.
     """
     measurements = project.measurements
-    figures, images = _model_figures(entry)
+    gate = None if entry is None else entry.folder / GATE_NAME
     return Evidence(
         labelled=labelled_of(project.revisions.newest()),
         moves=project.stage_moves.history(),
-        gold=measurements.newest(GOLD),
-        edits=measurements.newest(EDITS),
+        gold=measurements.newest(GoldScores.KIND),
+        edits=measurements.newest(PrefillEdits.KIND),
         lots=_lots(measurements, project.id),
-        drift=measurements.newest(DRIFT),
+        drift=measurements.newest(CalibrationDrift.KIND),
         trust=current_calibration(project.database, version),
         retrainings=Jobs(project.database).list(kind=JOB_KIND, project=project.id),
-        model_figures=figures,
-        model_images=images,
+        model_iou=_gate_iou(gate) if gate is not None and gate.exists() else None,
     )
 
 
-def _lots(measurements: Measurements, project: int) -> list[Measurement]:
+def _lots(measurements: Measurements, project: int) -> list[LotVerdict]:
     """Verdicts on runs that were imported into a project or are reviewed in it.
 
     Of each run the newest one; the run that was reported on last for the first time comes first.
     """
-    runs = {str(one.document["run"]) for one in measurements.history(IMPORT)}
-    found: dict[str, Measurement] = {}
+    runs = {RunImport.of(one).run for one in measurements.history(RunImport.KIND)}
+    found: dict[str, LotVerdict] = {}
     first: dict[str, datetime] = {}
-    for lot in measurements.of_all_projects(LOT):
-        run = str(lot.document["run"])
-        if run in runs or lot.document["review project"] == project:
-            found.setdefault(run, lot)
-            first[run] = lot.at
-    return sorted(found.values(), key=lambda lot: first[str(lot.document["run"])], reverse=True)
-
-
-def _model_figures(entry: ModelEntry | None) -> tuple[Mapping[str, Mapping[str, float]], int]:
-    """What the gate measured before it promoted a checkpoint; nothing for one that never met it."""
-    file = None if entry is None else entry.folder / GATE_NAME
-    if file is None or not file.exists():
-        return {}, 0
-    return _read_gate(file)
+    for lot in map(LotVerdict.of, measurements.of_all_projects(LotVerdict.KIND)):
+        if lot.run in runs or lot.review_project == project:
+            found.setdefault(lot.run, lot)
+            first[lot.run] = lot.at
+    return sorted(found.values(), key=lambda lot: first[lot.run], reverse=True)
 
 
 @lru_cache(maxsize=8)
-def _read_gate(file: Path) -> tuple[Mapping[str, Mapping[str, float]], int]:
-    """What a gate has written never changes, and holds every mask's result."""
+def _gate_iou(file: Path) -> Reading | None:
+    """Return the IoU after 3 clicks that the gate measured before it promoted a checkpoint.
+
+    What a gate has written never changes, and holds every mask's result: it is read once.
+
+    Args:
+        file: File of the gate; a damaged one tells nothing.
+    """
     try:
         challenger: Any = json.loads(file.read_text(encoding="utf-8"))["challenger"]
-        return challenger["intervals"], int(challenger["images"])
+        found = Interval(**challenger["intervals"][miou(3).name])
+        return _reading(found, int(challenger["images"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return {}, 0
+        return None
 
 
 def _is_promoted(job: Job) -> bool:
     return bool((job.result or {}).get("promoted"))
 
 
-def _interval(told: Any, n: int) -> Reading | None:
-    """An interval as JSON, or what says that there was too little."""
-    if not isinstance(told, Mapping):
-        return None
-    return Reading(float(told["value"]), float(told["low"]), float(told["high"]), n)
+def _reading(found: Interval | None, n: int) -> Reading | None:
+    return None if found is None else Reading(found.value, found.low, found.high, n)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from sam_backend.errors import InvalidInputError, SamBackendError
 from sam_backend.stages.gates import Checked, Figure, Reading
@@ -49,24 +48,6 @@ class Standing:
     def is_settled(self) -> bool:
         """Enough was labelled since the last move to judge it by."""
         return self.new_annotations >= self.policy.min_annotations
-
-    def as_json(self) -> dict[str, Any]:
-        """All of it."""
-        move = self.move
-        return {
-            "stage": self.policy.stage,
-            "name": self.policy.name,
-            "aim": self.policy.aim,
-            "since": None if move is None else move.at.isoformat(),
-            "by": None if move is None else move.by,
-            "reason": None if move is None else move.reason,
-            "up": [one.as_json() for one in self.up],
-            "down": [one.as_json() for one in self.down],
-            "may advance": self.may_advance,
-            "must retreat": self.must_retreat,
-            "new annotations": self.new_annotations,
-            "policy": asdict(self.policy),
-        }
 
 
 def standing(evidence: Evidence, policies: Mapping[str, StagePolicy]) -> Standing:

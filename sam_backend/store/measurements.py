@@ -10,19 +10,6 @@ from sqlalchemy import ColumnElement, select
 from sam_backend.store.project_store import ProjectStore
 from sam_backend.store.tables import MEASUREMENTS
 
-GOLD = "gold"
-"""People and models against trusted images: `gold score`, `quality report`, surveys."""
-EDITS = "edits"
-"""What people did to prefilled masks: `prefill report`, surveys."""
-LOT = "lot"
-"""The verdict on a bulk run's sample: `review report`."""
-IMPORT = "import"
-"""A bulk run that was imported into the project: `import`."""
-DRIFT = "drift"
-"""How far masks judged since agree with the calibration: `quality report`, surveys."""
-SURVEY = "survey"
-"""That all of it was measured, and up to which revision."""
-
 
 @dataclass(frozen=True, slots=True)
 class Measurement:

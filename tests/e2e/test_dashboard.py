@@ -9,7 +9,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from sam_backend.store.measurements import GOLD, Measurements
+from sam_backend.projects.measured import GoldScores
+from sam_backend.store.measurements import Measurements
 from tests.projects.working_project import HOST, PROJECT
 from tests.server.watched_server import NOW, connect, first_day, serving
 
@@ -73,11 +74,11 @@ def test_on_the_first_day_every_panel_says_what_is_missing(
             assert "Nothing has been submitted since" in page.inner_text("#seconds")
             assert empty_panels(page) == []
             page.screenshot(path=artifacts / "dashboard-first-day.png", full_page=True)
-        odd = {"gold images": 1, "people": "?", "models": [], "annotators": [], "answers": []}
-        Measurements(database, HOST, PROJECT).add(GOLD, odd, NOW)
+        odd = {"images": 1, "people": "?", "models": [], "annotators": [], "answers": []}
+        Measurements(database, HOST, PROJECT).add(GoldScores.KIND, odd, NOW)
         service.boards._kept.clear()
         with opened(browser, f"{url}/dashboard", 1200) as page:
-            assert "internal error TypeError" in page.inner_text("#gold")
+            assert "the gold measurement of" in page.inner_text("#gold")
             assert "Nothing has been submitted since" in page.inner_text("#masks"), "others live on"
             assert empty_panels(page) == []
             page.screenshot(path=artifacts / "dashboard-failed-part.png", full_page=True)

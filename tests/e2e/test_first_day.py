@@ -375,7 +375,7 @@ def test_pages_and_metrics(day: Day, browser: Browser, artifacts: Path, state: s
         == known
     )
     if state == "released":
-        assert board()["gold"]["people"]["value"] == 0.91
+        assert board()["gold"]["people"]["matched_iou"]["value"] == 0.91
         assert board()["calibration"] is None, "it was of starter-2, which no longer ships"
 
 

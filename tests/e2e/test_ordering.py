@@ -94,12 +94,12 @@ def test_rare_pictures_come_first_with_their_reason(
         for one in json.loads(inside(tmp_path, *gaps_asked, settings=settings))
     }
     fruit = gaps["label", "Fruit"]
-    assert (fruit["count"], fruit["under-represented"]) == (0, True)
-    assert not gaps["label", "Leaf"]["under-represented"]
+    assert (fruit["count"], fruit["under_represented"]) == (0, True)
+    assert not gaps["label", "Leaf"]["under_represented"]
     (lacking,) = (
         one for (what, _), one in gaps.items() if what == "image kind" and not one["count"]
     )
-    assert lacking["under-represented"]
+    assert lacking["under_represented"]
     broken = region_of(draw_picture(0)[1][1])
     broken |= {"id": "broken", "original_width": -1}
     for task in rare:
@@ -109,6 +109,6 @@ def test_rare_pictures_come_first_with_their_reason(
     assert all(f"task {task}, region broken: " in ended.stderr for task in rare)
     after = {(one["what"], one["name"]): one for one in json.loads(ended.stdout)}
     mended = after["image kind", lacking["name"]]
-    assert mended["under-represented before"]
-    assert (mended["count before"], mended["count"]) == (0, 2)
-    assert mended["share before"] == 0 < 0.2 < mended["share"]
+    assert mended["under_represented_before"]
+    assert (mended["count_before"], mended["count"]) == (0, 2)
+    assert mended["share_before"] == 0 < 0.2 < mended["share"]

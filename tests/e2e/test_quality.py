@@ -142,12 +142,12 @@ def test_the_report_ranks_four_people_and_names_the_fault_of_each(
         assert [fault.partition(":")[0] for fault in one["faults"]] == FAULTS[name]
         assert one["images"] == N_GOLD
         n_masks = one["masks"]
-        assert one["seconds a mask"]["value"] == pytest.approx(SECONDS[name] * N_GOLD / n_masks)
+        assert one["seconds_per_mask"]["value"] == pytest.approx(SECONDS[name] * N_GOLD / n_masks)
     assert standing["exact"]["quality"]["value"] == 1
-    assert standing["exact"]["AP"] == pytest.approx(1)
-    assert standing["small"]["missing small"]["value"] == pytest.approx(0.8, abs=0.12)
-    assert standing["labels"]["wrong label"]["value"] == pytest.approx(1 / 3, abs=0.1)
-    assert standing["loose"]["labels"]["Leaf"]["boundary IoU"]["value"] < 0.8
+    assert standing["exact"]["ap"] == pytest.approx(1)
+    assert standing["small"]["missing_small"]["value"] == pytest.approx(0.8, abs=0.12)
+    assert standing["labels"]["wrong_label"]["value"] == pytest.approx(1 / 3, abs=0.1)
+    assert standing["loose"]["labels"]["Leaf"]["boundary_iou"]["value"] < 0.8
     assert len(standing["exact"]["weeks"]) >= 1
 
     pairs = inside(data, "quality", "agreement", "--project", str(project), settings=settings)

@@ -74,12 +74,12 @@ def test_a_project_moves_by_command_and_by_itself(
 
         def board() -> dict[str, Any] | None:
             told = httpx.get(address).json()["board"]
-            return told if told["stage"]["stage"] == "2" else None
+            return told if told["stage"]["policy"]["stage"] == "2" else None
 
         told = eventually(board)
         course = told["course"][0]
         assert (course["annotations"], course["masks"], course["seconds"]) == (4, 8, 100)
-        assert course["seconds a mask"]["all"]["value"] == pytest.approx(12.5)
+        assert course["seconds_per_mask"]["whole"]["value"] == pytest.approx(12.5)
         metrics = httpx.get(f"{backend}/metrics").text
         assert f'sam_backend_masks{{project="{project}",stage="1"}} 8.0' in metrics
         assert f'sam_backend_stage{{project="{project}"}} 2.0' in metrics

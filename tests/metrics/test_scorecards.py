@@ -44,19 +44,19 @@ def compared(
     ("figure", "value"),
     [
         ("quality", (0.8 + 1) / 4),  # two right of four and four
-        ("matched IoU", (0.8 + 1 + 1) / 3),
+        ("matched_iou", (0.8 + 1 + 1) / 3),
         ("precision@0.5", 2 / 4),
         ("precision@0.75", 2 / 4),
         ("precision@0.9", 1 / 4),
         ("recall@0.5", 2 / 4),
         ("recall@0.9", 1 / 4),
         ("missing", 1 / 4),
-        ("missing small", 1.0),
-        ("missing larger", 0.0),
+        ("missing_small", 1.0),
+        ("missing_larger", 0.0),
         ("extra", 1 / 4),
-        ("wrong label", 1 / 3),
-        ("log size ratio", np.log(0.8) / 3),
-        ("seconds a mask", 3.0),
+        ("wrong_label", 1 / 3),
+        ("log_size_ratio", np.log(0.8) / 3),
+        ("seconds_per_mask", 3.0),
     ],
 )
 def test_figures_are_those_of_the_table(figure: str, value: float) -> None:
@@ -76,7 +76,7 @@ def test_a_mask_within_another_takes_nobodys_partner() -> None:
     card = scorecard("me", [compare_image(truth, Answer(str(i), "me", answer)) for i in range(20)])
     assert [card.value(f"{name}@0.75") for name in ("precision", "recall")] == [0.5, 0.5]
     assert card.value("quality") == pytest.approx(0.9 / 2)
-    assert card.value("matched IoU") == pytest.approx(0.9)
+    assert card.value("matched_iou") == pytest.approx(0.9)
     assert (card.value("missing"), card.value("extra")) == (0.5, 0.5)
 
 
@@ -87,7 +87,7 @@ def test_at_an_iou_a_mask_may_be_found_that_is_nobodys_partner() -> None:
     card = scorecard("me", [compare_image(truth, Answer(str(i), "me", answer)) for i in range(20)])
     assert (card.value("recall@0.5"), card.value("recall@0.75")) == (1, 0.5)
     assert card.value("quality") == pytest.approx((20 / 40 + 36 / 72) / 2)
-    assert card.value("matched IoU") == pytest.approx(0.9)
+    assert card.value("matched_iou") == pytest.approx(0.9)
     assert (card.value("missing"), card.value("extra")) == (0.5, 0.5)
 
 
@@ -103,7 +103,7 @@ def test_five_images_and_twenty_objects_are_the_least() -> None:
 
 def test_what_is_drawn_exactly_is_perfect() -> None:
     card, labels = scorecards("me", compared(TRUTH))
-    assert [card.value(name) for name in ("quality", "matched IoU", "boundary IoU")] == [1, 1, 1]
+    assert [card.value(name) for name in ("quality", "matched_iou", "boundary_iou")] == [1, 1, 1]
     assert card.average is not None
     assert (card.average.ap, card.average.ar) == (pytest.approx(1), pytest.approx(1))
     assert labels.keys() == {"a", "b"}
@@ -111,12 +111,12 @@ def test_what_is_drawn_exactly_is_perfect() -> None:
 
 
 def test_few_images_or_objects_are_no_number() -> None:
-    assert set(scorecard("me", compared(n=4)).as_json().values()) == {"me", 4, 16, "too few"}
+    assert set(scorecard("me", compared(n=4)).as_json().values()) == {"me", 4, 16, None}
     told = scorecard("me", compared(n=6)).as_json()
-    assert told["missing small"] == "too few"  # six small objects
+    assert told["missing_small"] is None  # six small objects
     assert told["missing"]["value"] == 0.25
     assert scorecard("me", []).figures["quality"] is None
-    assert scorecard("me", compared(seconds=None, n=9)).figures["seconds a mask"] is None
+    assert scorecard("me", compared(seconds=None, n=9)).figures["seconds_per_mask"] is None
 
 
 def test_intervals_are_wider_where_images_differ() -> None:
@@ -131,7 +131,7 @@ def test_each_label_has_its_own_figures() -> None:
     assert {name: card.objects for name, card in cards.items()} == {"a": 40, "b": 40}
     assert cards["a"].value("missing") == 0.5
     assert cards["b"].value("missing") == 0
-    assert cards["b"].value("wrong label") == 0.5
+    assert cards["b"].value("wrong_label") == 0.5
     assert cards["a"].value("precision@0.5") == 0.5  # one of its two masks is a "b"
 
 

@@ -8,10 +8,11 @@ import pytest
 from sam_backend.jobs.handlers import handlers
 from sam_backend.monitoring.schedule import SurveySchedule
 from sam_backend.monitoring.surveying import JOB_KIND, order_survey
+from sam_backend.projects.measured import LotVerdict, Surveyed
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database
 from sam_backend.store.jobs import Jobs
-from sam_backend.store.measurements import LOT, SURVEY, Measurements
+from sam_backend.store.measurements import Measurements
 from sam_backend.store.revisions import Revisions
 from tests.databases import database, settings
 from tests.projects.working_project import HOST, PROJECT, label, move
@@ -44,13 +45,14 @@ def test_only_what_was_worked_on_is_surveyed_and_once(database: Database) -> Non
     assert job.payload == {"project": PROJECT}
 
     number = Revisions(database, HOST, PROJECT).last_number()
-    Measurements(database, HOST, PROJECT).add(SURVEY, {"revision": number}, NOON)
+    Surveyed(at=NOON, revision=number).keep(Measurements(database, HOST, PROJECT))
     assert at.look() == []
-    lot = {"run": "r", "review project": 9, "verdict": "reject"}
-    Measurements(database, HOST, 9).add(LOT, lot, NOON + timedelta(hours=1))
+    later = NOON + timedelta(hours=1)
+    lot = LotVerdict(at=later, run="r", review_project=9, verdict="reject")
+    lot.keep(Measurements(database, HOST, 9))
     assert at.look() == [PROJECT], "perhaps a lot of this project"
     then = NOON + timedelta(hours=2)
-    Measurements(database, HOST, PROJECT).add(SURVEY, {"revision": number}, then)
+    Surveyed(at=then, revision=number).keep(Measurements(database, HOST, PROJECT))
     assert at.look() == []
     label(database, NOON + timedelta(days=1), [9.0], first=4)
     assert at.look() == [PROJECT]

@@ -104,9 +104,9 @@ def gold(project: PlayedProject, folder: Path) -> LeftOut:
 
 def edits(project: PlayedProject, folder: Path) -> LeftOut:
     with project.opened(Settings(data_dir=folder)) as at:
-        found = edit_report(at)
-    assert (found.annotations, found.edits.kept, found.edits.added) == (1, 1, 0)
-    return found.unread
+        found, unread = edit_report(at)
+    assert (found.annotations, found.kept, found.added) == (1, 1, 0)
+    return unread
 
 
 def ledger(project: PlayedProject, folder: Path) -> LeftOut:

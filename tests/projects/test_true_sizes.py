@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam_backend.datasets.left_out import LeftOut
 from sam_backend.labelstudio.config.tags import ControlTag, NamedLabel
 from sam_backend.labelstudio.regions import codec
 from sam_backend.labelstudio.regions.region import Answer, Region
 from sam_backend.masks.rle import encode
 from sam_backend.projects.dataset import pull_project
+from sam_backend.projects.measured import PrefillEdits
 from sam_backend.projects.project import Project
 from sam_backend.projects.true_sizes import addresses_key
-from sam_backend.semi_automatic.edit_report import EditReport, edit_report
+from sam_backend.semi_automatic.edit_report import edit_report
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.mask_records import pack
@@ -84,7 +86,9 @@ def begin_with(project: PlayedProject, *result: Region) -> None:
     project.add(1, annotation(1, *result, parent_prediction=9))
 
 
-def report(project: PlayedProject, settings: Settings, database: Database) -> EditReport:
+def report(
+    project: PlayedProject, settings: Settings, database: Database
+) -> tuple[PrefillEdits, LeftOut]:
     with Project(settings, database, project.host, PROJECT) as opened:
         return edit_report(opened)
 
@@ -128,12 +132,12 @@ def test_what_is_on_record_is_not_fetched(
     before(project, settings, database)
     n_before = len(project.asked_for("/data"))
     for _ in range(2):
-        found = report(project, settings, database)
-        assert (found.annotations, found.edits.kept, dict(found.unread)) == (1, 1, {})
+        found, unread = report(project, settings, database)
+        assert (found.annotations, found.kept, dict(unread)) == (1, 1, {})
         assert len(project.asked_for("/data")) == n_before + n_fetched
     project.tasks[1]["data"] |= {"image": "/data/upload/new.png"}
     if before is not prefilling:  # nothing is known of another picture
-        assert report(project, settings, database).annotations == 0
+        assert report(project, settings, database)[0].annotations == 0
         assert project.asked_for("/data")[-1] == "/data/upload/new.png"
 
 
@@ -143,7 +147,7 @@ def test_features_of_an_encoder_outlive_sizes_of_other_pictures(
     ordering(project, settings, database)
     project.tasks[1]["data"] |= {"image": B}
     project.web.replies[B] = send(200, file(HEIGHT, WIDTH, "JPEG"))
-    assert report(project, settings, database).edits.kept == 1
+    assert report(project, settings, database)[0].kept == 1
     store = TaskFeaturesStore(database, project.host.url, PROJECT)
     assert store.of("m")[1].sizes == {"image": (HEIGHT, WIDTH)}
     assert store.sizes(1, addresses_key({"image": B})) == {}
@@ -157,8 +161,8 @@ def test_a_task_of_two_pictures_of_which_a_camera_has_turned_one(
     project.tasks[1]["data"] |= {"nir": B}
     project.web.replies[B] = send(200, file(40, 50, "JPEG", turn=6))
     for _ in range(2):
-        found = report(project, settings, database)
-        assert (found.edits.kept, dict(found.unread)) == (2, {})
+        found, unread = report(project, settings, database)
+        assert (found.kept, dict(unread)) == (2, {})
     assert sorted(project.asked_for("/data")) == [A, B]
 
 
@@ -166,9 +170,9 @@ def test_an_annotation_whose_picture_cannot_be_had_is_no_figure(
     project: PlayedProject, settings: Settings, database: Database
 ) -> None:
     project.web.replies[A] = send(404, b"gone")
-    found = report(project, settings, database)
-    assert (found.annotations, found.edits.predicted, found.edits.added) == (0, 0, 0)
-    (name,) = found.unread.names("image that cannot be had")
+    found, unread = report(project, settings, database)
+    assert found == PrefillEdits(at=found.at, annotations=0)
+    (name,) = unread.names("image that cannot be had")
     assert name.startswith("task 1, annotation 1: ")
     assert "404" in name
 
@@ -178,9 +182,9 @@ def test_masks_on_a_tag_that_is_gone_are_named(
 ) -> None:
     old = [region("old", HEIGHT, WIDTH, "b")]
     begin_with(project, region("image", HEIGHT, WIDTH, "a"), *old)
-    found = report(project, settings, database)
-    assert found.edits.kept == 1
-    assert found.unread.names("mask without image") == (
+    found, unread = report(project, settings, database)
+    assert found.kept == 1
+    assert unread.names("mask without image") == (
         "prediction of task 1, on 'old'",
         "task 1, annotation 1, on 'old'",
     )

@@ -13,9 +13,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from sam_backend.errors import SamBackendError
+from sam_backend.projects.measured import GoldScores
 from sam_backend.server.metrics import COLLECTORS
 from sam_backend.serving.timing import StageClock
-from sam_backend.store.measurements import GOLD, Measurements
+from sam_backend.store.measurements import Measurements
 from sam_backend.store.revisions import SAVED, Observation, Revisions, Subject
 from tests.projects.working_project import HOST, PROJECT, label
 from tests.server.watched_server import NOW, connect, first_day, serving
@@ -51,8 +52,8 @@ def test_metrics_dashboard_and_history_tell_the_same(tmp_path: Path) -> None:
         assert (other["board"], other["projects"]) == (None, [3])
         assert service.journal.entries() == [], "a page that asks every three seconds fills none"
     board, server = figures["board"], figures["server"]
-    assert figures["people"] is None
-    assert "people" not in board
+    assert (board["people"], figures["names"]) == (None, {})
+    assert "annotators" not in board["gold"]
     assert told["sam_backend_up"][()] == 1
     assert told["sam_backend_stage"][("3",)] == 3
     for stage, annotations, masks in (("1", 60, 1200), ("2", 60, 3000), ("3", 30, 2100)):
@@ -60,11 +61,15 @@ def test_metrics_dashboard_and_history_tell_the_same(tmp_path: Path) -> None:
         assert told["sam_backend_masks"][("3", stage)] == masks
         (course,) = [one for one in board["course"] if one["stage"] == stage]
         assert (course["annotations"], course["masks"]) == (annotations, masks)
-        ended = course["seconds a mask"]["end"]["value"]
+        ended = course["seconds_per_mask"]["end"]["value"]
         assert told["sam_backend_seconds_per_mask"][("3", stage)] == pytest.approx(ended)
-    assert board["course"][0]["paper seconds"] == [34, 14]
-    assert {one["by"] for one in board["moves"]} == {board["stage"]["by"]} == {None}
-    assert told["sam_backend_gold_iou"][("3",)] == board["gold"]["people"]["value"] == 0.91
+    assert board["policies"]["1"]["paper_seconds_a_mask"] == [34, 14]
+    assert {one["by"] for one in board["moves"]} == {board["stage"]["move"]["by"]} == {""}
+    assert (
+        told["sam_backend_gold_iou"][("3",)]
+        == board["gold"]["people"]["matched_iou"]["value"]
+        == 0.91
+    )
     triage = {"accepted": 30, "review": 15, "discarded": 55}
     assert board["triage"]["masks"] == triage
     assert board["triage"]["shares"] == {"accepted": 0.3, "review": 0.15, "discarded": 0.55}
@@ -77,13 +82,14 @@ def test_metrics_dashboard_and_history_tell_the_same(tmp_path: Path) -> None:
     assert told["sam_backend_lots"] == {("3", "accept"): 1, ("3", "reject"): 1}
     assert told["sam_backend_project_alert"][("3", "lot_rejected", "critical")] == 1
     assert told["sam_backend_project_alert"][("3", "calibration_drift", "warning")] == 0
-    assert [one["rule"] for one in board["alerts"]] == ["lot_rejected"]
+    assert [one["rule"] for one in figures["alerts"]] == ["lot_rejected"]
     assert told["sam_backend_request_seconds_count"][("click",)] == 2
     assert told["sam_backend_errors_total"][("click",)] == 1
     assert told["sam_backend_click_stage_seconds_count"][("decode",)] == 2
-    assert server["clicks"]["n"] == 2
-    assert server["clicks"]["p50_s"] == pytest.approx(0.265)
-    assert server["errors"] == {"lately": 1, "last": "the image is gone"}
+    activity = server["activity"]
+    assert activity["clicks"]["n"] == 2
+    assert activity["clicks"]["p50_s"] == pytest.approx(0.265)
+    assert (activity["errors"], activity["last_error"]) == (1, "the image is gone")
     assert [one["stage"] for one in board["moves"]] == ["1", "2", "3"]
     assert board["retrainings"][0]["version"] == "starter-2-r1"
     assert board["lately"]["annotations"] <= 6
@@ -139,7 +145,7 @@ def test_metrics_outlive_a_database_that_cannot_be_read(
     assert "sam_backend_device_queue" in told
     assert told.get("sam_backend_stage", {}) == {}
     assert answer.json()["failure"] == "the database is away"
-    assert answer.json()["server"]["alerts"] == []
+    assert answer.json()["alerts"] == []
 
 
 def test_the_first_day_has_metrics_and_a_dashboard(tmp_path: Path) -> None:
@@ -153,7 +159,7 @@ def test_the_first_day_has_metrics_and_a_dashboard(tmp_path: Path) -> None:
         assert no_errors(told)
         assert told["sam_backend_stage"] == {(str(PROJECT),): 0}
         assert page["board"]["failures"] == {}
-        assert page["board"]["course"] == page["board"]["trade-off"] == []
+        assert page["board"]["course"] == page["board"]["trade_off"] == []
     with first_day(tmp_path / "empty") as (url, service, database):
         connect(service)
         label(database, NOW, [8.0])
@@ -178,10 +184,10 @@ def test_one_odd_figure_costs_itself_alone_and_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving(tmp_path) as (url, service):
-        odd = {"gold images": 1, "people": "?", "models": [], "annotators": [], "answers": []}
+        odd = {"images": 1, "people": "?", "models": [], "annotators": [], "answers": []}
         database = service.boards._database()
         assert database is not None
-        Measurements(database, HOST, PROJECT).add(GOLD, odd, datetime.now(UTC))
+        Measurements(database, HOST, PROJECT).add(GoldScores.KIND, odd, datetime.now(UTC))
         told, page = read(url), httpx.get(f"{url}/dashboard/figures").json()
         assert told["sam_backend_metrics_errors_total"][("board",)] >= 1
         assert "sam_backend_gold_iou" not in told
@@ -189,7 +195,7 @@ def test_one_odd_figure_costs_itself_alone_and_is_counted(
         assert told["sam_backend_project_alert"][("3", "lot_rejected", "critical")] == 1
         failures = page["board"]["failures"]
         assert "gold" in failures
-        assert "internal error TypeError, see the backend's log" in failures["gold"]
+        assert failures["gold"].startswith("the gold measurement of")
         assert page["board"]["triage"]["masks"]["accepted"] == 30
 
         def broken(*_: Any) -> None:
@@ -204,5 +210,5 @@ def test_one_odd_figure_costs_itself_alone_and_is_counted(
         assert "sam_backend_up" not in told
         assert "sam_backend_request_seconds_bucket" not in told, "nobody has asked for anything"
         reason = "internal error ZeroDivisionError, see the backend's log"
-        assert (page["failure"], page["server failure"], page["server"]) == (reason, reason, None)
+        assert (page["failure"], page["server_failure"], page["server"]) == (reason, reason, None)
     assert "secret data" in caplog.text

@@ -142,8 +142,8 @@ def test_what_is_late_goes_on_and_is_there_the_next_time(
         set_up(again, studio.url)
         found = predict(again, *images)
         assert all(prediction["result"] for prediction in found)
-        counts = again.status()["embeddings"]
-        assert counts["encoded"] == 0, "masks come from the store, nothing is encoded"
+        counts = again.status().embeddings
+        assert counts.encoded == 0, "masks come from the store, nothing is encoded"
 
 
 def test_an_opened_task_is_only_warmed(

@@ -204,12 +204,12 @@ def test_a_click_under_way_ends_on_the_old_model_which_is_freed_then(
             wait_until(lambda: device.queue_length == 1)
             promote(open_store(settings), "random-b")
             wait_until(lambda: service.model_version != before)
-            status = service.status()["model"]
+            status = service.status().model
             may_go.set()
-        assert status["answering_last_requests"] == before
+        assert status.answering_last_requests == before
         assert answer.result()["model_version"] == before
         assert mask_of(answer.result()) == expected[before, "/0.png"]
-        assert service.status()["model"]["answering_last_requests"] == "none"
+        assert service.status().model.answering_last_requests == "none"
         gc.collect()
         assert old() is None
 
@@ -233,7 +233,7 @@ def test_a_damaged_champion_is_refused_once_and_said(settings: Settings) -> None
         with httpx.Client() as client:
             assert click(client, url, "/0.png", 1)["model_version"] == before
         store.rollback(reason="it is damaged", by="the test")
-        wait_until(lambda: service.status()["model"]["not_served"] == "none")
+        wait_until(lambda: service.status().model.not_served == "none")
         assert service.model_version == before
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import InvalidInputError
+from sam_backend.json_form import as_json
 from sam_backend.labelstudio.config.label_config import LabelConfig, NamedLabel
 from sam_backend.labelstudio.regions import codec
 from sam_backend.labelstudio.regions.drawn_masks import drawn_masks
@@ -227,11 +228,11 @@ def test_redis_is_killed_in_the_middle(images: CannedServer, tmp_path: Path) -> 
     with running_redis() as redis, running_service(tmp_path, redis_url=redis.url) as service:
         set_up(service, images.url)
         assert ask(service, "/left.png", point(28, 50))
-        assert service.status()["embeddings"]["redis"] == "connected"
+        assert service.status().embeddings.redis == "connected"
         redis.kill()
         assert ask(service, "/left.png", point(30, 50))
         assert ask(service, "/right.png", point(72, 46))
-        assert service.status()["embeddings"]["redis"] == "away: memory only"
+        assert service.status().embeddings.redis == "away: memory only"
         assert reasons(service) == []
 
 
@@ -242,8 +243,8 @@ def test_two_servers_share_embeddings_through_redis(images: CannedServer, tmp_pa
             ask(first, "/left.png", point(28, 50))
         with running_service(tmp_path, redis_url=redis.url) as second:
             ask(second, "/left.png", point(28, 50))
-            counts = second.status()["embeddings"]
-            assert (counts["from_cache"], counts["encoded"]) == (1, 0)
+            counts = second.status().embeddings
+            assert (counts.from_cache, counts.encoded) == (1, 0)
 
 
 def test_an_opened_task_is_warm_at_the_first_click(service: Service) -> None:
@@ -252,9 +253,9 @@ def test_an_opened_task_is_warm_at_the_first_click(service: Service) -> None:
     )
     assert service.predict(opened).content == {"results": [[]]}
     assert ask(service, "/left.png", point(28, 50))
-    counts = service.status()["embeddings"]
-    assert counts["encoded"] == 1
-    assert counts["from_cache"] + counts["shared"] == 1
+    counts = service.status().embeddings
+    assert counts.encoded == 1
+    assert counts.from_cache + counts.shared == 1
 
 
 def test_a_batch_is_answered_one_by_one_and_stores_nothing(service: Service) -> None:
@@ -381,7 +382,7 @@ def test_no_token_in_log_status_or_journal(
         set_up(service, images.url, token=secret)
         ask(service, "/left.png?token=query5ecret", point(28, 50))
         ask(service, "/none.png?token=query5ecret", point(28, 50))
-        said = caplog.text + json.dumps(service.status())
+        said = caplog.text + json.dumps(as_json(service.status()))
     assert images.asked("GET /left.png")[-1].authorization == f"Token {secret}"
     assert secret not in said
     assert "query5ecret" not in said

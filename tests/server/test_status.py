@@ -37,7 +37,7 @@ def test_jobs_show_their_state_and_how_far_they_are(settings: Settings, jobs: Jo
     jobs.cancel(running.id)
     with Service.start(settings, newest_jobs=lambda limit: jobs.list(limit=limit)) as service:
         report = service.status()
-    states = {job["project"]: (job["state"], job["progress"]) for job in report["jobs"]}
+    states = {job.project: (job.state, job.progress) for job in report.jobs}
     assert states == {
         "1": ("failed", "project 1 has <no> masks"),
         "2": ("stopping", "training, 30 of 200, loss 0.123, eta 61 s"),
@@ -55,8 +55,8 @@ def test_a_database_that_is_away_is_said_and_costs_no_status(
         with jobs._database.writing() as connection:
             connection.exec_driver_sql("DROP TABLE jobs")
         report = service.status()
-    assert report["jobs"] == []
-    assert "no such table" in report["jobs_failure"]
+    assert report.jobs == []
+    assert "no such table" in report.jobs_failure
     assert "no such table" in render_status(report)
 
 
@@ -66,8 +66,8 @@ def test_the_last_promotions_come_newest_first(settings: Settings) -> None:
     store.promote(version, reason="as good as <gold>", by="the gate")
     with Service.start(settings) as service:
         report = service.status()
-    (change,) = report["champions"]
-    assert (change["version"], change["action"], change["by"]) == (version, "promotion", "the gate")
+    (change,) = report.champions
+    assert (change.version, change.action, change.by) == (version, "promotion", "the gate")
     assert "as good as &lt;gold&gt;" in render_status(report)
 
 

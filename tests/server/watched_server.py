@@ -6,6 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sam_backend.metrics.intervals import Interval
+from sam_backend.projects.measured import (
+    CalibrationDrift,
+    GoldAnswer,
+    GoldScores,
+    JudgedByGold,
+    LotVerdict,
+)
 from sam_backend.server.app import create_app
 from sam_backend.server.protocol import SetupRequest
 from sam_backend.server.service import Service
@@ -14,14 +22,14 @@ from sam_backend.store.calibrations import Calibrations
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.jobs import Jobs
 from sam_backend.store.leases import Leases
-from sam_backend.store.measurements import DRIFT, GOLD, LOT, Measurements
+from sam_backend.store.measurements import Measurements
 from sam_backend.store.prefills import PrefillRow, Prefills
 from tests.projects.working_project import HOST, PROJECT, falling, label, move
 from tests.quality.calibration.calibrated import calibrated_model
 from tests.server import playing
 
 NOW = datetime.now(UTC)
-IOU = {"value": 0.91, "low": 0.88, "high": 0.94}
+IOU = Interval(0.91, 0.88, 0.94)
 
 
 def fill(database: Database) -> None:
@@ -34,29 +42,36 @@ def fill(database: Database) -> None:
     move(database, 3, "3", then)
     label(database, then, falling(30, 5, 4.5), masks=70, first=121)
     measurements = Measurements(database, HOST, PROJECT)
-    answers = [
-        {"at": (begin + timedelta(hours=n)).isoformat(), "pairs": 10, "IoU": 8.5 + n / 40}
-        | {"masks": 10, "seconds": 100.0}
-        for n in range(30)
-    ]
-    card = {"matched IoU": IOU, "images": 12}
-    measurements.add(
-        GOLD,
-        {
-            "gold images": 12,
-            "people": card,
-            "annotators": [
-                {"who": "1", **card},
-                {"who": "2", "matched IoU": "too few", "images": 2},
-            ],
-            "models": [{"who": "starter-2+1", **card}],
-            "answers": answers,
-        },
-        NOW,
-    )
+    GoldScores(
+        at=NOW,
+        images=12,
+        people=JudgedByGold(images=12, matched_iou=IOU),
+        annotators=(
+            JudgedByGold(who="1", images=12, matched_iou=IOU),
+            JudgedByGold(who="2", images=2),
+        ),
+        models=(JudgedByGold(who="starter-2+1", images=12, matched_iou=IOU),),
+        answers=tuple(
+            GoldAnswer(
+                at=begin + timedelta(hours=n),
+                pairs=10,
+                iou_sum=8.5 + n / 40,
+                masks=10,
+                seconds=100.0,
+            )
+            for n in range(30)
+        ),
+    ).keep(measurements)
     for verdict in ("accept", "reject"):
-        lot = {"run": f"{verdict}ed-run", "review project": PROJECT, "verdict": verdict}
-        measurements.add(LOT, lot | {"images": 99, "reviewed": 99, "defective": 1}, NOW)
+        LotVerdict(
+            at=NOW,
+            run=f"{verdict}ed-run",
+            review_project=PROJECT,
+            verdict=verdict,
+            images=99,
+            reviewed=99,
+            defective=1,
+        ).keep(measurements)
     with Leases(database, HOST, PROJECT).deciding() as book:
         for task, person in ((200, "1"), (201, "1"), (202, "2")):
             until = NOW + timedelta(hours=1)
@@ -76,9 +91,10 @@ def calibrate(database: Database, version: str) -> None:
     """A calibration, from which masks judged since differ more and more."""
     Calibrations(database).put(version, calibrated_model(version).as_json(), NOW)
     for value in (0.01, 0.04):
-        drift = {"value": value, "low": value - 0.02, "high": value + 0.02}
-        document = {"model_version": version, "masks": 50, "drift": drift, "contradicted": False}
-        Measurements(database, HOST, PROJECT).add(DRIFT, document, NOW)
+        drift = Interval(value, value - 0.02, value + 0.02)
+        CalibrationDrift(
+            at=NOW, model_version=version, masks=50, drift=drift, contradicted=False
+        ).keep(Measurements(database, HOST, PROJECT))
 
 
 @contextmanager

@@ -7,12 +7,13 @@ import pytest
 from sam_backend.stages.gates import Reading
 from sam_backend.stages.labelling import (
     Labelled,
+    Thirds,
     course,
     labelled_of,
     masks_gain,
     pace_gain,
     points,
-    seconds_a_mask,
+    seconds_per_mask,
     visits,
 )
 from sam_backend.store.database import Database
@@ -36,18 +37,17 @@ def test_speed_is_told_by_stage_at_its_begin_and_its_end(database: Database) -> 
     before, after = visits(labelled, StageMoves(database, HOST, PROJECT).history())
     assert (before.stage, after.stage) == ("none", "2")
     first, second = course(before), course(after)
-    assert first["annotations"] == first["images"] == 30
-    assert first["masks"] == 600
-    assert first["people"] == 2
-    begun, ended = (
-        first["seconds a mask"]["begin"]["value"],
-        first["seconds a mask"]["end"]["value"],
-    )
-    assert begun == pytest.approx(sum(falling(30, 34, 14)[:10]) / 10)
-    assert ended == pytest.approx(sum(falling(30, 34, 14)[-10:]) / 10)
-    assert second["seconds a mask"]["all"]["value"] == pytest.approx(8)
-    assert second["masks an image"]["all"]["value"] == 50
-    assert [one["annotations"] for one in points(after.labelled, 4)] == [8, 8, 7, 7]
+    assert (first.annotations, first.images, first.masks, first.people) == (30, 30, 600, 2)
+    pace = first.seconds_per_mask
+    assert pace.begin is not None
+    assert pace.begin.value == pytest.approx(sum(falling(30, 34, 14)[:10]) / 10)
+    assert pace.end is not None
+    assert pace.end.value == pytest.approx(sum(falling(30, 34, 14)[-10:]) / 10)
+    assert second.seconds_per_mask.whole is not None
+    assert second.seconds_per_mask.whole.value == pytest.approx(8)
+    assert second.masks_per_image.whole is not None
+    assert second.masks_per_image.whole.value == 50
+    assert [one.annotations for one in points(after.labelled, 4)] == [8, 8, 7, 7]
     assert points([]) == []
     gain = pace_gain(before.labelled)
     assert gain is not None
@@ -56,7 +56,7 @@ def test_speed_is_told_by_stage_at_its_begin_and_its_end(database: Database) -> 
     flat = Reading.counted(pytest.approx(0), 30)
     assert pace_gain(after.labelled) == flat
     assert masks_gain(after.labelled) == flat
-    assert seconds_a_mask([]) is None
+    assert seconds_per_mask([]) is None
     assert pace_gain(after.labelled[:2]) is None
 
 
@@ -68,24 +68,21 @@ def test_a_project_in_no_stage_and_without_annotations_has_visits_too(database: 
     (visit,) = visits(labelled, moves.history())
     assert (visit.stage, list(visit.labelled)) == ("none", labelled)
     told = course(visit)
-    assert (told["annotations"], told["masks"]) == (2, 2)
-    assert told["points"][0]["seconds a mask"] is None, "nothing is drawn on the first image"
+    assert (told.annotations, told.masks) == (2, 2)
+    assert told.points[0].seconds_per_mask is None, "nothing is drawn on the first image"
     move(database, 1, "1", NOON - timedelta(days=1))
     assert [visit.stage for visit in visits([], moves.history())] == ["1"]
     (visit,) = visits(labelled, moves.history())
     assert (visit.stage, list(visit.labelled)) == ("1", labelled)
-    assert course(visits([], moves.history())[0])["seconds a mask"] == {
-        "all": None,
-        "begin": None,
-        "end": None,
-    }
+    empty = course(visits([], moves.history())[0])
+    assert empty.seconds_per_mask == Thirds(None, None, None)
 
 
 def test_many_annotations_are_taken_in_blocks(database: Database) -> None:
     labelled = [
         Labelled(NOON + timedelta(seconds=n), n, "1", 10, 100.0 + n % 7) for n in range(30_000)
     ]
-    found = seconds_a_mask(labelled)
+    found = seconds_per_mask(labelled)
     assert found is not None
     assert found.n == 30_000
     assert found.value == pytest.approx(10.3, abs=0.01)

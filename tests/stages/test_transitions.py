@@ -1,10 +1,20 @@
 """From what was measured to moves between stages."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from sam_backend.errors import InvalidInputError, SamBackendError
+from sam_backend.metrics.intervals import Interval
+from sam_backend.projects.measured import (
+    CalibrationDrift,
+    GoldScores,
+    JudgedByGold,
+    LotVerdict,
+    PrefillEdits,
+    RunImport,
+)
 from sam_backend.stages.gates import Figure, Reading
 from sam_backend.stages.labelling import (
     course,
@@ -21,7 +31,7 @@ from sam_backend.stages.transitions import (
     standing,
 )
 from sam_backend.store.database import Database
-from sam_backend.store.measurements import DRIFT, EDITS, GOLD, IMPORT, LOT, Measurements
+from sam_backend.store.measurements import Measurements
 from sam_backend.store.revisions import SAVED, Observation, Revisions, Subject
 from sam_backend.store.stage_moves import StageMove, StageMoves
 from tests.databases import database, settings
@@ -31,18 +41,18 @@ __all__ = ["database", "settings"]
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
-GOOD = {"value": 0.9, "low": 0.85, "high": 0.95}
+GOOD = Interval(0.9, 0.85, 0.95)
 
-BAD = {"value": 0.55, "low": 0.5, "high": 0.6}
+BAD = Interval(0.55, 0.5, 0.6)
 
 
 def evidence_of(database: Database) -> Evidence:
     return gather(opened(database), None, "starter-2+1")
 
 
-def people_on_gold(database: Database, iou: object, at: datetime = NOON) -> None:
-    people = {"matched IoU": iou, "images": 6}
-    Measurements(database, HOST, PROJECT).add(GOLD, {"people": people, "answers": []}, at)
+def people_on_gold(database: Database, iou: Interval | None, at: datetime = NOON) -> None:
+    people = JudgedByGold(images=6, matched_iou=iou)
+    GoldScores(at=at, people=people).keep(Measurements(database, HOST, PROJECT))
 
 
 def test_a_project_goes_on_and_back_as_its_gates_say(database: Database) -> None:
@@ -74,7 +84,7 @@ def test_a_project_goes_on_and_back_as_its_gates_say(database: Database) -> None
     assert made is not None
     assert (made.stage, made.by) == ("2", AUTOMATIC)
     assert "people's IoU on gold 0.9, at least 0.8 is asked" in made.reason
-    assert made.readings["people's IoU on gold"] == {**GOOD, "n": 6}
+    assert made.readings["people's IoU on gold"] == {**asdict(GOOD), "n": 6}
 
     people_on_gold(database, BAD)
     now = standing(evidence_of(database), told)
@@ -109,11 +119,12 @@ def test_somebody_who_knows_better_gives_a_reason(database: Database) -> None:
 def test_every_figure_comes_from_where_it_was_measured(database: Database) -> None:
     assert evidence_of(database).readings() == {Figure.RETRAININGS: Reading.counted(0, 1)}
     measurements = Measurements(database, HOST, PROJECT)
-    people_on_gold(database, "too few")
+    people_on_gold(database, None)
     assert Figure.PEOPLE_IOU not in evidence_of(database).readings()
     people_on_gold(database, GOOD)
-    measurements.add(EDITS, {"kept share": GOOD, "annotations": 31}, NOON)
-    measurements.add(DRIFT, {"model_version": "starter-2+1", "contradicted": True}, NOON)
+    PrefillEdits(at=NOON, annotations=31, kept_share=GOOD).keep(measurements)
+    drift = CalibrationDrift(at=NOON, model_version="starter-2+1", contradicted=True)
+    drift.keep(measurements)
     found = evidence_of(database).readings()
     assert found[Figure.PEOPLE_IOU] == Reading(0.9, 0.85, 0.95, 6)
     assert found[Figure.KEPT] == Reading(0.9, 0.85, 0.95, 31)
@@ -124,15 +135,15 @@ def test_lots_count_where_they_were_imported_or_reviewed(database: Database) -> 
     here, elsewhere = (Measurements(database, HOST, number) for number in (PROJECT, 9))
 
     def judged(where: Measurements, run: str, verdict: str, project: int) -> None:
-        where.add(LOT, {"run": run, "review project": project, "verdict": verdict}, NOON)
+        LotVerdict(at=NOON, run=run, review_project=project, verdict=verdict).keep(where)
 
     judged(elsewhere, "a", "reject", 9)
     assert evidence_of(database).lots == []
-    here.add(IMPORT, {"run": "a"}, NOON)
+    RunImport(at=NOON, run="a").keep(here)
     judged(here, "b", "continue sampling", PROJECT)
     judged(here, "b", "reject", PROJECT)
     found = evidence_of(database)
-    assert [lot.document["run"] for lot in found.lots] == ["b", "a"]
+    assert [lot.run for lot in found.lots] == ["b", "a"]
     assert found.readings()[Figure.REJECTED_LOTS] == Reading.counted(2, 2)
     judged(here, "c", "accept", PROJECT)
     assert evidence_of(database).readings()[Figure.REJECTED_LOTS] == Reading.counted(0, 3)
@@ -153,8 +164,8 @@ def test_rejected_lots_send_back_at_once_and_only_once(database: Database) -> No
     measurements = Measurements(database, HOST, PROJECT)
 
     def judged(run: str, verdict: str, minutes: int) -> None:
-        document = {"run": run, "review project": PROJECT, "verdict": verdict}
-        measurements.add(LOT, document, NOON + timedelta(minutes=minutes))
+        at = NOON + timedelta(minutes=minutes)
+        LotVerdict(at=at, run=run, review_project=PROJECT, verdict=verdict).keep(measurements)
 
     judged("a", "reject", 1)
     judged("b", "reject", 2)
@@ -177,7 +188,7 @@ def test_rejected_lots_send_back_at_once_and_only_once(database: Database) -> No
     assert Figure.REJECTED_LOTS not in now.readings, "they were heeded"
     assert not now.must_retreat
     judged("a", "reject", 6)  # reported on again: it counts, but is no new one
-    assert [lot.document["run"] for lot in evidence_of(database).lots] == ["c", "b", "a"]
+    assert [lot.run for lot in evidence_of(database).lots] == ["c", "b", "a"]
 
 
 def test_a_stage_that_is_visited_again_begins_anew(database: Database) -> None:
@@ -188,10 +199,9 @@ def test_a_stage_that_is_visited_again_begins_anew(database: Database) -> None:
     move(database, 3, "1", then)
     label(database, then, [12.0] * 6, first=13)
     found = evidence_of(database)
-    paces = [
-        course(one)["seconds a mask"]["all"]["value"] for one in visits(found.labelled, found.moves)
-    ]
-    assert paces == [30, 9, 12]
+    courses = [course(one) for one in visits(found.labelled, found.moves)]
+    paces = [one.seconds_per_mask.whole for one in courses]
+    assert [pace and pace.value for pace in paces] == [30, 9, 12]
     assert len(found.in_stage) == 6
 
 

@@ -1,7 +1,7 @@
 """From all that is known of a project's tasks to the order in which people should see them."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -258,25 +258,50 @@ def _reason(found: Survey, place: int, parts: npt.NDArray[np.float64], is_typica
     return "next in order"
 
 
-def change_table(
-    before: Sequence[Group], after: Sequence[Group]
-) -> list[Mapping[str, str | float | bool]]:
-    """What was and is labelled of each group; what was wanted is as it was before."""
+@dataclass(frozen=True, slots=True)
+class GroupChange:
+    """What was and is labelled of a group of masks or images.
+
+    Attributes:
+        what: What the group is one of: `LABEL`, `SIZE` or `KIND`.
+        name: Name of the group.
+        wanted: Share that is wanted, as it was before.
+        count_before: Number that was labelled before; 0 without an earlier survey.
+        share_before: Share that was labelled before, likewise.
+        count: Number that is labelled.
+        share: Share that is labelled.
+        under_represented_before: Too little was labelled; True without an earlier survey.
+        under_represented: Too little is labelled.
+    """
+
+    what: str
+    name: str
+    wanted: float
+    count_before: float
+    share_before: float
+    count: float
+    share: float
+    under_represented_before: bool
+    under_represented: bool
+
+
+def change_table(before: Sequence[Group], after: Sequence[Group]) -> list[GroupChange]:
+    """Return what was and is labelled of each group of `after`."""
     was = {(group.what, group.name): group for group in before}
-    rows: list[Mapping[str, str | float | bool]] = []
+    rows = []
     for group in after:
         old = was.get((group.what, group.name))
         rows.append(
-            {
-                "what": group.what,
-                "name": group.name,
-                "wanted": group.wanted if old is None else old.wanted,
-                "count before": 0.0 if old is None else old.count,
-                "share before": 0.0 if old is None else old.share,
-                "count": group.count,
-                "share": group.share,
-                "under-represented before": old is None or old.is_under,
-                "under-represented": group.is_under,
-            }
+            GroupChange(
+                what=group.what,
+                name=group.name,
+                wanted=group.wanted if old is None else old.wanted,
+                count_before=0.0 if old is None else old.count,
+                share_before=0.0 if old is None else old.share,
+                count=group.count,
+                share=group.share,
+                under_represented_before=old is None or old.is_under,
+                under_represented=group.is_under,
+            )
         )
     return rows

@@ -23,6 +23,7 @@ from sam_backend.masks.rle import RLE
 from sam_backend.metrics.acceptance import Verdict
 from sam_backend.metrics.corrections import Correction, correction, lot_shares
 from sam_backend.metrics.intervals import Interval
+from sam_backend.projects.measured import LotVerdict
 from sam_backend.store.lots import LOOKED, REOPENED, SAMPLED, LotRecord
 
 PAPER = {"pairs above 0.90 IoU": 0.94, "pairs above 0.75 IoU": 0.97}
@@ -162,15 +163,18 @@ class LotReport:
             "defective": list(self.defective),
         }
 
-    def measured(self) -> dict[str, Any]:
-        """What is kept of it."""
-        return {
-            "verdict": self.verdict.value,
-            "images": len(self.sample.images),
-            "reviewed": len(self.reviewed),
-            "defective": len(self.defective),
-            "shares": {k: None if v is None else asdict(v) for k, v in self.shares.items()},
-        }
+    def measured(self, at: datetime) -> LotVerdict:
+        """Return what is kept of it, as measured at this time."""
+        return LotVerdict(
+            at=at,
+            run=self.sample.run_id,
+            review_project=self.sample.project_id,
+            verdict=self.verdict.value,
+            images=len(self.sample.images),
+            reviewed=len(self.reviewed),
+            defective=len(self.defective),
+            shares=self.shares,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """All figures, for people and scripts."""

@@ -37,7 +37,6 @@ from sam_backend.metrics.acceptance import (
 from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.current import current_calibration
 from sam_backend.store.lots import Lots
-from sam_backend.store.measurements import LOT
 
 STRATUM, SAMPLE_NAME = "sam_stratum", "sam_sample"
 """Fields of a review task's data."""
@@ -283,6 +282,5 @@ def report_lot(
         report = replace(report, calibration_check=check_calibration(run, report, calibrated))
     (folder / REPORT_JSON).write_text(json.dumps(report.as_json(), indent=1) + "\n")
     write_page(report, run, ImageReader(project.settings, run.manifest.root), folder / REPORT_HTML)
-    document = report.measured() | {"run": run.run_id, "review project": sample.project_id}
-    project.measurements.add(LOT, document, datetime.now(UTC))
+    report.measured(datetime.now(UTC)).keep(project.measurements)
     return report, folder

@@ -1,16 +1,15 @@
 """The calibration that counts now of a model version, and how far it drifts."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 
+from sam_backend.projects.measured import CalibrationDrift
 from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.calibrated_model import CalibratedModel
 from sam_backend.quality.calibration.fit import is_contradicted, observed_drift
 from sam_backend.quality.calibration.judged_masks import JudgedMask
 from sam_backend.store.calibrations import Calibrations
 from sam_backend.store.database import Database
-from sam_backend.store.measurements import DRIFT
 
 
 def current_calibration(database: Database, model_version: str) -> CalibratedModel | None:
@@ -31,10 +30,10 @@ def keep_drift(
         at: Now.
     """
     drift = observed_drift(calibrated, judged)
-    document = {
-        "model_version": calibrated.model_version,
-        "masks": sum(one.at > calibrated.fitted_at for one in judged),
-        "drift": None if drift is None else asdict(drift),
-        "contradicted": drift is not None and is_contradicted(drift),
-    }
-    project.measurements.add(DRIFT, document, at)
+    CalibrationDrift(
+        at=at,
+        model_version=calibrated.model_version,
+        masks=sum(one.at > calibrated.fitted_at for one in judged),
+        drift=drift,
+        contradicted=drift is not None and is_contradicted(drift),
+    ).keep(project.measurements)

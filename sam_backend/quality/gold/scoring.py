@@ -2,20 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.errors import InvalidInputError
+from sam_backend.json_form import as_json
 from sam_backend.metrics.comparison import Answer, ComparedImage, compare_images
 from sam_backend.metrics.error_analysis import Fault, faults
 from sam_backend.metrics.scorecards import QUALITY, Scorecard, by_week, scorecard, scorecards
+from sam_backend.projects.measured import GoldAnswer, GoldScores, JudgedByGold
 from sam_backend.projects.project import Project
 from sam_backend.quality.gold.answers import ProjectAnswers, read_answers
 from sam_backend.store.gold import GoldImage
 from sam_backend.store.learned_images import learned_by_model
-from sam_backend.store.measurements import GOLD
 from sam_backend.store.models import ModelStore, open_store
 
 PROCESSES = 2
@@ -45,7 +46,7 @@ class Standing:
         """Figures and faults."""
         return self.card.as_json() | {
             "faults": [str(one) for one in self.faults],
-            "labels": {name: card.as_json() for name, card in self.labels.items()},
+            "labels": as_json(self.labels),
             "weeks": {name: card.as_json(False) for name, card in self.weeks.items()},
         }
 
@@ -69,26 +70,27 @@ class GoldReport:
     def as_json(self) -> dict[str, Any]:
         """All figures."""
         return {
-            "gold images": self.gold,
-            "annotators": [one.as_json() for one in self.annotators],
-            "models": [one.as_json() for one in self.models],
-            "unread": dict(self.unread),
-            "unread, which": self.unread.as_json(),
+            "gold_images": self.gold,
+            "annotators": as_json(self.annotators),
+            "models": as_json(self.models),
+            "unread": self.unread.as_json(),
         }
 
-    def measured(self) -> dict[str, Any]:
-        """What is kept of it: everybody's figures, and those of all people together.
+    def measured(self, at: datetime) -> GoldScores:
+        """Return what is kept: everybody's figures, and those of all people together.
 
-        An image's answer has its time, IoU and seconds, so that stages can be told apart later.
+        Args:
+            at: When the gold was scored.
         """
         images = [image for one in self.annotators for image in one.images]
-        return {
-            "gold images": self.gold,
-            "people": scorecard("people", _by_image(images)).as_json() if images else None,
-            "annotators": [one.card.as_json() for one in self.annotators],
-            "models": [one.card.as_json() for one in self.models],
-            "answers": [_answered(image) for image in images],
-        }
+        return GoldScores(
+            at=at,
+            images=self.gold,
+            people=_judged(scorecard("people", _by_image(images))) if images else None,
+            annotators=tuple(_judged(one.card) for one in self.annotators),
+            models=tuple(_judged(one.card) for one in self.models),
+            answers=tuple(map(_answered, images)),
+        )
 
 
 def score_project(
@@ -119,7 +121,7 @@ def score_project(
         models=standings(gold, models),
         unread=unread,
     )
-    project.measurements.add(GOLD, report.measured(), datetime.now(UTC))
+    report.measured(datetime.now(UTC)).keep(project.measurements)
     return report, answers
 
 
@@ -190,17 +192,27 @@ def _summed(seconds: Sequence[float | None]) -> float | None:
     return sum(known) if len(known) == len(seconds) else None
 
 
-def _answered(image: ComparedImage) -> dict[str, Any]:
-    """One answer of a person: summed IoU of its pairs, and what it took."""
+def _judged(card: Scorecard) -> JudgedByGold:
+    names = card.figures.keys() & {one.name for one in fields(JudgedByGold)}
+    return JudgedByGold(
+        who=card.who,
+        images=card.images,
+        objects=card.objects,
+        masks=card.masks,
+        **{name: card.figures[name] for name in names},
+    )
+
+
+def _answered(image: ComparedImage) -> GoldAnswer:
     pairs = [one for one in image.objects if one.truth is not None and one.found is not None]
     answer = image.answer
-    return {
-        "at": None if answer.at is None else answer.at.isoformat(),
-        "pairs": len(pairs),
-        "IoU": sum(one.iou for one in pairs),
-        "masks": len(answer.masks),
-        "seconds": answer.seconds,
-    }
+    return GoldAnswer(
+        at=answer.at,
+        pairs=len(pairs),
+        iou_sum=sum(one.iou for one in pairs),
+        masks=len(answer.masks),
+        seconds=answer.seconds,
+    )
 
 
 def _rank(card: Scorecard) -> float:

@@ -60,47 +60,48 @@ function axes(svg, box, top, format = (value) => digits(value, top < 5 ? 1 : 0))
 const BOX = { left: 34, right: 392, top: 10, bottom: 150 };
 const canvas = (label) => drawn("svg", { viewBox: "0 0 400 175", role: "img", "aria-label": label });
 
-function course(board, figure, paper, budget) {
-  const stages = board.course.filter((told) => told.annotations).map((told) => [told.stage, told]);
+function course(board, figure, title, paperOf, budgetOf) {
+  const stages = board.course.filter((told) => told.annotations);
   if (!stages.length) return [mute("Nothing has been submitted since the backend was connected. What came before is read by sam-backend dataset commit.")];
-  const values = stages.flatMap(([, told]) => told.points.map((point) => point[figure]).filter((value) => value !== null));
-  const lines = stages.flatMap(([, told]) => [...(told[paper] || []), budget ? told[budget] || 0 : 0]);
-  const top = Math.max(1, ...values, ...lines) * 1.05;
-  const total = stages.reduce((sum, [, told]) => sum + told.annotations, 0);
+  const values = stages.flatMap((told) => told.points.map((point) => point[figure]).filter((value) => value !== null));
   if (!values.length) return [mute("What has been submitted has no masks on it.")];
-  const svg = canvas(`${figure} as annotations came, by stage`);
+  const policies = stages.map((told) => board.policies[told.stage]);
+  const papers = policies.map((policy) => policy && paperOf(policy)), budgets = policies.map((policy) => policy && budgetOf(policy));
+  const top = Math.max(1, ...values, ...papers.flatMap((paper) => paper || []), ...budgets.map((budget) => budget || 0)) * 1.05;
+  const total = stages.reduce((sum, told) => sum + told.annotations, 0);
+  const svg = canvas(`${title} as annotations came, by stage`);
   const y = axes(svg, BOX, top), x = scale(0, total, BOX.left, BOX.right);
   let done = 0;
-  for (const [stage, told] of stages) {
-    const begin = done, end = done + told.annotations;
-    if (told[paper]) svg.append(drawn("line", { class: "paper", x1: x(begin), x2: x(end), y1: y(told[paper][0]), y2: y(told[paper][1]) }));
-    if (budget && told[budget]) svg.append(drawn("line", { class: "budget", x1: x(begin), x2: x(end), y1: y(told[budget]), y2: y(told[budget]) }));
+  stages.forEach((told, place) => {
+    const begin = done, end = done + told.annotations, paper = papers[place], budget = budgets[place];
+    if (paper) svg.append(drawn("line", { class: "paper", x1: x(begin), x2: x(end), y1: y(paper[0]), y2: y(paper[1]) }));
+    if (budget) svg.append(drawn("line", { class: "budget", x1: x(begin), x2: x(end), y1: y(budget), y2: y(budget) }));
     let at = begin;
     const dots = [];
     for (const point of told.points) {
       at += point.annotations;
       if (point[figure] !== null) dots.push([x(at), y(point[figure])]);
     }
-    svg.append(drawn("polyline", { class: `curve ${stageClass(stage)}`, points: dots.map((dot) => dot.join(",")).join(" ") }));
-    for (const [cx, cy] of dots) svg.append(drawn("circle", { class: stageClass(stage), cx, cy, r: 2 }));
-    svg.append(drawn("text", { x: (x(begin) + x(end)) / 2, y: 168, "text-anchor": "middle" }, stageName(stage)));
+    svg.append(drawn("polyline", { class: `curve ${stageClass(told.stage)}`, points: dots.map((dot) => dot.join(",")).join(" ") }));
+    for (const [cx, cy] of dots) svg.append(drawn("circle", { class: stageClass(told.stage), cx, cy, r: 2 }));
+    svg.append(drawn("text", { x: (x(begin) + x(end)) / 2, y: 168, "text-anchor": "middle" }, stageName(told.stage)));
     done = end;
-  }
-  const rows = stages.map(([stage, told]) => [stageName(stage), told.annotations, told.masks,
+  });
+  const rows = stages.map((told, place) => [stageName(told.stage), told.annotations, told.masks,
     spread(told[figure].begin), spread(told[figure].end),
-    told[paper] ? [...new Set(told[paper])].join(" → ") : budget && told[budget] ? `aim ${told[budget]}` : "–"]);
+    papers[place] ? [...new Set(papers[place])].join(" → ") : budgets[place] ? `aim ${budgets[place]}` : "–"]);
   return [svg, table(["", "labelled#", "masks#", "begin#", "end#", "paper#"], rows)];
 }
 
 function tradeoff(board) {
-  const points = board["trade-off"].filter((one) => one["seconds a mask"] && one["IoU on gold"] !== null);
+  const points = board.trade_off.filter((one) => one.seconds_per_mask && one.gold_iou !== null);
   if (!points.length) return [mute("It takes people's answers to gold images: sam-backend gold score.")];
   const svg = canvas("IoU on gold against seconds a mask, by stage");
   const y = axes(svg, BOX, 1);
-  const most = Math.max(...points.map((one) => one["seconds a mask"].high)) * 1.15;
+  const most = Math.max(...points.map((one) => one.seconds_per_mask.high)) * 1.15;
   const x = scale(0, most, BOX.left, BOX.right);
   for (const one of points) {
-    const pace = one["seconds a mask"], quality = one["IoU on gold"], kind = stageClass(one.stage);
+    const pace = one.seconds_per_mask, quality = one.gold_iou, kind = stageClass(one.stage);
     svg.append(drawn("line", { class: kind, x1: x(pace.low), x2: x(pace.high), y1: y(quality), y2: y(quality) }),
       drawn("circle", { class: kind, cx: x(pace.value), cy: y(quality), r: 5 }),
       drawn("text", { x: x(pace.value) + 8, y: y(quality) - 6 }, `${stageName(one.stage)}: ${digits(pace.value, 1)} s`));
@@ -112,14 +113,14 @@ function tradeoff(board) {
 function stage(board) {
   const told = board.stage;
   const steps = node("div", { class: "steps" }, ...Object.entries(STAGES).map(([number, name]) =>
-    node("span", board["is in a stage"] && number === told.stage ? { class: "now" } : {}, `${number} ${name}`)));
-  const gate = (way, one) => [way, one.figure,
+    node("span", board.is_in_stage && number === told.policy.stage ? { class: "now" } : {}, `${number} ${name}`)));
+  const gate = (way, one) => [way, one.gate.figure,
     one.reading ? (one.reading.low === one.reading.high ? digits(one.reading.value) : spread(one.reading, 2)) : "unknown",
-    one.asked.replace(" is asked", ""),
+    `${one.gate.is_least ? "at least" : "at most"} ${one.gate.bar}`,
     way === "up" ? coloured(one.passes ? "open" : "shut", one.passes ? "good" : "warn")
                  : coloured(one.passes ? "open" : "shut", one.passes ? "bad" : "good")];
   const rows = [...told.up.map((one) => gate("up", one)), ...told.down.map((one) => gate("down", one))];
-  const since = board["is in a stage"] ? `For ${told.aim}, since ${moment(told.since)}: ${told.reason}` : "In no stage yet: sam-backend stage begin. To leave stage 1 is asked:";
+  const since = told.move ? `For ${told.policy.aim}, since ${moment(told.move.at)}: ${told.move.reason}` : "In no stage yet: sam-backend stage begin. To leave stage 1 is asked:";
   return [steps, mute(since), table(["", "gate", "now", "asked", ""], rows)];
 }
 
@@ -155,19 +156,21 @@ function dots(rows) {
   });
   return svg;
 }
-function gold(board, people) {
+const nameOf = (names, who) => names[who] || `user ${who}`;
+function gold(board, names) {
+  const people = board.people;
   if (!board.gold) return [mute("Nobody has met gold yet: sam-backend gold add, gold score.")];
-  const rows = [["all people", board.gold.people],
-    ...(people || []).filter((one) => one["gold images"]).map((one) => [one.name, one["IoU on gold"]]),
-    ...Object.entries(board.gold.models).map(([name, told]) => [name, told.IoU])];
+  const rows = [["all people", board.gold.people && board.gold.people.matched_iou],
+    ...(people || []).filter((one) => one.gold).map((one) => [nameOf(names, one.who), one.gold.matched_iou]),
+    ...board.gold.models.map((one) => [one.who, one.matched_iou])];
   return [dots(rows), mute(`${board.gold.images} gold images, measured ${moment(board.gold.at)}${people ? "" : "; single people are shown behind a password only"}`)];
 }
 
 function calibration(board) {
   const told = board.calibration;
   if (!told) return [mute("Nothing is known of the served model: sam-backend quality calibrate.")];
-  const rows = [["calibration error", `${digits(told["error before"], 3)} before, ${digits(told.error, 3)} after`],
-    ["accepted from", told["accept from"] === null ? "nothing is proven" : digits(told["accept from"], 3)],
+  const rows = [["calibration error", `${digits(told.error_before, 3)} before, ${digits(told.error, 3)} after`],
+    ["accepted from", told.accept_from === null ? "nothing is proven" : digits(told.accept_from, 3)],
     ["judged masks", told.masks]];
   const last = told.drift.at(-1);
   if (last) rows.push(["drift since", last.drift ? coloured(interval(last.drift, 2), last.contradicted ? "bad" : "good") : "too few masks judged since"]);
@@ -186,12 +189,11 @@ function calibration(board) {
 function retrainings(board) {
   if (!board.retrainings.length) return [mute("None yet: sam-backend train, or Start Training in the project's Settings → Model.")];
   return [table(["when", "version", "outcome", "1-click mIoU#"], board.retrainings.map((one) => {
-    const figure = one.figures["1-click mIoU"];
     const outcome = one.promoted === true ? coloured("promoted", "good")
       : one.promoted === false ? coloured("kept the champion", "warn")
       : coloured(one.state, one.state === "failed" ? "bad" : "mute");
     outcome.title = one.reason || "";
-    return [moment(one.at), one.version || `job ${one.job}`, outcome, figure ? `${digits(figure.champion)} → ${digits(figure.challenger)}` : "–"];
+    return [moment(one.at), one.version || `job ${one.job}`, outcome, one.challenger_miou === null ? "–" : `${digits(one.champion_miou)} → ${digits(one.challenger_miou)}`];
   }))];
 }
 function lots(board) {
@@ -200,7 +202,7 @@ function lots(board) {
   return [table(["when", "run", "verdict", "reviewed#", "defective#"], board.lots.map((one) =>
     [moment(one.at), node("span", { title: one.run }, one.run.slice(0, 8)), coloured(one.verdict, kind[one.verdict] || "warn"), `${one.reviewed} of ${one.images}`, one.defective]))];
 }
-function people(board, told) {
+function people(board, names) {
   const queues = board.queues;
   const waiting = queues.people
     ? `${counted(queues.tasks, "task")} in ${counted(queues.people, "queue")}, the longest has ${queues.longest}`
@@ -208,30 +210,30 @@ function people(board, told) {
   const head = mute(`${waiting}; in the last hour ` + (board.lately.annotations
     ? `${counted(board.lately.masks, "mask")} on ${counted(board.lately.annotations, "image")} came from ${counted(board.lately.people, "person", "people")}`
     : "nothing was submitted") + ".");
-  if (!told) return [head, mute("Single people are shown where the backend asks for a password.")];
-  return [head, table(["", "images#", "s a mask#", "IoU on gold#", "queue#"], told.map((one) =>
-    [one.name, one.annotations, one["seconds a mask"] ? digits(one["seconds a mask"].value, 1) : "–", known(one["IoU on gold"]) ? digits(one["IoU on gold"].value) : "–", one.queue]))];
+  if (!board.people) return [head, mute("Single people are shown where the backend asks for a password.")];
+  return [head, table(["", "images#", "s a mask#", "IoU on gold#", "queue#"], board.people.map((one) =>
+    [nameOf(names, one.who), one.annotations, known(one.seconds_per_mask) ? digits(one.seconds_per_mask.value, 1) : "–", one.gold && known(one.gold.matched_iou) ? digits(one.gold.matched_iou.value) : "–", one.queue]))];
 }
 
 const ms = (seconds) => `${(1000 * seconds).toFixed(0)} ms`;
-function clicks(server) {
-  const told = server.clicks;
+function clicks(here) {
+  const told = here.activity.clicks;
   if (!told.n) return [mute("Nobody has clicked since the start.")];
   const svg = canvas("the last clicks' latency");
   const top = Math.max(...told.last_s) * 1.1, y = axes(svg, BOX, top, ms), x = scale(0, Math.max(1, told.last_s.length - 1), BOX.left, BOX.right);
   told.last_s.forEach((one, index) => svg.append(drawn("circle", { class: "s1", cx: x(index), cy: y(one), r: 2.5 })));
-  const parts = Object.entries(told.parts).map(([name, value]) => `${name} ${ms(value)}`).join(", ");
+  const parts = Object.entries(told.parts_s).map(([name, value]) => `${name} ${ms(value)}`).join(", ");
   return [table(["clicks#", "p50#", "p95#"], [[told.n, ms(told.p50_s), ms(told.p95_s)]]), parts ? mute(`median: ${parts}`) : null, svg];
 }
-function server(told) {
+function server({ status: told, activity }) {
   const asked = told.embeddings.from_cache + told.embeddings.encoded + told.embeddings.shared;
   const hits = asked ? (told.embeddings.from_cache + told.embeddings.shared) / asked : 0;
   return [table(["", ""], [
     ["model", `${told.model.version} (${told.model.state})`],
-    ["device busy, last minute", percent(told["device busy share"])],
+    ["device busy, last minute", percent(activity.device_busy_share)],
     ["work waiting", told.work.waiting],
     ["embeddings from the cache", asked ? `${percent(hits)} of ${asked}` : "none asked for"],
-    ["requests that failed", `${told.errors.lately} of the last ${told.requests.lately}`],
+    ["requests that failed", `${activity.errors} of the last ${activity.requests}`],
     ["jobs", told.jobs_failure || told.jobs.slice(0, 3).map((one) => `${one.kind} ${one.state}`).join(", ") || "none"],
   ])];
 }
@@ -240,18 +242,18 @@ function tiles(board, told) {
   const parts = [];
   if (board) {
     const all = board.course || [], now = all.at(-1);  // a part that failed is null
-    parts.push(tile(board["is in a stage"] && board.stage ? board.stage.stage : "–", "stage"),
-      tile(now && known(now["seconds a mask"].end) ? `${digits(now["seconds a mask"].end.value, 1)} s` : "–", "a mask, lately"),
-      tile(now && known(now["masks an image"].end) ? digits(now["masks an image"].end.value, 1) : "–", "masks an image, lately"),
+    parts.push(tile(board.is_in_stage && board.stage ? board.stage.policy.stage : "–", "stage"),
+      tile(now && known(now.seconds_per_mask.end) ? `${digits(now.seconds_per_mask.end.value, 1)} s` : "–", "a mask, lately"),
+      tile(now && known(now.masks_per_image.end) ? digits(now.masks_per_image.end.value, 1) : "–", "masks an image, lately"),
       tile(String(all.reduce((sum, one) => sum + one.masks, 0)), "masks"),
-      tile(board.gold && known(board.gold.people) ? digits(board.gold.people.value) : "–", "people's IoU on gold"));
+      tile(board.gold && board.gold.people && known(board.gold.people.matched_iou) ? digits(board.gold.people.matched_iou.value) : "–", "people's IoU on gold"));
   }
-  parts.push(tile(told && told.clicks.n ? ms(told.clicks.p50_s) : "–", "a click, median"));
+  parts.push(tile(told && told.activity.clicks.n ? ms(told.activity.clicks.p50_s) : "–", "a click, median"));
   return parts;
 }
-function journal(told) {
-  if (!told.journal.length) return [mute("Nothing since the start.")];
-  return [table(["time (UTC)", "", "what", "reason"], told.journal.map((one) =>
+function journal({ status }) {
+  if (!status.journal.length) return [mute("Nothing since the start.")];
+  return [table(["time (UTC)", "", "what", "reason"], status.journal.map((one) =>
     [one.at, coloured(one.level, one.level === "error" ? "bad" : "warn"), one.subject, one.reason]))];
 }
 
@@ -263,25 +265,24 @@ function render(told) {
     if (chosen) chooser.value = chosen;
   }
   const { board, server: here } = told;
-  const alerts = [...(here ? here.alerts : []), ...(board ? board.alerts : [])];
-  draw("alerts", () => alerts.map((one) => node("div", { class: `alert ${one.severity}` }, node("b", {}, one.rule.replaceAll("_", " ")), one.reason)));
+  draw("alerts", () => told.alerts.map((one) => node("div", { class: `alert ${one.severity}` }, node("b", {}, one.rule.replaceAll("_", " ")), one.reason)));
   draw("tiles", () => tiles(board, here));
   for (const [id, [parts, drawing]] of Object.entries(OF_PROJECT)) {
     const failed = board && parts.find((part) => board.failures[part] !== undefined);
     draw(id, () => (!board ? [mute(told.failure)]
-      : failed ? [mute(`This cannot be shown: ${board.failures[failed]}`)] : drawing(board, told.people)));
+      : failed ? [mute(`This cannot be shown: ${board.failures[failed]}`)] : drawing(board, told.names)));
   }
   for (const [id, drawing] of Object.entries(OF_SERVER)) {
-    draw(id, () => (here ? drawing(here) : [mute(`This cannot be shown: ${told["server failure"]}`)]));
+    draw(id, () => (here ? drawing(here) : [mute(`This cannot be shown: ${told.server_failure}`)]));
   }
 }
 
 // Panels of a project: the parts of its board that each one needs, and what draws it.
 const OF_PROJECT = {
   stage: [["stage"], stage],
-  seconds: [["course"], (board) => course(board, "seconds a mask", "paper seconds", "budget")],
-  masks: [["course"], (board) => course(board, "masks an image", "paper masks", null)],
-  tradeoff: [["trade-off"], tradeoff],
+  seconds: [["course"], (board) => course(board, "seconds_per_mask", "seconds a mask", (policy) => policy.paper_seconds_a_mask, (policy) => policy.seconds_a_mask)],
+  masks: [["course"], (board) => course(board, "masks_per_image", "masks an image", (policy) => policy.paper_masks_an_image, () => null)],
+  tradeoff: [["trade_off"], tradeoff],
   triage: [["triage"], triage],
   gold: [["gold"], gold],
   calibration: [["calibration"], calibration],

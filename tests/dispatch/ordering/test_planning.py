@@ -73,15 +73,13 @@ def test_what_was_under_represented_is_less_so_afterwards() -> None:
     found = surveyed(labelled(tasks, chosen), ["boxes", "clutter", "leaves"], 10)
     orders = plan_order(found, STAGE_WEIGHTS["2"], 0.5, NOON)
     after = groups_after(tasks, [*chosen, *(places[one.task] for one in orders[:20])])
-    rows = {(row["what"], row["name"]): row for row in change_table(before, after)}
+    rows = {(row.what, row.name): row for row in change_table(before, after)}
     leaves = rows["label", "leaves"]
-    assert leaves["under-represented before"]
-    assert leaves["share before"] == 0
-    assert leaves["share"] > 0
-    n_before, n_after = (
-        sum(bool(row[name]) for row in rows.values())
-        for name in ("under-represented before", "under-represented")
-    )
+    assert leaves.under_represented_before
+    assert leaves.share_before == 0
+    assert leaves.share > 0
+    n_before = sum(row.under_represented_before for row in rows.values())
+    n_after = sum(row.under_represented for row in rows.values())
     assert n_after < n_before
 
 
