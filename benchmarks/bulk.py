@@ -179,8 +179,9 @@ def _memory(count: int) -> None:
 
         executor = executor_named("local", settings, Machines())
         summary = generate_run(settings, folder / "run", plan, executor, observe)
-    told = summary.as_json()
-    print(f"\n{told['images a second']:.1f} images/s, device busy {told['device busy, share']:.2f}")
+    told = summary.progress
+    busy = sum(summary.device_s.values()) / told.elapsed_s
+    print(f"\n{told.images_a_second:.1f} images/s, device busy {busy:.2f}")
 
 
 _SIDES = {"ours": _ours, "reference": _reference}

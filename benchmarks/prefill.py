@@ -88,7 +88,7 @@ def _asked(
     return {
         "door": "Label Studio asks",
         "tasks": told["total_predictions_number"],
-        "tasks a minute": 60 * told["total_predictions_number"] / seconds,
+        "tasks_per_minute": 60 * told["total_predictions_number"] / seconds,
         "device busy": busy,
     }
 
@@ -114,13 +114,13 @@ def _pushed(
         told = preannotate_project(at, params=params).as_json()
     return {
         "door": "preannotate",
-        "tasks": told["tasks prefilled"],
-        "tasks a minute": told["tasks a minute"],
-        "device busy": told["device busy, share"],
+        "tasks": told["tasks_prefilled"],
+        "tasks_per_minute": told["tasks_per_minute"],
+        "device busy": told["device_busy_share"],
         **{f"{stage} on the device, s a task": seconds / len(files)
-           for stage, seconds in told["device seconds by stage"].items()},
+           for stage, seconds in told["device_seconds_by_stage"].items()},
         **{f"{stage}, s a task": seconds / len(files)
-           for stage, seconds in told["seconds by stage"].items()},
+           for stage, seconds in told["seconds_by_stage"].items()},
     }  # fmt: skip
 
 

@@ -256,7 +256,7 @@ class Story:
         """How large the newest report wants the sample of a run to be."""
         reports = Path(run, "reviews").glob("*/report.json")
         told = json.loads(max(reports, key=lambda one: one.stat().st_mtime).read_text())
-        return str(told["images sampled"] + told["clean images that would settle it"])
+        return str(told["images_sampled"] + told["clean_images_that_would_settle_it"])
 
     def _wait_for_model(self) -> None:
         history = self._out / "data" / "model_store" / "champion.json"

@@ -3,10 +3,12 @@
 Dataclasses, enums and dates become JSON here and nowhere else.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 
@@ -33,6 +35,30 @@ def as_json(value: object) -> Any:
     if isinstance(value, Collection) and not isinstance(value, str | bytes):
         return [as_json(one) for one in value]
     return value
+
+
+def current_names(
+    value: Any, renamed: Mapping[str, str] = MappingProxyType({}), unknown: str | None = None
+) -> Any:
+    """Return JSON of any release with the names that this release gives.
+
+    Earlier releases wrote names for people, such as "images that decide" for `images_that_decide`.
+
+    Args:
+        value: Objects, lists and values as they were stored.
+        renamed: Names that are not only written in another way, by the earlier name.
+        unknown: Text that stood for a value that is not known, and is None now.
+    """
+    if isinstance(value, Mapping):
+        return {
+            renamed.get(name) or re.sub(r"\W+", "_", name).strip("_").lower(): current_names(
+                one, renamed, unknown
+            )
+            for name, one in value.items()
+        }
+    if isinstance(value, list):
+        return [current_names(one, renamed, unknown) for one in value]
+    return None if value == unknown else value
 
 
 def words(name: str) -> str:

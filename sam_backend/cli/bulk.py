@@ -85,7 +85,7 @@ def export(
         count, what = exports.export_tasks(found, to, writer, addresses, left_out), "tasks"
     else:
         raise InvalidInputError(f"--format is sa1b, coco or labelstudio, not {format_!r}")
-    told = {what: count, "to": str(to), "left out": left_out.as_json()}
+    told = {what: count, "to": str(to), "left_out": left_out}
     echo_result(told, as_json, f"{count} {what} in {to}")
     echo_left_out(left_out)
 
@@ -170,11 +170,9 @@ def import_(
             images_without_a_task=summary.unreadable,
         ).keep(at.measurements)
     if as_json:
-        echo_json(summary.as_json())
+        echo_json(summary)
     else:
-        told = summary.as_json()
-        del told["left out"]
-        echo_figures(told)
+        echo_figures(summary, "left_out")
         echo_left_out(summary.left_out)
     if stopped.is_set():
         typer.echo("stopped early: the same command goes on", err=True)

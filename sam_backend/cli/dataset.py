@@ -204,14 +204,11 @@ def diff(
                 )
             )
     if as_json:
-        echo_json(found.as_json())
+        echo_json(found)
     else:
-        shown = found.as_json()
-        del shown["changes"], shown["not compared"]
-        echo_figures(shown)
+        echo_figures(found, "changes", "not_compared")
         for one in found.regions:
-            line = one.as_json()
-            labels = f"{line['label before']} -> {line['label after']}"
+            labels = f"{one.label_before} -> {one.label_after}"
             iou = "" if one.iou is None else f", IoU {one.iou:.3f}"
             typer.echo(f"task {one.task}, {one.region}: {' and '.join(one.kinds)}, {labels}{iou}")
         echo_left_out(found.unread, "not compared")
@@ -333,8 +330,8 @@ def _facts(data: "Dataset") -> dict[str, Any]:
     return {
         "masks": data.n_masks,
         "images": len(data),
-        "images without masks": sum(not image.masks for image in data),
-        "left out": data.skipped.as_json(),
+        "images_without_masks": sum(not image.masks for image in data),
+        "left_out": data.skipped,
     }
 
 

@@ -91,11 +91,9 @@ def generate(
             stopped.is_set,
         )
     if as_json:
-        echo_json(summary.as_json())
+        echo_json(summary)
     else:
-        told = summary.as_json()
-        del told["unreadable files"], told["notes"]
-        echo_figures(told)
+        echo_figures(summary, "unreadable_files", "notes")
     _echo_files("not read", summary.unreadable)
     _echo_files("read in part", summary.notes)
     if stopped.is_set():

@@ -69,18 +69,15 @@ def add(
         added = add_gold(
             settings, open_database(settings), dataset, source, consensus, project is not None
         )
-    told = added.as_json()
     if as_json:
-        echo_json(told)
+        echo_json(added)
         return
-    disagreement = told.pop("disagreement")
-    del told["merged"], told["skipped"], told["skipped, which"]
-    echo_figures(told)
-    if not told["images"]:
+    echo_figures(added, "disagreement", "merged", "skipped")
+    if not added.images:
         typer.echo(_why_no_gold(project, data, consensus), err=True)
     echo_left_out(added.merged, "merged")
     echo_left_out(added.skipped)
-    worst = sorted(disagreement.items(), key=lambda one: -one[1])[:5]
+    worst = sorted(added.disagreement.items(), key=lambda one: -one[1])[:5]
     for name, value in worst:
         if value > 0:
             typer.echo(f"disagreement {value:.2f}: {name}", err=True)
@@ -211,7 +208,7 @@ def plant(
         )
     counts = {"planted": told.made, "there before": told.there, "wanted": told.wanted}
     echo_result(
-        counts | {"not planted": told.reasons.as_json()},
+        counts | {"not_planted": told.reasons},
         as_json,
         f"{told.made} planted, {told.there} there before, {told.wanted} wanted",
     )

@@ -90,11 +90,9 @@ def preannotate(
             again,
         )
     if as_json:
-        echo_json(summary.as_json())
+        echo_json(summary)
     else:
-        told = summary.as_json()
-        del told["left out"]
-        echo_figures(told)
+        echo_figures(summary, "left_out")
         echo_left_out(summary.left_out)
     if stopped.is_set():
         typer.echo("stopped early: the same command goes on", err=True)

@@ -97,11 +97,11 @@ def sample(
     told = {
         "folder": str(drawn.folder),
         "images": len(lot.images),
-        "images that decide": len(lot.deciding),
+        "images_that_decide": len(lot.deciding),
         "of": lot.n_lot,
         "new": drawn.imported.made,
-        "accepted after images": [clean, *further],
-        "left out": drawn.imported.left_out.as_json(),
+        "accepted_after_images": [clean, *further],
+        "left_out": drawn.imported.left_out,
     }
     echo_result(told, as_json, str(drawn.folder))
     typer.echo(
@@ -150,29 +150,18 @@ def report(
     project = read_sample(found, name).project_id
     with open_project(settings, project) as at, progress_bar() as show:
         judged, folder = report_lot(at, found, name, counting(show, "reading"))
-    told = judged.as_json()
     if as_json:
-        echo_json(told)
+        echo_json(judged)
     else:
-        for left_out in (
-            "images", "paper", "strata", "plan", "unread", "unread, which", "history",
-            "no longer defective",
-        ):  # fmt: skip
-            told.pop(left_out)
-        shares = told.pop("shares")
-        told |= {
-            shown: f"{one['value']:.3f} ({one['low']:.3f} to {one['high']:.3f})"
-            for shown, one in shares.items()
-            if one
-        }
-        echo_figures(told)
+        inner = ("images", "paper", "strata", "plan", "unread", "history", "no_longer_defective")
+        echo_figures(judged, *inner)
         typer.echo()
         rows = [
             (one.at, one.times, one.what, one.found, one.verdict) for one in history_rows(judged)
         ]
         echo_table([("FIRST AT", "TIMES", "WHAT", "FOUND", "VERDICT"), *rows])
         for stratum, one in judged.strata().items():
-            if one["failed"]:
+            if one.failed:
                 typer.echo(f"failed: {stratum}", err=True)
         echo_left_out(judged.unread, "not compared")
     typer.echo(str(folder / REPORT_HTML), err=True)

@@ -101,4 +101,6 @@ def shown(value: object) -> str:
         return "none"
     if isinstance(value, Mapping) and value.keys() >= _INTERVAL:
         return f"{value['value']:.3g} ({value['low']:.3g} to {value['high']:.3g})"
+    if isinstance(value, list):
+        return ", ".join(map(shown, value))
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -125,7 +125,7 @@ def _echo_outcome(result: Mapping[str, Any]) -> None:
         typer.echo(reason)
     from sam_backend.datasets.left_out import LeftOut
 
-    echo_left_out(LeftOut.from_json(result.get("left out")))
+    echo_left_out(LeftOut.from_json(result.get("left_out")))
     typer.echo(f"{result['version']} is in {result['folder']}", err=True)
 
 

@@ -78,5 +78,5 @@ class Balance:
                 for needs, count in self.unservable.items()
             ],
             "violations": [asdict(one) for one in self.violations],
-            "tasks written": self.written,
+            "tasks_written": self.written,
         }

@@ -94,22 +94,22 @@ class Summary:
         busy_s = sum(self.device_s.values())
         return {
             "run": self.run_id,
-            "images listed": self.listed,
+            "images_listed": self.listed,
             "duplicates": self.duplicates,
             "unreadable": len(self.unreadable),
-            "unreadable files": dict(self.unreadable),
+            "unreadable_files": dict(self.unreadable),
             "notes": dict(self.notes),
-            "other files": dict(self.others),
-            "images done": told.done - self.undecoded,
-            "images done before": told.known,
-            "images to do": told.of - told.done,
+            "other_files": dict(self.others),
+            "images_done": told.done - self.undecoded,
+            "images_done_before": told.known,
+            "images_to_do": told.of - told.done,
             "shards": self.shards,
-            "masks found now": told.masks,
-            "images a second": told.images_a_second,
-            "masks a second": told.masks_a_second,
+            "masks_found_now": told.masks,
+            "images_per_second": told.images_a_second,
+            "masks_per_second": told.masks_a_second,
             "seconds": told.elapsed_s,
-            "device busy, share": busy_s / told.elapsed_s if told.elapsed_s else 0.0,
-            "device seconds by stage": dict(self.device_s),
+            "device_busy_share": busy_s / told.elapsed_s if told.elapsed_s else 0.0,
+            "device_seconds_by_stage": dict(self.device_s),
         }
 
 

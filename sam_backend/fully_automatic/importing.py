@@ -79,14 +79,14 @@ class ImportSummary:
     def as_json(self) -> dict[str, Any]:
         """All figures, for people and scripts."""
         return {
-            "tasks made": self.made,
-            "tasks there before": self.known,
-            "tasks completed": self.completed,
-            "doubled tasks removed": self.removed,
-            "images without a task": self.unreadable,
+            "tasks_made": self.made,
+            "tasks_there_before": self.known,
+            "tasks_completed": self.completed,
+            "doubled_tasks_removed": self.removed,
+            "images_without_a_task": self.unreadable,
             "seconds": self.elapsed_s,
-            "left out": self.left_out.as_json(),
-            "tasks a second": self.made / self.elapsed_s if self.elapsed_s else 0.0,
+            "left_out": self.left_out.as_json(),
+            "tasks_per_second": self.made / self.elapsed_s if self.elapsed_s else 0.0,
         }
 
 

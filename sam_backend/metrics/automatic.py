@@ -100,7 +100,7 @@ class AutomaticReport:
             "images": len(self.images),
             f"AR@{MAX_PROPOSALS}": self.average_recall,
             "recall@0.5": self.recall(0.5),
-            "proposals per image": self.proposals_per_image,
+            "proposals_per_image": self.proposals_per_image,
         }
         return told | ({"results": [asdict(i) for i in self.images]} if with_results else {})
 

@@ -90,39 +90,56 @@ def correction(digest: str, automatic: Sequence[RLE], corrected: Sequence[RLE]) 
     return Correction(digest, pairs, tuple(m for i, m in enumerate(corrected) if i not in taken))
 
 
-Count = Callable[[Correction], float]
+_Count = Callable[[Correction], int]
 
-ADDED = "added masks an automatic one"
-SHARES: dict[str, tuple[Count, Count]] = {
-    "pairs above 0.90 IoU": (lambda one: one.n_above(0.90), lambda one: len(one.matched)),
-    "pairs above 0.75 IoU": (lambda one: one.n_above(0.75), lambda one: len(one.matched)),
-    "deleted masks": (lambda one: one.n_deleted, lambda one: len(one.pairs)),
-    ADDED: (lambda one: len(one.added), lambda one: len(one.pairs) + len(one.added)),
-}
-"""Figures of a lot: what is counted, and of what; the paper has 94 and 97 % for the first two
-(arXiv 2304.02643, section 5). `ADDED` is told as the odds of its share."""
+
+@dataclass(frozen=True, slots=True)
+class LotShares:
+    """Figures of a lot with their 95 % intervals, as the paper tells two of them (section 5).
+
+    A figure is None where fewer than two images have something to be counted.
+
+    Attributes:
+        pairs_above_iou_90: Share of the corrected masks with an IoU of 0.90 or more with the
+            automatic one; the paper has 0.94 (arXiv 2304.02643).
+        pairs_above_iou_75: The same of 0.75; the paper has 0.97.
+        deleted_masks: Share of the automatic masks that were deleted.
+        added_masks_per_automatic_mask: Added masks over automatic ones, told as the odds of its
+            share; None also where there is no automatic mask.
+    """
+
+    pairs_above_iou_90: Interval | None = None
+    pairs_above_iou_75: Interval | None = None
+    deleted_masks: Interval | None = None
+    added_masks_per_automatic_mask: Interval | None = None
 
 
 def lot_shares(
     corrections: Sequence[Correction], weights: npt.NDArray[np.float64], strata: Sequence[str]
-) -> dict[str, Interval | None]:
-    """Figures of a lot with their 95 % intervals, from a sample of its images.
+) -> LotShares:
+    """Estimate the figures of a lot from a sample of its images.
 
     Args:
         corrections: Of the sampled images.
         weights: Inverse of each image's probability to be drawn, shape (N,).
         strata: Each image was drawn from its own one.
-
-    Returns:
-        By name; None where fewer than two images have something to be counted.
     """
-    found: dict[str, Interval | None] = {}
-    for name, (part, whole) in SHARES.items():
-        parts = np.array([part(one) for one in corrections], np.float64)
-        wholes = np.array([whole(one) for one in corrections], np.float64)
-        share = ratio_interval(parts, wholes, Scale.SHARE, weights, strata)
-        found[name] = _odds(share) if name == ADDED and share is not None else share
-    return found
+
+    def share(
+        part: Callable[[Correction], int], whole: Callable[[Correction], int]
+    ) -> Interval | None:
+        parts, wholes = (
+            np.array([count(one) for one in corrections], np.float64) for count in (part, whole)
+        )
+        return ratio_interval(parts, wholes, Scale.SHARE, weights, strata)
+
+    added = share(lambda one: len(one.added), lambda one: len(one.pairs) + len(one.added))
+    return LotShares(
+        share(lambda one: one.n_above(0.90), lambda one: len(one.matched)),
+        share(lambda one: one.n_above(0.75), lambda one: len(one.matched)),
+        share(lambda one: one.n_deleted, lambda one: len(one.pairs)),
+        None if added is None else _odds(added),
+    )
 
 
 def _odds(share: Interval) -> Interval | None:

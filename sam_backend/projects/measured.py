@@ -4,8 +4,6 @@ The database keeps a record as JSON (`store.measurements`). Rows of earlier rele
 spaces, such as "gold images", and "too few" where a figure is unknown: `Measured.of` reads both.
 """
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Self
@@ -13,11 +11,18 @@ from typing import Any, ClassVar, Self
 from pydantic import TypeAdapter, ValidationError
 
 from sam_backend.errors import DatabaseError
-from sam_backend.json_form import as_json
+from sam_backend.json_form import as_json, current_names
+from sam_backend.metrics.corrections import LotShares
 from sam_backend.metrics.intervals import Interval
 from sam_backend.store.measurements import Measurement, Measurements
 
-_RENAMED = {"IoU": "iou_sum", "gold images": "images"}
+_RENAMED = {
+    "IoU": "iou_sum",
+    "gold images": "images",
+    "pairs above 0.90 IoU": "pairs_above_iou_90",
+    "pairs above 0.75 IoU": "pairs_above_iou_75",
+    "added masks an automatic one": "added_masks_per_automatic_mask",
+}
 """Names of earlier releases that are others now, not only written in another way."""
 
 
@@ -43,7 +48,8 @@ class Measured:
         if cls not in _ADAPTERS:
             _ADAPTERS[cls] = TypeAdapter(cls)
         try:
-            found: Self = _ADAPTERS[cls].validate_python({**_renamed(row.document), "at": row.at})
+            document = current_names(row.document, _RENAMED, unknown="too few")
+            found: Self = _ADAPTERS[cls].validate_python({**document, "at": row.at})
         except ValidationError as error:
             places = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
             raise DatabaseError(
@@ -189,7 +195,7 @@ class LotVerdict(Measured):
         images: Number of sampled images.
         reviewed: Number of images that people have submitted.
         defective: Number of images with too few right masks.
-        shares: Figures of the lot by name; None: too few images.
+        shares: Figures of the lot.
     """
 
     KIND = "lot"
@@ -200,7 +206,7 @@ class LotVerdict(Measured):
     images: int = 0
     reviewed: int = 0
     defective: int = 0
-    shares: Mapping[str, Interval | None] = field(default_factory=dict)
+    shares: LotShares = field(default_factory=LotShares)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,16 +256,3 @@ class Surveyed(Measured):
     KIND = "survey"
 
     revision: int
-
-
-def _renamed(value: Any) -> Any:
-    """Return the JSON of any release with the names and the None of this one."""
-    if isinstance(value, Mapping):
-        return {_RENAMED.get(name) or _snake(name): _renamed(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_renamed(one) for one in value]
-    return None if value == "too few" else value
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"\W+", "_", name).strip("_").lower()

@@ -283,7 +283,7 @@ class RetrainingRun:
             "reasons": reasons,
             "comparisons": card.gate["comparisons"],
             "folder": str(challenger.folder),
-            "left out": card.run.get("left_out", {}),
+            "left_out": card.run.get("left_out", {}),
         }
 
     def _served_family(self) -> str | None:

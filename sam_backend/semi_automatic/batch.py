@@ -93,19 +93,19 @@ class Summary:
         minutes = self.elapsed_s / 60
         busy_s = sum(self.device_s.values())
         return {
-            "tasks prefilled": self.sent,
-            "tasks done before": self.known,
-            "tasks without a prediction": len(self.reasons),
+            "tasks_prefilled": self.sent,
+            "tasks_done_before": self.known,
+            "tasks_without_a_prediction": len(self.reasons),
             "masks": dict(self.counts),
-            "masks a task": (self.counts["accepted"] + self.counts["review"]) / max(1, self.sent),
-            "mean coverage": self.coverage / max(1, self.sent),
-            "older predictions replaced": self.replaced,
-            "left out": self.left_out.as_json(),
+            "masks_per_task": (self.counts["accepted"] + self.counts["review"]) / max(1, self.sent),
+            "mean_coverage": self.coverage / max(1, self.sent),
+            "older_predictions_replaced": self.replaced,
+            "left_out": self.left_out.as_json(),
             "seconds": self.elapsed_s,
-            "tasks a minute": self.sent / minutes if minutes else 0.0,
-            "device busy, share": busy_s / self.elapsed_s if self.elapsed_s else 0.0,
-            "device seconds by stage": dict(self.device_s),
-            "seconds by stage": dict(self.spent_s),
+            "tasks_per_minute": self.sent / minutes if minutes else 0.0,
+            "device_busy_share": busy_s / self.elapsed_s if self.elapsed_s else 0.0,
+            "device_seconds_by_stage": dict(self.device_s),
+            "seconds_by_stage": dict(self.spent_s),
         }
 
     def add(self, task_id: int, prefilled: Prefilled, row: PrefillRow) -> None:

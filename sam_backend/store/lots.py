@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.json_form import current_names
 from sam_backend.store.database import Database
 from sam_backend.store.tables import LOT_RECORDS, LOTS
 
@@ -70,7 +71,10 @@ class Lots:
             .order_by(LOT_RECORDS.c.id)
         )
         with self._database.reading() as connection:
-            return [LotRecord(row.kind, row.document, row.at) for row in connection.execute(query)]
+            return [
+                LotRecord(row.kind, current_names(row.document), row.at)
+                for row in connection.execute(query)
+            ]
 
     def sample(self, run: str) -> dict[str, Any] | None:
         """The sample that was drawn last since the lot was (re)opened, as `sampled` was told."""

@@ -62,6 +62,16 @@ class RegionChange:
         is_reshaped = self.iou != 1 or not is_relabelled
         return (RELABELLED,) * is_relabelled + (CHANGED,) * is_reshaped
 
+    @property
+    def label_before(self) -> str | None:
+        """Its labels as it was; None without any."""
+        return _told(self.before)
+
+    @property
+    def label_after(self) -> str | None:
+        """Its labels as it is; None without any."""
+        return _told(self.after)
+
     def as_json(self) -> dict[str, Any]:
         """Without the shapes."""
         return {
@@ -69,8 +79,8 @@ class RegionChange:
             "annotation": self.annotation,
             "region": self.region,
             "kinds": list(self.kinds),
-            "label before": _told(self.before),
-            "label after": _told(self.after),
+            "label_before": self.label_before,
+            "label_after": self.label_after,
             "iou": self.iou,
         }
 
@@ -110,7 +120,7 @@ class Difference:
             "tasks": dict(self.tasks),
             "annotations": dict(self.annotations),
             "regions": self.counts,
-            "not compared": self.unread.as_json(),
+            "not_compared": self.unread.as_json(),
             "changes": [one.as_json() for one in self.regions],
         }
 

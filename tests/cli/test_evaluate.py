@@ -119,7 +119,7 @@ def test_automatic_masks_are_measured_when_asked(data: Path, weights: Path) -> N
     told = json.loads(done.stdout)
     assert told["thresholds"]["predicted_iou"] == 0
     assert told["automatic"]["masks"] == 5
-    assert told["automatic"]["proposals per image"] > 0
+    assert told["automatic"]["proposals_per_image"] > 0
     assert "automatic AR@1000" in run(data, *options).stdout
 
 

@@ -35,6 +35,6 @@ def test_a_run_has_the_settings_of_its_preset(
     told = json.loads(
         inside(tmp_path, "generate", str(photos), "--out", "run", "--json", *options, *FEW)
     )
-    assert told["images done"] == 1
+    assert told["images_done"] == 1
     plan = json.loads((tmp_path / "run" / "run.json").read_text())
     assert AutomaticSettings(**plan["settings"]) == replace(settings, points_per_side=4)

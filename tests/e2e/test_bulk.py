@@ -89,7 +89,7 @@ def test_import_makes_every_task_once(
     studio.start()
     assert process.wait(120) == 0
     told = json.loads(inside(tmp_path, *options, "--json", settings=settings_of(studio)))
-    assert (told["tasks made"], told["tasks there before"]) == (0, N_IMAGES)
+    assert (told["tasks_made"], told["tasks_there_before"]) == (0, N_IMAGES)
 
     tasks = Person.administrator(studio).tasks(project)
     images = {image.digest: image for image in run.images() if image.reason is None}
@@ -131,15 +131,15 @@ def test_import_as_annotations_of_another_tag(
     told = json.loads(inside(tmp_path, *options, settings=settings_of(studio)))
     moved.rename(lost)
     changed.write_bytes(bytes_before)
-    assert (told["tasks made"], told["images without a task"]) == (N_IMAGES - 2, 3)
-    which = told["left out"]["unreadable image"]["which"]
+    assert (told["tasks_made"], told["images_without_a_task"]) == (N_IMAGES - 2, 3)
+    which = told["left_out"]["unreadable image"]["which"]
     assert which[:2] == [
         f"{lost} is not there any more", f"{changed} has changed since it was listed"
     ]  # fmt: skip
     assert "broken.png: " in which[2]
     for n_made in (2, 0):
         told = json.loads(inside(tmp_path, *options, settings=settings_of(studio)))
-        assert (told["tasks made"], told["images without a task"]) == (n_made, 1)
+        assert (told["tasks_made"], told["images_without_a_task"]) == (n_made, 1)
     tasks = Person.administrator(studio).tasks(project)
     assert len(tasks) == N_IMAGES
     images = {image.digest: image for image in run.images()}
@@ -206,13 +206,13 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
     told = json.loads(review(*drawing, *options, "--json").stdout)
     away.rename(odd)
     assert 0 < told["new"] < 30
-    assert told["left out"]["unreadable image"]["count"] == 30 - told["new"]
+    assert told["left_out"]["unreadable image"]["count"] == 30 - told["new"]
     again = review(*drawing, *options)  # finds its tasks, and adds those that were lost
     assert f"30 of {N_IMAGES} images are in project {good} ({30 - told['new']} new)" in again.stderr
     tasks = person.tasks(good)
     assert len(tasks) == 30
     told = json.loads(review("review", "report", lot, "--json", code=3).stdout)
-    assert (told["verdict"], told["images reviewed"]) == ("continue sampling", 0)
+    assert (told["verdict"], told["images_reviewed"]) == ("continue sampling", 0)
     correct(person, tasks[:3], [without_one, with_one_more, with_one_halved])
     correct(person, tasks[3:5], [with_one_touched_up] * 2)
     correct(person, tasks[5:], [unchanged] * 25)
@@ -229,7 +229,7 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
     assert len(tasks) == size
     assert [task["id"] for task in tasks[:30]] == [task["id"] for task in first]
     told = json.loads(review("review", "report", lot, "--json", code=3).stdout)
-    assert told["clean images that would settle it"] == size - 30
+    assert told["clean_images_that_would_settle_it"] == size - 30
     correct(person, tasks[30:-1], [unchanged] * (size - 31))
     review("review", "report", lot, code=3)  # one image is missing
     correct(person, tasks[-1:], [unchanged])
@@ -237,19 +237,17 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
     n_masks = sum(len(task["predictions"][0]["result"]) for task in tasks)
     assert told["verdict"] == "accept"
     looks = [one for one in told["history"] if one["kind"] == "looked"]
-    assert [one["of them reviewed"] for one in looks] == [0, 30, 30, size - 1, size]
+    assert [one["of_them_reviewed"] for one in looks] == [0, 30, 30, size - 1, size]
     assert [one["verdict"] for one in looks] == ["continue sampling"] * 4 + ["accept"]
-    assert (told["masks shown"], told["deleted"], told["added"]) == (n_masks, 1, 1)
-    assert (told["changed"], told["defective images"], told["unread"]) == (3, 3, {})
+    assert (told["masks_shown"], told["deleted"], told["added"]) == (n_masks, 1, 1)
+    assert (told["changed"], told["defective_images"], told["unread"]) == (3, 3, {})
     folders = {task["data"]["sam_digest"]: task["data"]["sam_stratum"] for task in tasks}
     defective = {task["data"]["sam_digest"] for task in tasks[:3]}
-    assert {one["digest"] for one in told["images"] if one["is defective"]} == defective
+    assert {one["digest"] for one in told["images"] if one["is_defective"]} == defective
     assert {one["digest"]: one["stratum"] for one in told["images"]} == folders
     shares = told["shares"]
-    assert shares["pairs above 0.75 IoU"]["value"] == pytest.approx(
-        1 - 1 / (n_masks - 1), abs=0.002
-    )
-    assert shares["pairs above 0.75 IoU"]["low"] < shares["pairs above 0.75 IoU"]["value"]
+    assert shares["pairs_above_iou_75"]["value"] == pytest.approx(1 - 1 / (n_masks - 1), abs=0.002)
+    assert shares["pairs_above_iou_75"]["low"] < shares["pairs_above_iou_75"]["value"]
 
     make_images(tmp_path / "planted", 36, seed=9)
     generate(tmp_path / "planted", tmp_path / "run")
@@ -266,14 +264,14 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
     assert {name: one["failed"] for name, one in told["strata"].items()} == {
         "even": False, "odd": True,
     }  # fmt: skip
-    assert told["defective images"] == sum(is_odd)
+    assert told["defective_images"] == sum(is_odd)
     (page,) = (tmp_path / "run" / "reviews").glob("*/report.html")
     look_at(browser, page, artifacts / "review-rejected.png")
     page = max(run.folder.glob("reviews/*/report.html"), key=lambda file: file.stat().st_mtime)
     look_at(browser, page, artifacts / "review-accepted.png")
     learned = review("quality", "calibrate", "--run", lot, "--no-gold", "--json").stdout
     assert json.loads(learned)["sources"].keys() == {"review"}
-    assert json.loads(learned)["masks"] == told["masks shown"]
+    assert json.loads(learned)["masks"] == told["masks_shown"]
 
     # another sample, and better opinions of this one: the lot is what it was
     again = ["review", "sample", lot, "--project", str(bad), "--upload"]
@@ -281,8 +279,8 @@ def test_a_good_lot_is_accepted_and_a_bad_one_rejected(
     assert "is under review with seed 4, not 5: a sample may grow" in refused.stderr
     correct(person, tasks, [unchanged] * len(tasks))
     told = json.loads(review("review", "report", lot, "--json", code=1).stdout)
-    assert (told["verdict"], told["this look alone"]) == ("reject", "accept")
-    assert len(told["no longer defective"]) == sum(is_odd)
+    assert (told["verdict"], told["this_look_alone"]) == ("reject", "accept")
+    assert len(told["no_longer_defective"]) == sum(is_odd)
     assert [one["verdict"] for one in told["history"][1:]] == ["reject", "reject"]
 
     used, *others = person.tasks(bulk)

@@ -211,7 +211,7 @@ def test_killed_five_times_every_task_is_predicted_once(
     ended = command(tmp_path, "preannotate", *options, settings=settings)
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout)
-    assert told["tasks prefilled"] + told["tasks done before"] == N_KILLED_TASKS
+    assert told["tasks_prefilled"] + told["tasks_done_before"] == N_KILLED_TASKS
     counts = [len(predictions(admin, task)) for task in tasks]
     assert counts == [1] * N_KILLED_TASKS
 
@@ -222,7 +222,7 @@ def test_killed_five_times_every_task_is_predicted_once(
     assert scores[neediest] == min(scores.values()) < max(scores.values())
 
     again = command(tmp_path, "preannotate", *options, settings=settings)
-    assert json.loads(again.stdout)["tasks done before"] == N_KILLED_TASKS
+    assert json.loads(again.stdout)["tasks_done_before"] == N_KILLED_TASKS
     assert [len(predictions(admin, task)) for task in tasks] == counts
 
 
@@ -300,7 +300,7 @@ def test_what_people_drew_is_not_proposed_and_a_second_run_replaces_its_own(
         given = ["--set", setting] if setting != "--again" else [setting]
         told = command(tmp_path, "preannotate", *options, *given, "--json", settings=settings)
         assert told.returncode == 0, told.stderr
-        assert json.loads(told.stdout)["tasks prefilled"] == 3
+        assert json.loads(told.stdout)["tasks_prefilled"] == 3
         masks = {}
         for task in (drawn, drafted, untouched):
             (one,) = predictions(admin, task)

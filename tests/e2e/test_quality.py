@@ -247,7 +247,7 @@ def test_gold_is_excluded_restored_marked_and_agreed_on(
     assert agreed["images"] == {"added": N_GOLD}
     # three of four see small things, if the loose one comes near enough: of seven, most are there
     assert agreed["masks"] > 6 * N_GOLD
-    assert 0.05 < agreed["mean disagreement"] < 0.4
+    assert 0.05 < agreed["mean_disagreement"] < 0.4
     # who has made the truth is not judged by it
     assert _scores(other, project, settings)["annotators"] == []
 

@@ -50,13 +50,13 @@ def unbroken(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     summary = generate(source, out, observe=observe)
     figures = summary.as_json()
-    assert figures["images listed"] == N_IMAGES + 3
+    assert figures["images_listed"] == N_IMAGES + 3
     assert figures["duplicates"] == 1
     assert figures["unreadable"] == 2  # one by its header, one when it was decoded
-    assert figures["images done"] == N_IMAGES
-    assert figures["images to do"] == 0
+    assert figures["images_done"] == N_IMAGES
+    assert figures["images_to_do"] == 0
     assert figures["shards"] == 3
-    assert figures["masks found now"] > 0
+    assert figures["masks_found_now"] > 0
     assert ("reading", N_IMAGES + 3, N_IMAGES + 3) in told
     assert told[-1] == ("finding masks", N_IMAGES + 1, N_IMAGES + 1)
     return out
@@ -129,8 +129,8 @@ def test_a_signal_ends_after_the_images_in_hand(
         told, complaints = process.communicate(timeout=60)
     assert process.returncode == 0, complaints
     figures = json.loads(told)
-    assert figures["images done"] >= 1
-    if figures["images to do"]:  # a fast machine may have been done
+    assert figures["images_done"] >= 1
+    if figures["images_to_do"]:  # a fast machine may have been done
         assert "stopped early: the same command goes on" in complaints
     generate(source, out)
     assert shard_bytes(out) == shard_bytes(unbroken)
@@ -153,9 +153,9 @@ def test_another_plan_in_the_same_folder_is_refused(source: Path, unbroken: Path
 def test_a_second_command_tells_what_the_first_could_not_read(source: Path, unbroken: Path) -> None:
     broken = {str(source / "even" / "broken.png"), str(source / "odd" / "cut.png")}
     figures = generate(source, unbroken).as_json()
-    assert figures["unreadable files"].keys() == broken
-    assert "cut short" in figures["unreadable files"][str(source / "odd" / "cut.png")]
-    assert (figures["unreadable"], figures["images done"]) == (2, N_IMAGES)
+    assert figures["unreadable_files"].keys() == broken
+    assert "cut short" in figures["unreadable_files"][str(source / "odd" / "cut.png")]
+    assert (figures["unreadable"], figures["images_done"]) == (2, N_IMAGES)
 
 
 def test_odd_files_cost_nobody_else_anything(tmp_path: Path) -> None:
@@ -175,12 +175,12 @@ def test_odd_files_cost_nobody_else_anything(tmp_path: Path) -> None:
     (source / "notes.txt").write_bytes(b"notes")
     for _ in range(2):
         figures = generate(source, tmp_path / "run").as_json()
-        assert (figures["images listed"], figures["images done"]) == (6, 4)
-        assert figures["other files"] == {".txt": 1}
+        assert (figures["images_listed"], figures["images_done"]) == (6, 4)
+        assert figures["other_files"] == {".txt": 1}
         assert {Path(uri).name: note for uri, note in figures["notes"].items()} == {
             "pages.tif": "has several pages or frames, of which the first is read"
         }
-        reasons = {Path(uri).name: reason for uri, reason in figures["unreadable files"].items()}
+        reasons = {Path(uri).name: reason for uri, reason in figures["unreadable_files"].items()}
         assert reasons.keys() == {"cut \\xe9.jpg", "drawing.svg"}
         assert "JPEG data is damaged or cut short" in reasons["cut \\xe9.jpg"]
         assert "SVG drawing, which has no pixels" in reasons["drawing.svg"]
@@ -210,7 +210,7 @@ def test_a_start_that_is_refused_claims_no_folder(source: Path, tmp_path: Path) 
     with pytest.raises(InvalidInputError, match="has no image"):
         generate(empty, out)
     assert [path.name for path in out.iterdir()] == ["notes.txt"]
-    assert generate(source, out).as_json()["images done"] == N_IMAGES
+    assert generate(source, out).as_json()["images_done"] == N_IMAGES
 
 
 def test_two_commands_in_one_folder(tmp_path: Path, source: Path) -> None:

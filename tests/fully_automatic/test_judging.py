@@ -10,6 +10,7 @@ from sam_backend.datasets.left_out import LeftOut
 from sam_backend.fully_automatic.review.judging import (
     LotReport,
     Reviewed,
+    Stratum,
     history_rows,
     report_of,
 )
@@ -89,13 +90,13 @@ def test_images_that_strata_add_count_for_the_figures_only() -> None:
     found = report(30, 0, n_extra=9)
     assert (found.verdict, found.counted, found.unseen) == (Verdict.ACCEPT, 0, 0)
     assert len(found.defective) == 9
-    assert found.strata()["b"]["failed"]
+    assert found.strata()["b"].failed
 
 
 def test_the_history_tells_what_was_taken_back() -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     looks = [
-        LotRecord(SAMPLED, {"images that decide": 30, "images": 32}, at),
+        LotRecord(SAMPLED, {"images_that_decide": 30, "images": 32}, at),
         *[LotRecord(LOOKED, report(29, 1).looked() | {"verdict": "continue sampling"}, at)] * 3,
     ]
     found = replace(report(30, 0), history=tuple(looks))
@@ -112,12 +113,8 @@ def test_the_history_tells_what_was_taken_back() -> None:
 
 def test_strata_tell_which_failed() -> None:
     strata = report(20, 5, 4).strata()
-    assert strata["a"] == {
-        "sampled": 24, "reviewed": 20, "defective": 0, "right masks": 1.0, "failed": False,
-    }  # fmt: skip
-    assert strata["b"] == {
-        "sampled": 5, "reviewed": 5, "defective": 5, "right masks": 0.0, "failed": True,
-    }  # fmt: skip
+    assert strata["a"] == Stratum(24, 20, defective=0, right_masks=1.0, failed=False)
+    assert strata["b"] == Stratum(5, 5, defective=5, right_masks=0.0, failed=True)
 
 
 def test_a_sample_survives_json(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_average_recall_is_the_mean_over_ten_thresholds() -> None:
     assert report.average_recall == pytest.approx((0.75 + 4 * 0.5 + 5 * 0.25) / 10)
     told = json.loads(json.dumps(report.as_json()))
     assert told["AR@1000"] == report.average_recall
-    assert told["proposals per image"] == 4
+    assert told["proposals_per_image"] == 4
 
 
 def test_no_human_mask_is_an_error() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sam_backend.metrics.corrections import correction, lot_shares
+from sam_backend.metrics.corrections import LotShares, correction, lot_shares
 from sam_backend.metrics.intervals import Interval
 from tests.semi_automatic.records import block
 
@@ -47,16 +47,10 @@ def test_empty_images() -> None:
 def test_shares_of_a_lot() -> None:
     clean, poor = correction("a", [SQUARE], [SQUARE]), correction("b", [SQUARE, OTHER], [WIDE])
     shares = lot_shares([clean, poor, clean], np.array([2.0, 1.0, 2.0]), ["x", "y", "x"])
-    told = {name: one.value for name, one in shares.items() if one is not None}
-    assert told == {
-        "pairs above 0.90 IoU": pytest.approx(4 / 5),
-        "pairs above 0.75 IoU": 1.0,
-        "deleted masks": pytest.approx(1 / 6),
-        "added masks an automatic one": 0.0,
-    }
-    added = shares["added masks an automatic one"]
-    assert added is not None
+    above_90, above_75, deleted, added = (getattr(shares, one) for one in LotShares.__slots__)
+    assert (above_90.value, above_75.value) == (pytest.approx(4 / 5), 1.0)
+    assert (deleted.value, added.value) == (pytest.approx(1 / 6), 0.0)
     assert added.low == 0 < added.high, "that none was added to three images proves little"
     twice = lot_shares([correction("c", [SQUARE], [SQUARE, OTHER])] * 8, np.ones(8), ["x"] * 8)
-    assert twice["added masks an automatic one"] == Interval(1, 1, 1)
-    assert set(lot_shares([clean], np.ones(1), ["x"]).values()) == {None}
+    assert twice.added_masks_per_automatic_mask == Interval(1, 1, 1)
+    assert lot_shares([clean], np.ones(1), ["x"]) == LotShares()

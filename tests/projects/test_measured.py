@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sam_backend.errors import DatabaseError
+from sam_backend.metrics.corrections import LotShares
 from sam_backend.metrics.intervals import Interval
 from sam_backend.projects.measured import (
     CalibrationDrift,
@@ -44,7 +45,13 @@ JSON_IOU = {"value": 0.91, "low": 0.88, "high": 0.94}
         ),
         GoldScores(at=NOON),
         PrefillEdits(at=NOON, annotations=31, kept=7, lead_time_s=9.5, kept_share=IOU),
-        LotVerdict(at=NOON, run="a", review_project=3, verdict="accept", shares={"x": IOU}),
+        LotVerdict(
+            at=NOON,
+            run="a",
+            review_project=3,
+            verdict="accept",
+            shares=LotShares(deleted_masks=IOU),
+        ),
         RunImport(at=NOON, run="a", tasks_made=5),
         CalibrationDrift(at=NOON, model_version="v", masks=9, drift=IOU, contradicted=False),
         Surveyed(at=NOON, revision=7),
@@ -97,8 +104,21 @@ def test_what_is_kept_is_read_again(database: Database, told: Measured) -> None:
             ),
         ),
         (
-            {"run": "a", "review project": 9, "verdict": "reject", "images": 3, "shares": {}},
-            LotVerdict(at=NOON, run="a", review_project=9, verdict="reject", images=3),
+            {
+                "run": "a",
+                "review project": 9,
+                "verdict": "reject",
+                "images": 3,
+                "shares": {"pairs above 0.90 IoU": JSON_IOU, "deleted masks": None},
+            },
+            LotVerdict(
+                at=NOON,
+                run="a",
+                review_project=9,
+                verdict="reject",
+                images=3,
+                shares=LotShares(pairs_above_iou_90=IOU),
+            ),
         ),
         ({"run": "a", "tasks made": 5}, RunImport(at=NOON, run="a", tasks_made=5)),
     ],

@@ -46,6 +46,14 @@ def test_verdicts_in_the_order_of_the_first_judgement(database: Database) -> Non
     assert lots.verdict("never judged") is None
 
 
+def test_records_of_earlier_releases_have_the_names_of_this_one(database: Database) -> None:
+    lots, now = Lots(database, lambda: NOON), {"images_that_decide": 30, "design": {"seed": 0}}
+    lots.sampled("run", {"images that decide": 30, "design": {"seed": 0}})
+    assert lots.sample("run") == now
+    lots.sampled("run", now)
+    assert len(lots.history("run")) == 1
+
+
 def test_a_rejected_lot_stays_rejected_until_it_is_reopened(database: Database) -> None:
     lots = Lots(database, lambda: NOON)
     told = [lots.looked("run", one, "normal", {"n": n}) for n, one in enumerate(Verdict)]

@@ -119,8 +119,8 @@ def test_what_is_told_in_json(log: Log) -> None:
         "annotation": 5,
         "region": "a",
         "kinds": ["relabelled", "changed"],
-        "label before": "Car",
-        "label after": "Bus",
+        "label_before": "Car",
+        "label_after": "Bus",
         "iou": 0.5,
     }
 

@@ -1,7 +1,7 @@
 """What people did to a sample's masks, and the verdict on the lot that follows."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -14,6 +14,7 @@ from sam_backend.fully_automatic.review.samples import Sample
 from sam_backend.fully_automatic.review.sampling import SampledImage
 from sam_backend.fully_automatic.run_folder import BulkRun
 from sam_backend.fully_automatic.tasks import DIGEST, RUN
+from sam_backend.json_form import as_json
 from sam_backend.labelstudio.api.annotations import AcceptedAnnotation, annotated_tasks
 from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.predictions import predictions_of
@@ -21,12 +22,11 @@ from sam_backend.labelstudio.regions.drawn_masks import drawn_masks
 from sam_backend.labelstudio.regions.region import Region
 from sam_backend.masks.rle import RLE
 from sam_backend.metrics.acceptance import Verdict
-from sam_backend.metrics.corrections import Correction, correction, lot_shares
-from sam_backend.metrics.intervals import Interval
+from sam_backend.metrics.corrections import Correction, LotShares, correction, lot_shares
 from sam_backend.projects.measured import LotVerdict
 from sam_backend.store.lots import LOOKED, REOPENED, SAMPLED, LotRecord
 
-PAPER = {"pairs above 0.90 IoU": 0.94, "pairs above 0.75 IoU": 0.97}
+PAPER = {"pairs_above_iou_90": 0.94, "pairs_above_iou_75": 0.97}
 """arXiv 2304.02643, section 5: of 500 sampled images with some 50,000 masks."""
 
 
@@ -48,9 +48,24 @@ class CalibrationCheck:
     accepted: int | None
     accepted_good: int | None
 
-    def as_json(self) -> dict[str, Any]:
-        """All of it."""
-        return asdict(self)
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """The sampled images of one stratum.
+
+    Attributes:
+        sampled: Number of images that were drawn.
+        reviewed: Number of these that people have submitted.
+        defective: Number of these with too few right masks.
+        right_masks: Mean share of right masks of an image; None: nothing is reviewed.
+        failed: More images are defective than the plan allows.
+    """
+
+    sampled: int
+    reviewed: int
+    defective: int
+    right_masks: float | None
+    failed: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +107,7 @@ class LotReport:
     sample: Sample
     reviewed: tuple[Reviewed, ...]
     unread: LeftOut
-    shares: dict[str, Interval | None]
+    shares: LotShares
     defective: tuple[str, ...]
     counted: int
     unseen: int
@@ -120,10 +135,29 @@ class LotReport:
         return max(self.settling_size - (len(self.sample.deciding) - self.unseen), 0)
 
     @property
-    def acceptance(self) -> dict[str, int]:
-        """After how many images the lot is accepted, by defective ones among them."""
-        sizes = self.sample.plan.for_lot(self.sample.n_lot).accepting_sizes(self.counted + 2)
-        return {f"{n} defective": size for n, size in enumerate(sizes)}
+    def acceptance(self) -> tuple[int, ...]:
+        """After how many images the lot is accepted with 0, 1, 2, … defective ones among them."""
+        return self.sample.plan.for_lot(self.sample.n_lot).accepting_sizes(self.counted + 2)
+
+    @property
+    def n_masks(self) -> int:
+        """Number of masks that people were shown."""
+        return sum(len(one.correction.pairs) for one in self.reviewed)
+
+    @property
+    def n_deleted(self) -> int:
+        """Number of these that they deleted."""
+        return sum(one.correction.n_deleted for one in self.reviewed)
+
+    @property
+    def n_added(self) -> int:
+        """Number of masks that they added."""
+        return sum(len(one.correction.added) for one in self.reviewed)
+
+    @property
+    def n_changed(self) -> int:
+        """Number of masks whose pixels they changed."""
+        return sum(pair.iou < 1 for one in self.reviewed for pair in one.correction.matched)
 
     @property
     def no_longer_defective(self) -> list[str]:
@@ -136,20 +170,20 @@ class LotReport:
                 before |= set(record.document["defective"])
         return sorted(before - set(self.defective))
 
-    def strata(self) -> dict[str, dict[str, Any]]:
-        """Images reviewed and defective, and right masks, of each stratum."""
-        found: dict[str, dict[str, Any]] = {}
+    def strata(self) -> dict[str, Stratum]:
+        """Return the strata by name."""
+        found: dict[str, Stratum] = {}
         for name in sorted({image.stratum for image in self.sample.images}):
             inside = [one for one in self.reviewed if one.sampled.stratum == name]
             rights = [one.correction.right_share(self.sample.plan.iou) for one in inside]
             n_defective = sum(one.correction.digest in self.defective for one in inside)
-            found[name] = {
-                "sampled": sum(image.stratum == name for image in self.sample.images),
-                "reviewed": len(inside),
-                "defective": n_defective,
-                "right masks": float(np.mean(rights)) if rights else None,
-                "failed": bool(inside) and n_defective / len(inside) > self.sample.plan.max_defects,
-            }
+            found[name] = Stratum(
+                sampled=sum(image.stratum == name for image in self.sample.images),
+                reviewed=len(inside),
+                defective=n_defective,
+                right_masks=float(np.mean(rights)) if rights else None,
+                failed=bool(inside) and n_defective / len(inside) > self.sample.plan.max_defects,
+            )
         return found
 
     def looked(self) -> dict[str, Any]:
@@ -157,9 +191,9 @@ class LotReport:
         return {
             "sample": self.sample.name,
             "project": self.sample.project_id,
-            "images that decide": len(self.sample.deciding),
-            "of them reviewed": len(self.sample.deciding) - self.unseen,
-            "of them defective": self.counted,
+            "images_that_decide": len(self.sample.deciding),
+            "of_them_reviewed": len(self.sample.deciding) - self.unseen,
+            "of_them_defective": self.counted,
             "defective": list(self.defective),
         }
 
@@ -178,39 +212,32 @@ class LotReport:
 
     def as_json(self) -> dict[str, Any]:
         """All figures, for people and scripts."""
-        check = self.calibration_check
         return {
             "verdict": str(self.verdict),
-            "this look alone": str(self.look),
+            "this_look_alone": str(self.look),
             "run": self.sample.run_id,
             "sample": self.sample.name,
             "plan": self.sample.plan.as_json(),
-            "images of the lot": self.sample.n_lot,
-            "images sampled": len(self.sample.images),
-            "images that decide": len(self.sample.deciding),
-            "images reviewed": len(self.reviewed),
-            "defective images": len(self.defective),
-            "defective images that decide": self.counted,
-            "defective images, estimated share": self.defect_estimate,
-            "defective images, at most": self.defect_high,
-            "accepted after images": self.acceptance,
-            "clean images that would settle it": self.more_clean_images,
-            "no longer defective": self.no_longer_defective,
-            "masks shown": sum(len(one.correction.pairs) for one in self.reviewed),
-            "deleted": sum(one.correction.n_deleted for one in self.reviewed),
-            "added": sum(len(one.correction.added) for one in self.reviewed),
-            "changed": sum(
-                pair.iou < 1 for one in self.reviewed for pair in one.correction.matched
-            ),
-            "shares": {
-                name: None if found is None else asdict(found)
-                for name, found in self.shares.items()
-            },
+            "images_of_the_lot": self.sample.n_lot,
+            "images_sampled": len(self.sample.images),
+            "images_that_decide": len(self.sample.deciding),
+            "images_reviewed": len(self.reviewed),
+            "defective_images": len(self.defective),
+            "defective_images_that_decide": self.counted,
+            "defective_images_estimated_share": self.defect_estimate,
+            "defective_images_at_most": self.defect_high,
+            "accepted_after_images": self.acceptance,
+            "clean_images_that_would_settle_it": self.more_clean_images,
+            "no_longer_defective": self.no_longer_defective,
+            "masks_shown": self.n_masks,
+            "deleted": self.n_deleted,
+            "added": self.n_added,
+            "changed": self.n_changed,
+            "shares": as_json(self.shares),
             "paper": PAPER,
-            "strata": self.strata(),
-            "calibration check": check and check.as_json(),
-            "unread": dict(self.unread),
-            "unread, which": self.unread.as_json(),
+            "strata": as_json(self.strata()),
+            "calibration_check": as_json(self.calibration_check),
+            "unread": self.unread.as_json(),
             "history": [
                 {"kind": one.kind, "at": one.at.isoformat()} | one.document for one in self.history
             ],
@@ -222,8 +249,8 @@ class LotReport:
                     "masks": len(one.correction.pairs),
                     "deleted": one.correction.n_deleted,
                     "added": len(one.correction.added),
-                    "right masks": one.correction.right_share(self.sample.plan.iou),
-                    "is defective": one.correction.digest in self.defective,
+                    "right_masks": one.correction.right_share(self.sample.plan.iou),
+                    "is_defective": one.correction.digest in self.defective,
                 }
                 for one in self.reviewed
             ],
@@ -257,11 +284,11 @@ def history_rows(report: LotReport) -> list[HistoryRow]:
         document = first.document
         if first.kind == LOOKED:
             text = (
-                f"{document['of them defective']} defective of {document['of them reviewed']} "
-                f"reviewed of {document['images that decide']}"
+                f"{document['of_them_defective']} defective of {document['of_them_reviewed']} "
+                f"reviewed of {document['images_that_decide']}"
             )
         elif first.kind == SAMPLED:
-            text = f"{document['images that decide']} images decide, {document['images']} in all"
+            text = f"{document['images_that_decide']} images decide, {document['images']} in all"
         elif first.kind == REOPENED:
             text = str(document["reason"])
         else:

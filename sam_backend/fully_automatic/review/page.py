@@ -28,10 +28,6 @@ def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path)
         reader: Reads them.
         file: To write.
     """
-    told = report.as_json()
-    counted = ("images of the lot", "images sampled", "images reviewed", "masks shown")
-    counts = [(name, told[name]) for name in (*counted, "changed", "deleted", "added")]
-    counts += [("not compared", line) for line in report.unread.lines()]
     text = render(
         __package__,
         "page.html",
@@ -41,7 +37,6 @@ def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path)
         reason=_reason(report),
         history=[astuple(row) for row in history_rows(report)],
         paper=PAPER,
-        counts=counts,
         worst=_worst(report, run, reader),
     )
     file.write_text(text, encoding="utf-8")

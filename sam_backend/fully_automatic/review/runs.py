@@ -226,7 +226,7 @@ def sample_record(sample: Sample) -> dict[str, Any]:
     return {
         "sample": sample.name,
         "images": len(sample.images),
-        "images that decide": len(sample.deciding),
+        "images_that_decide": len(sample.deciding),
         "design": sample.design,
     }
 

@@ -47,11 +47,10 @@ class Added:
             "images": dict(self.images),
             "masks": self.masks,
             "merged": self.merged.as_json(),
-            "skipped": dict(self.skipped),
-            "skipped, which": self.skipped.as_json(),
-            "objects that no majority saw": self.dropped,
+            "skipped": self.skipped.as_json(),
+            "objects_that_no_majority_saw": self.dropped,
             "disagreement": self.disagreement,
-            "mean disagreement": sum(self.disagreement.values()) / len(self.disagreement)
+            "mean_disagreement": sum(self.disagreement.values()) / len(self.disagreement)
             if self.disagreement
             else None,
         }

@@ -82,7 +82,7 @@ def test_a_lot_is_told_beside_what_its_calibration_predicts(run: BulkRun) -> Non
     assert told.predicted == pytest.approx(
         sum(o.weight * min(max(o.traits.predicted_iou, 0), 1) for o in judged) / total
     )
-    document = replace(report, calibration_check=told).as_json()["calibration check"]
+    document = replace(report, calibration_check=told).as_json()["calibration_check"]
     assert document["accepted_good"] == len(judged) - 4
     unproven = check_calibration(run, report, replace(known, accept=None))
     assert unproven is not None
