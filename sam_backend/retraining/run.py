@@ -18,6 +18,7 @@ from sam_backend.datasets.reading import read_dataset
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.files import replacing
+from sam_backend.progress import Progress
 from sam_backend.projects.dataset import PullProgress, pull_project
 from sam_backend.projects.project import open_project
 from sam_backend.retraining import model_card
@@ -37,7 +38,6 @@ from sam_backend.store.models import ModelEntry, ModelStore
 from sam_backend.training.loop import Ending
 from sam_backend.training.metrics import METRICS_NAME
 from sam_backend.training.plan import retraining_plan
-from sam_backend.training.progress import Progress
 from sam_backend.training.retraining import CURVES_NAME, Retrained, retrain
 from sam_backend.training.run_config import OtherRunError
 from sam_backend.training.weights import save_weights

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
+from sam_backend.progress import Progress, Stage
 from sam_backend.sam.reference import Sam
 from sam_backend.training import metrics
 from sam_backend.training.plan import TrainingPlan
-from sam_backend.training.progress import Progress, Stage
 from sam_backend.training.resolution import set_input_size
 from sam_backend.training.sources import Source
 from sam_backend.training.state import TrainingState

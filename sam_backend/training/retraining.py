@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sam_backend.datasets.left_out import LeftOut
 from sam_backend.datasets.types import Dataset
+from sam_backend.progress import Progress
 from sam_backend.sam.reference import Sam
 from sam_backend.training.features import EncodedImages, encode_images
 from sam_backend.training.freezing import close_to_learning, open_to_learning
@@ -14,7 +15,6 @@ from sam_backend.training.loop import BEST_NAME, CHECKPOINT_NAME, Ending, Judge,
 from sam_backend.training.metrics import METRICS_NAME, draw_curves
 from sam_backend.training.photos import LabelledImages
 from sam_backend.training.plan import Depth, TrainingPlan
-from sam_backend.training.progress import Progress
 from sam_backend.training.run_config import claim_folder, run_config
 from sam_backend.training.state import TrainingState
 

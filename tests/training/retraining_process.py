@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from sam_backend.training.progress import Progress
+from sam_backend.progress import Progress
 from sam_backend.training.retraining import retrain
 from sam_backend.training.weights import save_weights
 from tests.training.tiny import squares, tiny_plan, tiny_sam

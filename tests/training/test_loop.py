@@ -10,13 +10,13 @@ import torch
 from segment_anything.modeling import Sam
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.progress import Progress
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.starter import IMAGE_SIZE, build_starter
 from sam_backend.training.examples import Example, prepare
 from sam_backend.training.loop import BEST_NAME, CHECKPOINT_NAME, Ending, Training
 from sam_backend.training.metrics import METRICS_NAME
 from sam_backend.training.plan import Phase, TrainingPlan
-from sam_backend.training.progress import Progress
 from sam_backend.training.resolution import set_input_size
 from sam_backend.training.scenes import simple_scene
 from sam_backend.training.sources import example_chance

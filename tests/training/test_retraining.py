@@ -15,11 +15,11 @@ from segment_anything.modeling import Sam
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
 from sam_backend.masks import rle
+from sam_backend.progress import Progress
 from sam_backend.sam.checkpoints import load
 from sam_backend.training.loop import CHECKPOINT_NAME, Ending
 from sam_backend.training.metrics import METRICS_NAME
 from sam_backend.training.plan import Depth
-from sam_backend.training.progress import Progress
 from sam_backend.training.retraining import CURVES_NAME, FEATURES_FOLDER, retrain
 from sam_backend.training.run_config import CONFIG_NAME
 from sam_backend.training.weights import save_weights
