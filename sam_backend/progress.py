@@ -1,34 +1,38 @@
-"""What an observer of a training is told while it runs."""
+"""How far a piece of work is: what jobs tell the queue, and commands show on stderr."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
-
-Stage = Literal["embedding", "training", "judging"]
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a training stands.
+    """How far a piece of work is; a figure that is None is not known, or makes no sense here.
 
     Attributes:
-        stage: `embedding`: images go through the encoder once; `training`; `judging`: the held-out
-            score is being taken.
-        step: Images embedded, or steps done.
-        steps: Of how many; None if only the time counts.
+        stage: What is being done, in words.
+        done: Number of steps, images or tasks that are done.
+        of: Number of all of them; None: not known, or only the time counts.
         elapsed_s: Time spent in this stage, over all starts.
-        eta_s: Time left at the speed so far; None before the first step.
-        loss: Mean over the steps since the last report; None outside training.
-        click_iou: After a lone click, likewise.
-        box_iou: After a lone box, likewise.
-        last_iou: After the last click of a session, likewise.
-        held_out: The last held-out score; None without one.
+        eta_s: Time left at the speed so far.
+        masks: Number of masks that were found, read or shown.
+        images_per_second: Images at the speed so far.
+        masks_per_second: Masks at the speed so far.
+        loss: Training: mean loss of the steps since the last report.
+        click_iou: Training: mean IoU after a lone click, likewise.
+        box_iou: Training: mean IoU after a lone box, likewise.
+        last_iou: Training: mean IoU after the last click of a session, likewise.
+        held_out: Training: the last held-out score.
     """
 
-    stage: Stage
-    step: int
-    steps: int | None
-    elapsed_s: float
+    stage: str
+    done: int
+    of: int | None = None
+    elapsed_s: float | None = None
     eta_s: float | None = None
+    masks: int | None = None
+    images_per_second: float | None = None
+    masks_per_second: float | None = None
     loss: float | None = None
     click_iou: float | None = None
     box_iou: float | None = None
@@ -36,8 +40,15 @@ class Progress:
     held_out: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """What is known, as jobs and progress bars tell it: `stage`, `done`, `of` and figures."""
-        known = {name: value for name, value in asdict(self).items() if value is not None}
-        stage, done, of = known.pop("stage"), known.pop("step"), known.pop("steps", None)
-        figures = {k: round(v, 4) if isinstance(v, float) else v for k, v in known.items()}
-        return {"stage": stage, "done": done, "of": of} | figures
+        """Return what is known, as the queue keeps it; numbers with four digits."""
+        return {
+            name: round(value, 4) if isinstance(value, float) else value
+            for name, value in asdict(self).items()
+            if value is not None
+        }
+
+    @classmethod
+    def of_json(cls, told: Mapping[str, Any]) -> Self | None:
+        """Return what `as_json` gave; None where nothing was told yet."""
+        names = {one.name for one in fields(cls)} & told.keys()
+        return cls(**{name: told[name] for name in names}) if {"stage", "done"} <= names else None

@@ -14,6 +14,7 @@ from sam_backend.cli.process_setup import tune_allocator
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError, SamBackendError
+from sam_backend.progress import Progress
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class _Measurement:
             found = evaluate_model(
                 self.model,
                 dataset,
-                lambda stage, done, of: show({"stage": before + stage, "done": done, "of": of}),
+                lambda stage, done, of: show(Progress(before + stage, done, of)),
                 self.clicks,
                 self.thresholds,
             )

@@ -19,6 +19,7 @@ from sam_backend.cli.process_setup import (
 )
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_figures
+from sam_backend.progress import Progress
 
 _MOST_SHOWN = 20
 
@@ -78,15 +79,15 @@ def generate(
             plan,
             where,
             lambda state: show(
-                {
-                    "stage": state.stage,
-                    "done": state.done,
-                    "of": state.of,
-                    "masks": state.masks,
-                    "images_a_second": state.images_a_second,
-                    "masks_a_second": state.masks_a_second,
-                    "eta_s": state.eta_s,
-                }
+                Progress(
+                    stage=state.stage,
+                    done=state.done,
+                    of=state.of,
+                    masks=state.masks,
+                    images_per_second=state.images_a_second,
+                    masks_per_second=state.masks_a_second,
+                    eta_s=state.eta_s,
+                )
             ),
             stopped.is_set,
         )

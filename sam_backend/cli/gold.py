@@ -12,6 +12,7 @@ from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.json_form import words
+from sam_backend.progress import Progress
 from sam_backend.settings import Settings
 
 HELP = "Gold: images whose masks are trusted."
@@ -57,7 +58,7 @@ def add(
             with open_project(settings, project) as at:
                 dataset = pull_project(
                     at,
-                    observe=lambda p: show({"stage": "reading", "done": p.tasks, "of": p.of_tasks}),
+                    observe=lambda p: show(Progress("reading", p.tasks, p.of_tasks)),
                     only_gold=consensus is None,
                 )
             source = f"project {project}"

@@ -1,12 +1,13 @@
 """Running a queued job here, or watching who runs it: what `train` and `train-detector` share."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sam_backend.cli.process_setup import leaving_at_signals, worker_name
-from sam_backend.cli.progress_bar import progress_bar
+from sam_backend.cli.progress_bar import Show, progress_bar
 from sam_backend.errors import SamBackendError
+from sam_backend.progress import Progress
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def work_or_follow(jobs: "Jobs", job: "Job", known: Mapping[str, "Handler"]) -> 
                 job = jobs.get(job.id)
                 if job.state not in {"queued", "running"} or left():
                     return job
-                show(job.progress)
+                progress = Progress.of_json(job.progress)
+                if progress is not None:
+                    show(progress)
                 time.sleep(_FOLLOW_S)
 
 
@@ -57,13 +60,13 @@ def result_of(job: "Job") -> Mapping[str, Any]:
     raise SamBackendError(f"job {job.id} {why}")
 
 
-def _showing(handler: "Handler", show: Callable[[Mapping[str, Any]], None]) -> "Handler":
+def _showing(handler: "Handler", show: Show) -> "Handler":
     """A handler whose reports are shown too."""
 
     def shown(job: "Job", report: "Report", is_stopped: "IsStopped") -> Mapping[str, Any]:
-        def both(state: Mapping[str, Any]) -> None:
-            report(state)
-            show(state)
+        def both(progress: Progress) -> None:
+            report(progress)
+            show(progress)
 
         return handler(job, both, is_stopped)
 

@@ -17,6 +17,7 @@ from sam_backend.cli.process_setup import (
 from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out
 from sam_backend.errors import InvalidInputError
+from sam_backend.progress import Progress
 
 
 def preannotate(
@@ -78,13 +79,13 @@ def preannotate(
             limit,
             read_settings(set_, preset),
             lambda state: show(
-                {
-                    "stage": f"prefilling project {project}",
-                    "done": state.done,
-                    "of": state.of,
-                    "masks": state.masks,
-                    "eta_s": state.eta_s,
-                }
+                Progress(
+                    stage=f"prefilling project {project}",
+                    done=state.done,
+                    of=state.of,
+                    masks=state.masks,
+                    eta_s=state.eta_s,
+                )
             ),
             stopped.is_set,
             again,

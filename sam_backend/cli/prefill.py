@@ -15,6 +15,7 @@ from sam_backend.cli.process_setup import log_to_stderr, start_command, tune_all
 from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_figures, echo_left_out, echo_table, shown
 from sam_backend.errors import InvalidInputError
+from sam_backend.progress import Progress
 from sam_backend.settings import Settings
 
 HELP = "Prefilled tasks: what people did to them, what labels look like."
@@ -151,7 +152,7 @@ def learn_labels(project: ProjectNumber, as_json: AsJson = False) -> None:
     with open_project(start_command(), project) as at, progress_bar() as show:
         book = learn_project_labels(
             at,
-            lambda done, of: show({"stage": "looking at masks", "done": done, "of": of}),
+            lambda done, of: show(Progress("looking at masks", done, of)),
             left_out,
         )
     echo_left_out(left_out)

@@ -1,16 +1,20 @@
 """One line on stderr about long work: how far, how good, how long to go."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from sam_backend.progress import Progress
 
 LINE_S = 30.0
 """Seconds between two lines where stderr is no terminal."""
-_FIGURES = {"loss": "loss", "click_iou": "click", "box_iou": "box", "held_out": "held-out"}
+
+Show = Callable[[Progress], None]
+"""Shows how far work is."""
 
 
 @contextmanager
@@ -40,11 +44,8 @@ def lines_beside(console: Console, line: Callable[[], str]) -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """A bar, or a line now and then where stderr is no terminal; yields what takes the state.
-
-    The state is what jobs report: `stage`, `done`, `of` and the figures that are known.
-    """
+def progress_bar() -> Iterator[Show]:
+    """A bar, or a line now and then where stderr is no terminal; yields what takes the progress."""
     console = Console(stderr=True)
     stands = "starting"
     columns = (
@@ -55,43 +56,53 @@ def progress_bar() -> Iterator[Callable[[Mapping[str, Any]], None]]:
     )
     with (
         lines_beside(console, lambda: stands),
-        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
+        Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar,
     ):
         task = bar.add_task("starting", total=1.0, told="")
 
-        def show(state: Mapping[str, Any]) -> None:
+        def show(progress: Progress) -> None:
             nonlocal stands
-            if "stage" in state:
-                stands = f"{state['stage']}: {told(state)}"
-                share = share_done(state)
-                bar.update(task, description=state["stage"], completed=share, told=told(state))
+            line = told(progress)
+            stands = f"{progress.stage}: {line}"
+            share = share_done(progress)
+            bar.update(task, description=progress.stage, completed=share, told=line)
 
         yield show
 
 
-def counting(show: Callable[[Mapping[str, Any]], None], stage: str) -> Callable[[int, int], None]:
+def counting(show: Show, stage: str) -> Callable[[int, int], None]:
     """What takes how many are done, and of how many, and shows it under the name of a stage."""
-    return lambda done, of: show({"stage": stage, "done": done, "of": of})
+    return lambda done, of: show(Progress(stage, done, of))
 
 
-def share_done(state: Mapping[str, Any]) -> float:
+def share_done(progress: Progress) -> float:
     """By count where it is known how many there are, else by time; 0 to 1."""
-    if state.get("of"):
-        return float(state["done"]) / float(state["of"])
-    spent, left = state.get("elapsed_s", 0.0), state.get("eta_s")
-    return float(spent / (spent + left)) if left is not None and spent + left > 0 else 0.0
+    if progress.of:
+        return progress.done / progress.of
+    spent, left = progress.elapsed_s or 0.0, progress.eta_s
+    return spent / (spent + left) if left is not None and spent + left > 0 else 0.0
 
 
-def told(state: Mapping[str, Any]) -> str:
+def told(progress: Progress) -> str:
     """Count, figures and time left in a line."""
-    words = [f"{state['done']}" + (f"/{state['of']}" if state.get("of") else "")]
-    words += [f"{name} {state[key]:.3f}" for key, name in _FIGURES.items() if key in state]
-    if "masks" in state:
-        words.append(f"{state['masks']} masks")
-    for key, name in (("images_a_second", "images/s"), ("masks_a_second", "masks/s")):
-        if state.get(key):
-            words.append(f"{state[key]:.1f} {name}")
-    if state.get("eta_s") is not None:
-        minutes, seconds = divmod(round(state["eta_s"]), 60)
+    words = [f"{progress.done}" + (f"/{progress.of}" if progress.of else "")]
+    for name, figure in (
+        ("loss", progress.loss),
+        ("click", progress.click_iou),
+        ("box", progress.box_iou),
+        ("held-out", progress.held_out),
+    ):
+        if figure is not None:
+            words.append(f"{name} {figure:.3f}")
+    if progress.masks is not None:
+        words.append(f"{progress.masks} masks")
+    for name, speed in (
+        ("images/s", progress.images_per_second),
+        ("masks/s", progress.masks_per_second),
+    ):
+        if speed:
+            words.append(f"{speed:.1f} {name}")
+    if progress.eta_s is not None:
+        minutes, seconds = divmod(round(progress.eta_s), 60)
         words.append(f"{minutes}:{seconds:02} left")
     return " · ".join(words)

@@ -16,6 +16,7 @@ from sam_backend.cli.progress_bar import counting, progress_bar
 from sam_backend.cli.tables import echo_left_out, echo_table
 from sam_backend.errors import InvalidInputError
 from sam_backend.json_form import words
+from sam_backend.progress import Progress
 
 HELP = "What masks are worth: agreement, calibration, proven thresholds."
 
@@ -115,7 +116,7 @@ def calibrate(
         ]
 
         def observe(what: str, done: int) -> None:
-            show({"stage": what, "done": done, "of": done})
+            show(Progress(what, done, done))
 
         reviewed = [
             mask

@@ -21,6 +21,7 @@ from sam_backend.cli.progress_bar import progress_bar
 from sam_backend.cli.tables import echo_table
 from sam_backend.errors import SamBackendError
 from sam_backend.json_form import words
+from sam_backend.progress import Progress
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _standing(project: int, measures: bool) -> "Iterator[tuple[Project, Standing
         told = policies(at.settings.stages)
         if measures:
             with progress_bar() as show:
-                measure(at, lambda what, done: show({"stage": what, "done": done}))
+                measure(at, lambda what, done: show(Progress(what, done)))
         yield at, standing(evidence_of(at), told)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sam_backend.errors import DatabaseError, SamBackendError
+from sam_backend.progress import Progress
 from sam_backend.store.job_handling import Handler, StoppedError
 from sam_backend.store.jobs import LEASE_S, Job, Jobs, LeaseLostError
 
@@ -132,9 +133,9 @@ class _HeldJob:
         self._ended.set()
         self._thread.join()
 
-    def report(self, progress: Mapping[str, Any]) -> None:
+    def report(self, progress: Progress) -> None:
         """Tell the queue with the next heartbeat."""
-        self._told = progress
+        self._told = progress.as_json()
 
     def is_stopped(self) -> bool:
         """Whether the work should end early: cancelled, leaving, or no longer ours."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sam_backend.monitoring.board import Board, board
+from sam_backend.progress import Progress
 from sam_backend.projects.measured import Surveyed
 from sam_backend.projects.project import Project
 from sam_backend.quality.calibration.current import current_calibration, keep_drift
@@ -143,7 +144,7 @@ def run_survey(
     def observe(what: str, done: int) -> None:
         if is_stopped():
             raise StoppedError("stopped before all was measured")
-        report({"stage": what, "done": done})
+        report(Progress(what, done))
 
     database = open_database(settings)
     try:

@@ -135,8 +135,9 @@ class RetrainingRun:
     def _pull(self, number: int) -> Dataset:
         def tell(progress: PullProgress) -> None:
             self._check_stopped()
-            known = {"done": progress.tasks, "of": progress.of_tasks, "masks": progress.masks}
-            self._report({"stage": "pulling"} | known)
+            self._report(
+                Progress("pulling", progress.tasks, progress.of_tasks, masks=progress.masks)
+            )
 
         with open_project(self._settings, number) as project:
             return pull_project(project, observe=tell)
@@ -248,7 +249,7 @@ class RetrainingRun:
             plan,
             self._folder / TRAINING_FOLDER,
             judge=validation.score,
-            observe=self._tell_training,
+            observe=self._report,
             stop=self._is_stopped,
         )
         if trained.ending is Ending.STOPPED:
@@ -296,12 +297,9 @@ class RetrainingRun:
         is_pinned = any(entry.version == model for entry in self._store.list())
         return None if is_pinned else model
 
-    def _tell_training(self, progress: Progress) -> None:
-        self._report(progress.as_json())
-
     def _tell_judging(self, who: str, done: int, of: int) -> None:
         self._check_stopped()
-        self._report({"stage": f"judging {who}", "done": done, "of": of})
+        self._report(Progress(f"judging {who}", done, of))
 
     def _check_stopped(self) -> None:
         if self._is_stopped():

@@ -12,6 +12,7 @@ from sam_backend.datasets.manifest import read_manifest, write_manifest
 from sam_backend.datasets.split import split
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError
+from sam_backend.progress import Progress
 from sam_backend.projects.dataset import PullProgress, pull_project
 from sam_backend.projects.project import open_project
 from sam_backend.sam.checkpoints import choose_device
@@ -87,7 +88,7 @@ def run_detector_training(
         request: What is asked.
         folder: Of this run alone; its name names the run.
         settings: Device, data folder, limits of images.
-        report: Takes the state of the work as JSON.
+        report: Takes how far the work is.
         is_stopped: True ends the run with what it has.
 
     Raises:
@@ -104,14 +105,7 @@ def run_detector_training(
     parts = split(data, HELD_OUT)
 
     def tell(progress: DetectorProgress) -> None:
-        report(
-            {
-                "stage": "training the detector",
-                "done": progress.step,
-                "of": progress.of,
-                "loss": progress.loss,
-            }
-        )
+        report(Progress("training the detector", progress.step, progress.of, loss=progress.loss))
 
     device = choose_device(settings.device)
     network = train_detector(parts.train, plan, folder, device, tell, is_stopped)
@@ -158,7 +152,7 @@ def _data(
     def tell(progress: PullProgress) -> None:
         if is_stopped():
             raise StoppedError("stopped while pulling")
-        report({"stage": "pulling", "done": progress.tasks, "of": progress.of_tasks})
+        report(Progress("pulling", progress.tasks, progress.of_tasks))
 
     with open_project(settings, request.project) as project:
         data = pull_project(project, observe=tell)

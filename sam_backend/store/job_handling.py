@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from sam_backend.errors import SamBackendError
+from sam_backend.progress import Progress
 from sam_backend.store.jobs import Job
 
-Report = Callable[[Mapping[str, Any]], None]
+Report = Callable[[Progress], None]
 IsStopped = Callable[[], bool]
 
 
@@ -22,7 +23,7 @@ class Handler(Protocol):
 
         Args:
             job: What is asked; with `attempts` above 1 somebody has begun it before.
-            report: Takes the state of the work, JSON, as often as the handler likes.
+            report: Takes how far the work is, as often as the handler likes.
             is_stopped: True once the handler should keep what it has and raise `StoppedError`.
 
         Raises:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from sam_backend.progress import Progress, Stage
+from sam_backend.progress import Progress
 from sam_backend.sam.reference import Sam
 from sam_backend.training import metrics
 from sam_backend.training.plan import TrainingPlan
@@ -153,15 +153,15 @@ class Training:
         }
         metrics.append(self._folder / metrics.METRICS_NAME, line, report)
 
-    def _tell(self, stage: Stage) -> None:
+    def _tell(self, stage: str) -> None:
         plan, state, report = self._plan, self._state, self._report
         progress = plan.progress(state.step, state.elapsed_s)
         left_s = state.elapsed_s * (1 - progress) / progress if progress else None
         self._observe(
             Progress(
                 stage=stage,
-                step=state.step,
-                steps=plan.steps,
+                done=state.step,
+                of=plan.steps,
                 elapsed_s=state.elapsed_s,
                 eta_s=left_s,
                 loss=report.loss if report else None,

@@ -2,12 +2,14 @@
 
 import io
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from sam_backend.cli import progress_bar as bars
 from sam_backend.cli.progress_bar import lines_beside, progress_bar
+from sam_backend.progress import Progress
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def test_a_pipe_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> 
     with progress_bar() as show:
         told = wait_for_line(capsys)
         assert told == "starting"
-        show({"stage": "finding masks", "done": 3, "of": 12, "masks": 40, "eta_s": 75})
+        show(Progress("finding masks", 3, 12, masks=40, eta_s=75))
         while (told := wait_for_line(capsys)) == "starting":
             pass
         assert told == "finding masks: 3/12 · 40 masks · 1:15 left"
@@ -45,3 +47,11 @@ def wait_for_line(capsys: pytest.CaptureFixture[str]) -> str:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     return told.splitlines()[-1]
+
+
+def test_what_a_job_keeps_is_shown_again() -> None:
+    told = Progress("training", 3, 12, elapsed_s=1.5, loss=0.123456)
+    kept = told.as_json()
+    assert kept == {"stage": "training", "done": 3, "of": 12, "elapsed_s": 1.5, "loss": 0.1235}
+    assert Progress.of_json(kept | {"unknown": 1}) == replace(told, loss=0.1235)
+    assert Progress.of_json({}) is None, "a job that has just begun has told nothing"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sam_backend.jobs.worker import Worker
+from sam_backend.progress import Progress
 from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.job_handling import IsStopped, Report
@@ -26,6 +27,6 @@ def _count(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]
         partial = file.with_suffix(".partial")
         partial.write_text(str(n))
         partial.replace(file)
-        report({"done": n})
+        report(Progress("counting", n))
         time.sleep(0.05)
     return {"began_at": began_at}

@@ -14,6 +14,7 @@ import pytest
 
 from sam_backend.errors import DatabaseError, InvalidInputError
 from sam_backend.jobs.worker import Worker
+from sam_backend.progress import Progress
 from sam_backend.settings import Settings
 from sam_backend.store.database import Database, open_database
 from sam_backend.store.job_handling import Handler, IsStopped, Report, StoppedError
@@ -81,7 +82,7 @@ def test_jobs_are_run_in_order_until_none_waits(jobs: Jobs) -> None:
 
     def handler(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
         seen.append(job.payload["n"])
-        report({"done": 1})
+        report(Progress("counting", 1))
         return {"n": job.payload["n"] * 2}
 
     ids = [jobs.enqueue("count", {"n": n}).id for n in range(3)]
@@ -90,7 +91,7 @@ def test_jobs_are_run_in_order_until_none_waits(jobs: Jobs) -> None:
     ended = [jobs.get(number) for number in ids]
     assert [job.state for job in ended] == ["done"] * 3
     assert [job.result for job in ended] == [{"n": 0}, {"n": 2}, {"n": 4}]
-    assert ended[0].progress == {"done": 1}, "what was told last is kept"
+    assert ended[0].progress == {"stage": "counting", "done": 1}, "what was told last is kept"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_an_unknown_kind_fails_and_names_the_known_ones(jobs: Jobs) -> None:
 
 
 def _waits(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
-    report({"stage": "waiting"})
+    report(Progress("waiting", 0))
     eventually(is_stopped)
     raise StoppedError("stopped at step 3")
 
@@ -137,7 +138,7 @@ def test_a_running_job_is_stopped(jobs: Jobs, how: str, state: str) -> None:
     at_work = worker(jobs, _waits, lease_s=1.2)
     thread = threading.Thread(target=at_work.work, kwargs={"until_idle": True})
     thread.start()
-    eventually(lambda: jobs.get(job.id).progress == {"stage": "waiting"})
+    eventually(lambda: jobs.get(job.id).progress == {"stage": "waiting", "done": 0})
     if how == "cancel":
         jobs.cancel(job.id)
     else:

@@ -16,6 +16,7 @@ from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.jobs.handlers import handlers
 from sam_backend.jobs.worker import Worker
 from sam_backend.metrics.intervals import MIN_IMAGES
+from sam_backend.progress import Progress
 from sam_backend.quality.gold.adding import add_gold
 from sam_backend.retraining.gate_evaluation import spread
 from sam_backend.retraining.learned import learned_by
@@ -134,9 +135,9 @@ def interrupting(bench: Bench, stage: str) -> Worker:
     real = handlers(bench.settings)[JOB_KIND]
 
     def handler(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
-        def watching(state: Mapping[str, Any]) -> None:
+        def watching(state: Progress) -> None:
             report(state)
-            if state["stage"] == stage and state["done"] >= 2:
+            if state.stage == stage and state.done >= 2:
                 worker.leave()
 
         return real(job, watching, is_stopped)
@@ -173,7 +174,7 @@ def test_a_challenger_that_is_in_the_store_already_is_not_trained_again(
     job = bench.jobs.list()[0]
     stages: list[str] = []
     again = handlers(bench.settings)[JOB_KIND](
-        job, lambda state: stages.append(state["stage"]), lambda: False
+        job, lambda state: stages.append(state.stage), lambda: False
     )
     assert again["version"] == result["version"]
     assert stages == []

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sam_backend.datasets.manifest import write_manifest
 from sam_backend.errors import InvalidInputError, ModelStoreError
+from sam_backend.progress import Progress
 from sam_backend.semi_automatic.detector_training import (
     MIN_IMAGES,
     DetectorRequest,
@@ -42,13 +42,13 @@ def run_folder(folder: Path, name: str) -> Path:
 
 def test_from_order_to_proposals(champion: Champion, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, device="cpu")
-    told: list[Any] = []
+    told: list[Progress] = []
     result = run_detector_training(
         ORDER, run_folder(tmp_path, "first"), settings, told.append, lambda: False
     )
     assert result["version"] == "first"
     assert result["images"] + result["held_out_images"] == 8
-    assert [state["done"] for state in told if "loss" in state] == [1, 2, 3]
+    assert [state.done for state in told if state.loss is not None] == [1, 2, 3]
     card, weights = DetectorStore(tmp_path, 3).get()
     assert (card.version, card.network, card.side_px) == ("first", "mobilenet", 64)
     assert weights.is_file()
@@ -80,9 +80,9 @@ def test_stopped_it_goes_on_and_the_newest_is_taken(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, device="cpu")
     steps: list[int] = []
 
-    def report(state: Any) -> None:
-        if "loss" in state:
-            steps.append(state["done"])
+    def report(state: Progress) -> None:
+        if state.loss is not None:
+            steps.append(state.done)
 
     run = run_folder(tmp_path, "stopped")
     with pytest.raises(StoppedError):

@@ -31,5 +31,5 @@ if __name__ == "__main__":
     run(
         Path(sys.argv[1]),
         Path(sys.argv[2]),
-        lambda progress: print(progress.stage, progress.step, flush=True),
+        lambda progress: print(progress.stage, progress.done, flush=True),
     )

@@ -104,7 +104,7 @@ def test_an_observer_hears_of_every_step(tmp_path: Path) -> None:
     plan = TrainingPlan(steps=3, phases=TINY)
     heard: list[Progress] = []
     Training(fresh(plan), Scenes(), plan, tmp_path, ticks(), observe=heard.append).run()
-    assert [(p.stage, p.step, p.steps) for p in heard] == [("training", i, 3) for i in (1, 2, 3)]
+    assert [(p.stage, p.done, p.of) for p in heard] == [("training", i, 3) for i in (1, 2, 3)]
     assert heard[0].eta_s == pytest.approx(2 * heard[0].elapsed_s)
     assert heard[-1].eta_s == 0
     assert all(p.loss and p.loss > 0 and 0 <= p.last_iou <= 1 for p in heard)

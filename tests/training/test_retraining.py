@@ -74,8 +74,8 @@ def test_retraining_learns_squares_and_keeps_the_best_step(tmp_path: Path) -> No
     assert result.best_step == 40
     losses = [p.loss for p in heard if p.stage == "training"]
     assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
-    assert [p.step for p in heard if p.stage == "embedding"] == [0, 1, 2]
-    assert {p.held_out for p in heard if p.stage == "training" and p.step == 41} == {0.9}
+    assert [p.done for p in heard if p.stage == "embedding"] == [0, 1, 2]
+    assert {p.held_out for p in heard if p.stage == "training" and p.done == 41} == {0.9}
     assert (tmp_path / CURVES_NAME).read_bytes().startswith(b"\x89PNG")
     config = json.loads((tmp_path / CONFIG_NAME).read_text())
     assert config["data"]["digest"] == data.digest
@@ -109,7 +109,7 @@ def test_a_run_killed_in_the_middle_ends_as_an_unbroken_one(tmp_path: Path) -> N
     assert not (folder / "weights.safetensors").exists()
     told: list[Progress] = []
     retraining_process.run(images, folder, told.append)
-    steps = [progress.step for progress in told if progress.stage == "training"]
+    steps = [progress.done for progress in told if progress.stage == "training"]
     assert steps == list(range(7, 13)) or steps == list(range(9, 13))  # went on from a checkpoint
     one = load_file(tmp_path / "whole" / "weights.safetensors")
     other = load_file(tmp_path / "killed" / "weights.safetensors")
