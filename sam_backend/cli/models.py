@@ -162,7 +162,7 @@ def diff(
     entries = store.get(first), store.get(second)
     found = compare(*entries)
     if as_json:
-        echo_json(found.as_json())
+        echo_json(found)
         return
     rows = [("", *(entry.version for entry in entries))]
     for title, pairs in (("", found.facts), ("quality, ", found.quality)):
@@ -199,14 +199,15 @@ def prune(
 
 def _echo_gate(entry: ModelEntry) -> None:
     """What the gate said when it met this one, if it did."""
-    gate, champion = entry.card.gate, entry.card.parent or "?"
-    if not gate:
+    if not entry.card.gate:
         return
-    word = "promote" if gate.get("promote") else "keep the champion"
+    from sam_backend.metrics.gate import GateDecision
+
+    gate, champion = GateDecision.of(entry.card.gate), entry.card.parent or "?"
+    word = "promote" if gate.promote else "keep the champion"
     typer.echo(f"gate, {entry.version} against {champion}: {word}")
-    comparisons = gate.get("comparisons", ())
-    if comparisons:
-        echo_table(gate_rows(comparisons, champion, entry.version))
+    if gate.comparisons:
+        echo_table(gate_rows(gate.comparisons, champion, entry.version))
 
 
 def _store(context: typer.Context) -> ModelStore:

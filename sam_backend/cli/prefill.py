@@ -106,7 +106,7 @@ def evaluate(
             counting(show, "prefilling"),
         )
     out.mkdir(parents=True, exist_ok=True)
-    figures = {"images": len(dataset), "points": [point.as_json() for point in points]}
+    figures = json_form.as_json({"images": len(dataset), "points": points})
     (out / CURVE_JSON).write_text(json.dumps(figures, indent=1) + "\n")
     draw_curve(points, marked, out / CURVE_PNG)
     typer.echo(f"{out / CURVE_JSON}\n{out / CURVE_PNG}", err=True)

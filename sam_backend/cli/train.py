@@ -1,8 +1,7 @@
 """`sam-backend train`: a checkpoint learns from human masks, and the gate decides on the result."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -110,23 +109,19 @@ def _finish(job: "Job", as_json: bool) -> None:
     Raises:
         SamBackendError: There is none; says why.
     """
-    result = result_of(job)
+    from sam_backend.retraining.result import RetrainingResult
+
+    result = RetrainingResult.of(result_of(job))
     if as_json:
         echo_json(result)
     else:
-        _echo_outcome(result)
-    if not result["promoted"]:
+        echo_table(gate_rows(result.comparisons, result.parent or "?", result.version))
+        for reason in result.reasons:
+            typer.echo(reason)
+        echo_left_out(result.left_out)
+        typer.echo(f"{result.version} is in {result.folder}", err=True)
+    if not result.promoted:
         raise typer.Exit(1)
-
-
-def _echo_outcome(result: Mapping[str, Any]) -> None:
-    echo_table(gate_rows(result["comparisons"], result["parent"], result["version"]))
-    for reason in result["reasons"]:
-        typer.echo(reason)
-    from sam_backend.datasets.left_out import LeftOut
-
-    echo_left_out(LeftOut.from_json(result.get("left_out")))
-    typer.echo(f"{result['version']} is in {result['folder']}", err=True)
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from sam_backend.errors import SamBackendError
+from sam_backend.json_form import as_json
 from sam_backend.monitoring.surveying import JOB_KIND as SURVEY_KIND
 from sam_backend.monitoring.surveying import run_survey
 from sam_backend.retraining.folders import (
@@ -49,7 +50,7 @@ def handlers(settings: Settings) -> dict[str, Handler]:
                 clear(folder)
                 raise
             clear(folder)
-            return result
+            return dict(as_json(result))
 
     def detector(job: Job, report: Report, is_stopped: IsStopped) -> Mapping[str, Any]:
         if settings.threads is not None:

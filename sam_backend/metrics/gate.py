@@ -1,7 +1,8 @@
 """The quality gate: whether a challenger may replace the champion, and why."""
 
-from dataclasses import asdict, dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 from sam_backend.metrics.figures import (
     BOX_MIOU,
@@ -54,6 +55,20 @@ class Comparison:
     verdict: Literal["better", "same", "worse"]
     digits: int = 3
 
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """Return the comparison that JSON tells; one without an interval has none of any width."""
+        change = told["challenger"] - told["champion"]
+        interval = told.get("difference", {"value": change, "low": change, "high": change})
+        return cls(
+            figure=told["figure"],
+            champion=told["champion"],
+            challenger=told["challenger"],
+            difference=Interval(interval["value"], interval["low"], interval["high"]),
+            verdict=told.get("verdict", "same"),
+            digits=told.get("digits", 3),
+        )
+
     def __str__(self) -> str:
         n = self.digits
         change = self.difference
@@ -66,7 +81,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """The gate's word.
+    """Whether a challenger may be served.
 
     Attributes:
         promote: Whether the challenger may be served.
@@ -78,9 +93,11 @@ class GateDecision:
     comparisons: tuple[Comparison, ...]
     reasons: tuple[str, ...]
 
-    def as_json(self) -> dict[str, object]:
-        """The decision as plain values."""
-        return asdict(self)
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """Return the decision that a model card of this release or an earlier one has kept."""
+        comparisons = tuple(map(Comparison.of, told.get("comparisons", ())))
+        return cls(bool(told.get("promote")), comparisons, tuple(told.get("reasons", ())))
 
 
 def decide(champion: InteractiveReport, challenger: InteractiveReport) -> GateDecision:

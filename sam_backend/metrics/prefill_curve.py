@@ -1,7 +1,7 @@
 """Recall and precision of prefilled masks over the bar that they had to reach."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -87,10 +87,6 @@ class CurvePoint:
                 zip(names, (_share(n, total.prefilled) for n in total.right), strict=True)
             ),
         )
-
-    def as_json(self) -> dict[str, object]:
-        """All figures by name."""
-        return asdict(self)
 
 
 def draw_curve(points: Sequence[CurvePoint], marked: Sequence[float], png: Path) -> None:

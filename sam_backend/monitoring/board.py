@@ -31,9 +31,8 @@ from sam_backend.stages.labelling import (
     visits,
 )
 from sam_backend.stages.policy import StagePolicy
-from sam_backend.stages.stage_metrics import Evidence
+from sam_backend.stages.stage_metrics import Evidence, Retrained
 from sam_backend.stages.transitions import Standing, standing
-from sam_backend.store.jobs import Job
 from sam_backend.store.leases import Lease
 from sam_backend.store.measurements import Measurement
 from sam_backend.store.stage_moves import StageMove
@@ -148,10 +147,10 @@ class Retraining:
         job: Number of the job.
         state: State of the job.
         at: When it ended; else when it started or was ordered.
+        reason: Why it failed, or why the gate decided so.
         version: Version of the challenger; None: there is none.
         parent: Version that it was trained from.
         promoted: Whether the gate let it pass; None: it was not asked.
-        reason: Why it failed, or why the gate decided so.
         champion_miou: IoU after one click of the champion; None: not measured.
         challenger_miou: The same of the challenger.
     """
@@ -159,12 +158,12 @@ class Retraining:
     job: int
     state: str
     at: datetime
-    version: str | None
-    parent: str | None
-    promoted: bool | None
     reason: str
-    champion_miou: float | None
-    challenger_miou: float | None
+    version: str | None = None
+    parent: str | None = None
+    promoted: bool | None = None
+    champion_miou: float | None = None
+    challenger_miou: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +278,7 @@ def board(
         "calibration": lambda: _calibration(
             evidence.trust, project.measurements.history(CalibrationDrift.KIND, _N_MEASURED)
         ),
-        "retrainings": lambda: [_retraining(job) for job in evidence.retrainings[:_N_RETRAININGS]],
+        "retrainings": lambda: [_retraining(one) for one in evidence.retrainings[:_N_RETRAININGS]],
         "lots": lambda: evidence.lots,
         "queues": lambda: _queues(leases()),
         "people": lambda: _people(evidence.labelled, gold(), leases()),
@@ -390,20 +389,22 @@ def _calibration(
     )
 
 
-def _retraining(job: Job) -> Retraining:
-    result = job.result or {}
-    compared = {one["figure"]: one for one in result.get("comparisons", [])}
-    one_click = compared.get(miou(1).name, {})
+def _retraining(one: Retrained) -> Retraining:
+    job, result = one.job, one.result
+    at = job.finished_at or job.started_at or job.created_at
+    if result is None:
+        return Retraining(job.id, job.state, at, job.reason or "")
+    one_click = [figure for figure in result.comparisons if figure.figure == miou(1).name]
     return Retraining(
         job=job.id,
         state=job.state,
-        at=job.finished_at or job.started_at or job.created_at,
-        version=result.get("version"),
-        parent=result.get("parent"),
-        promoted=result.get("promoted"),
-        reason=job.reason or " ".join(result.get("reasons", [])[:1]),
-        champion_miou=one_click.get("champion"),
-        challenger_miou=one_click.get("challenger"),
+        at=at,
+        reason=" ".join(result.reasons[:1]),
+        version=result.version,
+        parent=result.parent,
+        promoted=result.promoted,
+        champion_miou=one_click[0].champion if one_click else None,
+        challenger_miou=one_click[0].challenger if one_click else None,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sam_backend.datasets.pixels import read_pixels
 from sam_backend.datasets.types import Dataset
+from sam_backend.json_form import as_json
 from sam_backend.metrics.automatic import AutomaticReport, Proposal, image_recall
 from sam_backend.metrics.interactive import MAX_CLICKS, InteractiveReport, Sample, evaluate
 from sam_backend.metrics.intervals import intervals
@@ -43,7 +44,7 @@ class Evaluation:
             "model_version": self.model_version,
             "data_digest": self.data_digest,
             "interactive": self.interactive.as_json(with_results),
-            "intervals": {name: asdict(one) for name, one in intervals(self.interactive).items()},
+            "intervals": as_json(intervals(self.interactive)),
         }
         if self.automatic is not None and self.thresholds is not None:
             told["automatic"] = self.automatic.as_json(with_results)

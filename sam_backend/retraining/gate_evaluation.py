@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sam_backend.datasets.types import Dataset, LabelledImage
 from sam_backend.errors import ImageDecodeError
+from sam_backend.json_form import as_json
 from sam_backend.metrics.gate import GateDecision, decide
 from sam_backend.metrics.interactive import InteractiveReport, Sample, evaluate
 from sam_backend.metrics.intervals import intervals
@@ -130,10 +131,10 @@ def compare(
     decision = decide(before, after)
     decision = replace(decision, reasons=(*decision.reasons, *notes))
     seen = {
-        name: one.as_json() | {"intervals": {k: asdict(v) for k, v in intervals(one).items()}}
+        name: one.as_json() | {"intervals": as_json(intervals(one))}
         for name, one in (("champion", before), ("challenger", after))
     }
-    document = json.dumps(decision.as_json() | seen, indent=1)
+    document = json.dumps(as_json(decision) | seen, indent=1)
     (folder / GATE_NAME).write_text(document + "\n", encoding="utf-8")
     before_after_sheet(old, new, _readable(judged), folder / SHEET_NAME)
     return Verdict(before, after, decision)

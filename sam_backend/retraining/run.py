@@ -18,6 +18,8 @@ from sam_backend.datasets.reading import read_dataset
 from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.files import replacing
+from sam_backend.json_form import as_json
+from sam_backend.metrics.gate import GateDecision
 from sam_backend.progress import Progress
 from sam_backend.projects.dataset import PullProgress, pull_project
 from sam_backend.projects.project import open_project
@@ -26,6 +28,7 @@ from sam_backend.retraining.folders import TRAINING_FOLDER, WEIGHTS_NAME
 from sam_backend.retraining.gate_evaluation import GATE_NAME, SHEET_NAME, ValidationScore, compare
 from sam_backend.retraining.learned import MANIFEST_NAME, learned_by
 from sam_backend.retraining.request import RetrainingRequest
+from sam_backend.retraining.result import RetrainingResult
 from sam_backend.retraining.splits import GroundTruth, Splits, divide
 from sam_backend.sam.checkpoints import choose_device, load
 from sam_backend.settings import Settings
@@ -78,8 +81,8 @@ class RetrainingRun:
         self._now = now
         self._device = choose_device(settings.device)
 
-    def run(self) -> dict[str, Any]:
-        """Train, compare, promote or keep; returns the outcome as JSON.
+    def run(self) -> RetrainingResult:
+        """Train, compare, promote or keep; return the outcome.
 
         Raises:
             StoppedError: Told to stop; the folder holds what is done so far.
@@ -199,7 +202,7 @@ class RetrainingRun:
             data_digest=data.digest,
             learned_from=learned_from,
             measured_quality={model_card.gate_name(splits): verdict.challenger.as_card()},
-            gate=verdict.decision.as_json(),
+            gate=as_json(verdict.decision),
             run={
                 "id": self._run_id,
                 "depth": self._request.depth,
@@ -256,12 +259,13 @@ class RetrainingRun:
             raise StoppedError(f"stopped at step {trained.steps}")
         return trained
 
-    def _promote(self, challenger: ModelEntry) -> dict[str, Any]:
-        """Let the gate's word decide, unless another champion came meanwhile."""
-        card, reasons = challenger.card, list(challenger.card.gate["reasons"])
+    def _promote(self, challenger: ModelEntry) -> RetrainingResult:
+        """Let the gate decide, unless another champion came meanwhile."""
+        card, gate = challenger.card, GateDecision.of(challenger.card.gate)
+        reasons = list(gate.reasons)
         # Before a restart, perhaps; what a person has decided since stands.
         promoted = any(one.by == self._run_id for one in self._store.history())
-        if not promoted and card.gate["promote"]:
+        if not promoted and gate.promote:
             if not self._request.promote:
                 reasons.append("not promoted: only training was asked for")
             else:
@@ -277,15 +281,15 @@ class RetrainingRun:
                 except ModelStoreError as error:
                     reasons.append(f"not promoted: {error}")
         log.info("%s is %s", card.version, "the champion" if promoted else "kept, not served")
-        return {
-            "version": card.version,
-            "parent": card.parent,
-            "promoted": promoted,
-            "reasons": reasons,
-            "comparisons": card.gate["comparisons"],
-            "folder": str(challenger.folder),
-            "left_out": card.run.get("left_out", {}),
-        }
+        return RetrainingResult(
+            version=card.version,
+            parent=card.parent,
+            promoted=promoted,
+            reasons=tuple(reasons),
+            comparisons=gate.comparisons,
+            folder=str(challenger.folder),
+            left_out=LeftOut.from_json(card.run.get("left_out")),
+        )
 
     def _served_family(self) -> str | None:
         """The family whose champion the settings serve.

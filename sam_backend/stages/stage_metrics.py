@@ -22,6 +22,7 @@ from sam_backend.quality.calibration.calibrated_model import CalibratedModel
 from sam_backend.quality.calibration.current import current_calibration
 from sam_backend.retraining.gate_evaluation import GATE_NAME
 from sam_backend.retraining.request import JOB_KIND
+from sam_backend.retraining.result import RetrainingResult
 from sam_backend.stages.gates import Figure, Reading
 from sam_backend.stages.labelling import (
     Labelled,
@@ -39,6 +40,19 @@ _REJECT, _ACCEPT = "reject", "accept"
 _DECIDED = {_REJECT, _ACCEPT}
 
 
+@dataclass(frozen=True, slots=True)
+class Retrained:
+    """A retraining that was ordered.
+
+    Attributes:
+        job: The job.
+        result: What came out; None: nothing yet, or it failed.
+    """
+
+    job: Job
+    result: RetrainingResult | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """What the database and the model store know of a project.
@@ -51,7 +65,7 @@ class Evidence:
         lots: Verdicts on bulk runs, newest first, the last of each run.
         drift: The newest look at the calibration; None: never looked.
         trust: In the served model; None: nothing is known.
-        retrainings: Jobs of the project, newest first.
+        retrainings: Retrainings of the project, newest first.
         model_iou: IoU after 3 clicks of the served model, on images that it did not learn from;
             None: unknown.
     """
@@ -63,7 +77,7 @@ class Evidence:
     lots: Sequence[LotVerdict]
     drift: Measurement | None
     trust: CalibratedModel | None
-    retrainings: Sequence[Job]
+    retrainings: Sequence[Retrained]
     model_iou: Reading | None
 
     @property
@@ -81,7 +95,9 @@ class Evidence:
         found = {
             Figure.MODEL_IOU: self.model_iou,
             Figure.PEOPLE_IOU: self._people_iou(),
-            Figure.RETRAININGS: Reading.counted(sum(map(_is_promoted, self.retrainings)), 1),
+            Figure.RETRAININGS: Reading.counted(
+                sum(one.result is not None and one.result.promoted for one in self.retrainings), 1
+            ),
             Figure.PACE_GAIN: pace_gain(self.in_stage),
             Figure.MASKS_GAIN: masks_gain(self.in_stage),
             Figure.KEPT: self._kept(),
@@ -150,7 +166,10 @@ def gather(project: Project, entry: ModelEntry | None, version: str) -> Evidence
         lots=_lots(measurements, project.id),
         drift=measurements.newest(CalibrationDrift.KIND),
         trust=current_calibration(project.database, version),
-        retrainings=Jobs(project.database).list(kind=JOB_KIND, project=project.id),
+        retrainings=[
+            Retrained(job, None if job.result is None else RetrainingResult.of(job.result))
+            for job in Jobs(project.database).list(kind=JOB_KIND, project=project.id)
+        ],
         model_iou=_gate_iou(gate) if gate is not None and gate.exists() else None,
     )
 
@@ -185,10 +204,6 @@ def _gate_iou(file: Path) -> Reading | None:
         return _reading(found, int(challenger["images"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _is_promoted(job: Job) -> bool:
-    return bool((job.result or {}).get("promoted"))
 
 
 def _reading(found: Interval | None, n: int) -> Reading | None:

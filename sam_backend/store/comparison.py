@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sam_backend.store.checkpoint_folders import ModelEntry
@@ -58,10 +58,6 @@ class ModelDiff:
     quality: Mapping[str, Pair]
     gate: tuple[Mapping[str, Any], Mapping[str, Any]]
     weights: tuple[PartChange, ...] | None
-
-    def as_json(self) -> dict[str, Any]:
-        """The same as plain JSON."""
-        return asdict(self)
 
 
 def compare(first: ModelEntry, second: ModelEntry) -> ModelDiff:

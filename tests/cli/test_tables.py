@@ -10,6 +10,8 @@ from rich.cells import cell_len
 
 from sam_backend.cli.gate_table import gate_rows
 from sam_backend.cli.tables import MAX_WIDTH, echo_table
+from sam_backend.metrics.gate import Comparison
+from sam_backend.metrics.intervals import Interval
 from tests.e2e.commands import inside
 
 CELLS = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cf", "Mn", "Zl", "Zp"]), max_size=90)
@@ -45,14 +47,7 @@ def test_words_are_broken_only_where_they_do_not_fit() -> None:
     assert io_of([("A", "B"), ("1", "2")]) == "A  B\n1  2\n"
 
 
-COMPARISON = {
-    "figure": "boundary IoU after 3 clicks",
-    "digits": 3,
-    "champion": 0.1,
-    "challenger": 0.2,
-    "difference": {"value": -0.1, "low": -0.2, "high": 0.1},
-    "verdict": "too few images to tell",
-}
+COMPARISON = Comparison("boundary IoU after 3 clicks", 0.1, 0.2, Interval(-0.1, -0.2, 0.1), "worse")
 
 
 def test_the_gate_s_table() -> None:

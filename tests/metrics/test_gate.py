@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sam_backend.metrics.gate import GATED, decide
+from sam_backend.json_form import as_json
+from sam_backend.metrics.gate import GATED, GateDecision, decide
 from sam_backend.metrics.interactive import InteractiveReport
 from sam_backend.metrics.intervals import MIN_IMAGES
 from tests.metrics.reports import chance_reports, result
@@ -109,6 +110,7 @@ def test_chance_promotes_few_equal_models_and_lets_no_worse_one_through() -> Non
 
 def test_a_decision_can_be_stored() -> None:
     decision = decide(report(), report(-0.2))
-    told = json.loads(json.dumps(decision.as_json()))
+    told = json.loads(json.dumps(as_json(decision)))
     assert told["promote"] is False
     assert [one["figure"] for one in told["comparisons"]] == [figure.name for figure in GATED]
+    assert GateDecision.of(told) == decision

@@ -54,7 +54,7 @@ def _calibration(*contradicted: bool) -> Calibration:
 
 
 def _retraining(job: int, state: str, reason: str = "") -> Retraining:
-    return Retraining(job, state, NOON, None, None, None, reason, None, None)
+    return Retraining(job, state, NOON, reason)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from sam_backend.datasets.left_out import LeftOut
+from sam_backend.json_form import as_json
+from sam_backend.metrics.gate import Comparison
 from sam_backend.metrics.intervals import Interval
 from sam_backend.projects.measured import (
     CalibrationDrift,
@@ -14,6 +17,7 @@ from sam_backend.projects.measured import (
     JudgedByGold,
     LotVerdict,
 )
+from sam_backend.retraining.result import RetrainingResult
 from sam_backend.server.app import create_app
 from sam_backend.server.protocol import SetupRequest
 from sam_backend.server.service import Service
@@ -83,8 +87,9 @@ def fill(database: Database) -> None:
     jobs.enqueue("retrain", {}, PROJECT)
     job = jobs.claim("w")
     assert job is not None
-    figure = {"figure": "1-click mIoU", "champion": 0.5, "challenger": 0.7}
-    jobs.finish(job, {"version": "starter-2-r1", "promoted": True, "comparisons": [figure]})
+    figure = Comparison("1-click mIoU", 0.5, 0.7, Interval(0.2, 0.1, 0.3), "better")
+    told = RetrainingResult("starter-2-r1", "starter-2", True, (), (figure,), "", LeftOut())
+    jobs.finish(job, as_json(told))
 
 
 def calibrate(database: Database, version: str) -> None:
