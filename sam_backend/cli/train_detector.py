@@ -7,7 +7,7 @@ import typer
 from sam_backend.cli.job_progress import known_handlers, result_of, work_or_follow
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.process_setup import log_to_stderr, tune_allocator
-from sam_backend.cli.tables import echo_left_out, echo_table
+from sam_backend.cli.tables import echo_figures
 from sam_backend.errors import InvalidInputError
 from sam_backend.settings import Settings
 
@@ -37,7 +37,6 @@ def train_detector(
         log_to_stderr(settings)
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
-    from sam_backend.datasets.left_out import LeftOut
     from sam_backend.projects.project import open_project
     from sam_backend.semi_automatic.detector_training import JOB_KIND, DetectorRequest
     from sam_backend.store.database import open_database
@@ -70,6 +69,4 @@ def train_detector(
     if as_json:
         echo_json(result)
     else:
-        told = {name: value for name, value in result.items() if name != "left out"}
-        echo_table([("WHAT", "HOW MUCH"), *((name, str(value)) for name, value in told.items())])
-        echo_left_out(LeftOut.from_json(result.get("left out")))
+        echo_figures(result)
