@@ -1,5 +1,6 @@
 """Licence, citation, changelog and CI say what the package says."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -20,6 +21,22 @@ def test_the_version_is_told_alike_everywhere() -> None:
     released = re.findall(r"^## \[(\d[\d.]+)\] - (\S+)$", text_of("CHANGELOG.md"), re.M)
     day = str(yaml.safe_load(text_of("CITATION.cff"))["date-released"])
     assert released[0] == (sam_backend.__version__, day)
+
+
+def test_modules_hand_each_other_no_words_as_keys() -> None:
+    """Names are attributes, or snake_case in JSON; words for people stand where they are shown."""
+    reader_of_old_names = REPOSITORY / "sam_backend" / "projects" / "measured.py"
+    found = []
+    for file in (REPOSITORY / "sam_backend").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            keys = node.keys if isinstance(node, ast.Dict) else []
+            keys = [node.slice] if isinstance(node, ast.Subscript) else keys
+            names = [one.value for one in keys if isinstance(one, ast.Constant)]
+            if file != reader_of_old_names:
+                found += [(file.name, one) for one in names if isinstance(one, str) and " " in one]
+    assert found == []
+    script = text_of("sam_backend/server/pages/dashboard.js")
+    assert re.findall(r'[\w)\]]\["[^"]* [^"]*"\]', script) == []
 
 
 def test_the_licence_is_the_packages() -> None:

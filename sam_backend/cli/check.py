@@ -1,6 +1,6 @@
 """`sam-backend check`: why does clicking in Label Studio bring no mask?"""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -82,7 +82,7 @@ def check(
             _print(finding)
     is_ok = all(finding.status != "fail" for finding in findings)
     if as_json:
-        echo_json({"ok": is_ok, "findings": [asdict(f) for f in findings]})
+        echo_json({"ok": is_ok, "findings": findings})
     if not is_ok:
         raise typer.Exit(1)
 

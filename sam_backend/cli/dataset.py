@@ -318,7 +318,7 @@ def restore(
             wanted = restoring.states_of_version(at.versions, found, task)
         told = restoring.restore(at, task, wanted)
     echo_result(
-        asdict(told),
+        told,
         as_json,
         f"{told.changed} changed back, {told.made} made anew, {told.same} as they were, "
         f"{told.later} later ones stay",

@@ -207,7 +207,7 @@ def plant(
             seed,
             counting(show, "planting"),
         )
-    counts = {"planted": told.made, "there before": told.there, "wanted": told.wanted}
+    counts = {"planted": told.made, "there_before": told.there, "wanted": told.wanted}
     echo_result(
         counts | {"not_planted": told.reasons},
         as_json,

@@ -15,7 +15,7 @@ _MAX_NAME = 300
 class LeftOut(Mapping[str, int]):
     """Counts what was left out, by reason, and keeps the first names of each reason.
 
-    As a mapping it is the counts: `left_out["empty mask"]`. Not safe for several threads.
+    As a mapping it is the counts by reason. Not safe for several threads.
 
     Args:
         counts: To begin with, by reason; another `LeftOut` brings its names along.

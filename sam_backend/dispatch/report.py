@@ -1,11 +1,12 @@
 """What a balancing found and did."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sam_backend.dispatch.types import Needs
+from sam_backend.json_form import as_json
 from sam_backend.store.leases import Violation
 
 
@@ -67,7 +68,7 @@ class Balance:
     def as_json(self) -> dict[str, Any]:
         """All of it."""
         return {
-            "people": [asdict(one) for one in self.people],
+            "people": as_json(self.people),
             "tasks": self.tasks,
             "labelled": self.labelled,
             "given": self.given,
@@ -77,6 +78,6 @@ class Balance:
                 {"skills": sorted(needs.skills), "language": needs.language, "annotations": count}
                 for needs, count in self.unservable.items()
             ],
-            "violations": [asdict(one) for one in self.violations],
+            "violations": as_json(self.violations),
             "tasks_written": self.written,
         }

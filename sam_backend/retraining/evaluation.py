@@ -1,7 +1,7 @@
 """A checkpoint measured on a data set: clicks, boxes, and the automatic generator."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sam_backend.datasets.pixels import read_pixels
@@ -48,7 +48,7 @@ class Evaluation:
         }
         if self.automatic is not None and self.thresholds is not None:
             told["automatic"] = self.automatic.as_json(with_results)
-            told["thresholds"] = asdict(self.thresholds)
+            told["thresholds"] = as_json(self.thresholds)
         return told
 
 
