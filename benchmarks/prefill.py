@@ -88,7 +88,7 @@ def _asked(
     return {
         "door": "Label Studio asks",
         "tasks": told["total_predictions_number"],
-        "tasks_per_minute": 60 * told["total_predictions_number"] / seconds,
+        "tasks a minute": 60 * told["total_predictions_number"] / seconds,
         "device busy": busy,
     }
 
@@ -115,7 +115,7 @@ def _pushed(
     return {
         "door": "preannotate",
         "tasks": told["tasks_prefilled"],
-        "tasks_per_minute": told["tasks_per_minute"],
+        "tasks a minute": told["tasks_per_minute"],
         "device busy": told["device_busy_share"],
         **{f"{stage} on the device, s a task": seconds / len(files)
            for stage, seconds in told["device_seconds_by_stage"].items()},
