@@ -27,7 +27,7 @@ from sam_backend.metrics.clicks import ALWAYS_SPENT, TARGET_IOU
 from sam_backend.metrics.interactive import MASKS_AT_ONCE, MAX_CLICKS, Sample
 from sam_backend.retraining.evaluation import samples
 from sam_backend.sam.checkpoints import load
-from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.promptable import PromptableModel
 from sam_backend.settings import Settings
 from sam_backend.store.models import open_store
 
@@ -45,7 +45,7 @@ class Spent:
     clicks: int = 0
 
 
-def ours(segmenter: Segmenter, at_once: int) -> Side:
+def ours(segmenter: PromptableModel, at_once: int) -> Side:
     """`interactive.evaluate`, with so many masks side by side."""
 
     def measure(part: list[Sample]) -> list[tuple[float, ...]]:
@@ -109,7 +109,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     model = load(open_store(Settings()).get(given.model).folder, torch.device("cpu"))
-    segmenter = Segmenter.of(model)
+    segmenter = model.promptable()
     dataset = read_dataset(given.data)
     chosen = list(samples(replace(dataset, images=dataset.images[: given.images])))
     sides = {

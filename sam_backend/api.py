@@ -28,7 +28,7 @@ from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.checkpoint_files import CARD_NAME
 from sam_backend.sam.checkpoints import LoadedModel, choose_device, load
 from sam_backend.sam.precision import choose_precision
-from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.promptable import PromptableModel
 from sam_backend.sam.types import Candidate, Embedding, Prompt
 from sam_backend.settings import Settings
 from sam_backend.store.cards import read_card
@@ -66,7 +66,7 @@ class Model:
 
     Attributes:
         loaded: The network and where it is from.
-        segmenter: Runs it.
+        promptable: Answers prompts with it.
         automatic: Settings of `generate` that suit this checkpoint, by their names in
             `AutomaticSettings`; where they are silent, `segment_anything`'s defaults hold.
     """
@@ -74,17 +74,17 @@ class Model:
     def __init__(
         self,
         loaded: LoadedModel,
-        segmenter: Segmenter,
+        promptable: PromptableModel,
         automatic: Mapping[str, float] | None = None,
     ) -> None:
         """Take a loaded checkpoint; `load_model` makes one from a name."""
         self.loaded = loaded
-        self.segmenter = segmenter
+        self.promptable = promptable
         self.automatic = dict(automatic or {})
 
     def __repr__(self) -> str:
         """Return the version and the device, for notebooks."""
-        return f"<Model {self.version} on {self.segmenter.device}>"
+        return f"<Model {self.version} on {self.promptable.device}>"
 
     @property
     def version(self) -> str:
@@ -92,7 +92,7 @@ class Model:
 
         The fingerprint changes with the weights, the preprocessing and the precision.
         """
-        return self.segmenter.model_version
+        return self.promptable.model_version
 
     def embed(self, image: npt.NDArray[np.uint8]) -> Embedding:
         """Run the image encoder, the slow part; any number of prompts can follow.
@@ -103,7 +103,7 @@ class Model:
         Raises:
             InvalidInputError: The array is no RGB image.
         """
-        return self.segmenter.embed(_checked_image(image))
+        return self.promptable.embed(_checked_image(image))
 
     def predict(
         self,
@@ -152,14 +152,14 @@ class Model:
                 another size than this model's.
             InvalidInputError: Another model made the embedding.
         """
-        if not self.segmenter.is_ours(embedding):
+        if not self.promptable.is_ours(embedding):
             raise InvalidInputError(
                 f"an embedding of shape {embedding.features.shape} was not made by "
                 f"{self.version}: use the embedding that this model's `embed` returns"
             )
         for prompt in prompts:
             _check_inside(prompt, embedding.image_size)
-        return self.segmenter.predict_many(embedding, prompts, multimask, limit)
+        return self.promptable.predict_many(embedding, prompts, multimask, limit)
 
     def generate(
         self,
@@ -185,7 +185,7 @@ class Model:
             InvalidInputError: The array is no RGB image, or a setting is unknown or out of range.
         """
         chosen = AutomaticSettings.of(self.automatic, preset, **settings)
-        return generator.generate(self.segmenter, _checked_image(image), chosen)
+        return generator.generate(self.promptable, _checked_image(image), chosen)
 
 
 def load_model(
@@ -201,7 +201,8 @@ def load_model(
             - `"starter"`: the small model that ships with the package,
             - a version of the model store, such as `"starter-3"`, or a family, such as `"vit_b"`
               (`sam-backend models pull vit_b` downloads it),
-            - a path to a weights file (`.pth`, `.safetensors`) or to a folder with a card,
+            - a path to a weights file (`.pth`, `.safetensors`), to a folder with a card, or to a
+              folder of the transformers library (`config.json`, `model.safetensors`),
             - None: the checkpoint that `sam-backend serve` would serve.
         device: `auto`, `cpu`, `cuda` or `cuda:1`.
         precision: `auto`, `float32`, `bfloat16` or `int8`, of the image encoder.
@@ -217,9 +218,9 @@ def load_model(
         torch.set_num_threads(configured.threads)
     folder_or_file = _checkpoint_path(name, configured)
     loaded = load(folder_or_file, chosen_device)
-    segmenter = Segmenter.of(loaded, chosen_precision, configured.compile)
+    promptable = loaded.promptable(chosen_precision, configured.compile)
     card = folder_or_file / CARD_NAME
-    return Model(loaded, segmenter, read_card(card).automatic if card.is_file() else None)
+    return Model(loaded, promptable, read_card(card).automatic if card.is_file() else None)
 
 
 def read_image(path: str | Path) -> npt.NDArray[np.uint8]:

@@ -17,7 +17,6 @@ from sam_backend.labelstudio.regions import codec
 from sam_backend.labelstudio.regions.region import Answer, Region
 from sam_backend.projects.tasks import task_data, task_id
 from sam_backend.sam.device import Priority
-from sam_backend.sam.mask_prompt import mask_to_logits
 from sam_backend.sam.types import Candidate
 from sam_backend.serving.served_model import ServedModel
 from sam_backend.serving.timing import StageClock
@@ -144,7 +143,7 @@ class Assisted:
         """Where the model starts from: its last answer, else a drawn mask, else nothing."""
         previous = self._sessions.previous_logits(key, one)
         if previous is None and one.mask is not None:
-            return mask_to_logits(one.mask, model.segmenter().mask_side)
+            return model.segmenter().mask_prompt(one.mask)
         return previous
 
 

@@ -20,11 +20,17 @@ from sam_backend.cli.gate_table import gate_rows
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.progress_bar import lines_beside
 from sam_backend.cli.tables import echo_table
+from sam_backend.sam.families import FAMILIES
 from sam_backend.settings import Settings
 from sam_backend.store.models import ModelEntry, ModelStore, open_store
-from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS
+from sam_backend.store.public_checkpoints import (
+    HUB_CHECKPOINTS,
+    PUBLIC_CHECKPOINTS,
+    HubCheckpoint,
+    PublicCheckpoint,
+)
 
-HELP = "Checkpoints: list, pull, add, promote, rollback, diff, prune."
+HELP = "Checkpoints: list, families, pull, add, promote, rollback, diff, prune."
 BY = "command line"
 
 Reason = Annotated[str, typer.Option(help="Reason, kept in the store's history.")]
@@ -40,7 +46,7 @@ def models(
         typer.Option(help="Folder of checkpoints; SAM_BACKEND_MODEL_STORE or your data folder."),
     ] = None,
 ) -> None:
-    """Checkpoints: list, pull, add, promote, rollback, diff, prune."""
+    """Checkpoints: list, families, pull, add, promote, rollback, diff, prune."""
     if context.obj is None:  # else the caller has brought a store
         context.obj = open_store(Settings() if store is None else Settings(model_store=store))
 
@@ -68,15 +74,20 @@ def list_(
     absent = [name for name, public in PUBLIC_CHECKPOINTS.items() if public.version not in here]
     if absent:
         typer.echo(f"To get more: sam-backend models pull {' | '.join(absent)}", err=True)
+        typer.echo("SAM 2, SAM-HQ and SAM 3: see `sam-backend models families`", err=True)
 
 
 @app.command()
 def pull(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help=" | ".join(PUBLIC_CHECKPOINTS))],
+    name: Annotated[str, typer.Argument(help=" | ".join((*PUBLIC_CHECKPOINTS, *HUB_CHECKPOINTS)))],
     as_json: AsJson = False,
 ) -> None:
-    """Download one of Meta's checkpoints; a cut download goes on where it stopped."""
+    """Download a published checkpoint; a cut download goes on where it stopped.
+
+    SAM 2, SAM-HQ and SAM 3 come from the Hugging Face hub and need the extra `transformers`. The
+    variables HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and HF_TOKEN are honoured.
+    """
     store = _store(context)
     entry = pull_with_progress(store, name)
     _say_where(entry, store, as_json)
@@ -85,7 +96,13 @@ def pull(
 @app.command()
 def add(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A .pth, .pt or .safetensors file.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A .pth, .pt or .safetensors file, or a folder with config.json and "
+            "model.safetensors."
+        ),
+    ],
     version: Annotated[
         str | None, typer.Option(help="Version to store it under. If left out, the file's name.")
     ] = None,
@@ -106,7 +123,7 @@ def add(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check a weights file and copy it into the store."""
+    """Check a weights file, or a folder from the Hugging Face hub, and copy it into the store."""
     store = _store(context)
     entry = store.add(
         file,
@@ -120,6 +137,46 @@ def add(
         parent=parent,
     )
     _say_where(entry, store, as_json)
+
+
+@app.command()
+def families(as_json: AsJson = False) -> None:
+    """Show the model families: what their checkpoints can do, their licences and sources."""
+    published: tuple[PublicCheckpoint | HubCheckpoint, ...]
+    published = (*PUBLIC_CHECKPOINTS.values(), *HUB_CHECKPOINTS.values())
+    pulled = {
+        name: [public.name for public in published if public.family == name] for name in FAMILIES
+    }
+    if as_json:
+        echo_json(
+            [
+                {
+                    "family": family.name,
+                    "title": family.title,
+                    "pull": pulled[family.name],
+                    "retraining": family.is_trainable,
+                    "extra": family.extra,
+                    "licence": family.licence,
+                    "source": family.source,
+                }
+                for family in FAMILIES.values()
+            ]
+        )
+        return
+    heads = ("FAMILY", "MODEL", "PULL", "RETRAINING", "EXTRA", "LICENCE", "SOURCE")
+    rows = (
+        (
+            family.name,
+            family.title,
+            "\n".join(pulled[family.name]) or "-",
+            "yes" if family.is_trainable else "no",
+            family.extra or "-",
+            family.licence,
+            family.source,
+        )
+        for family in FAMILIES.values()
+    )
+    echo_table([heads, *rows])
 
 
 @app.command()

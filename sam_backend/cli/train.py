@@ -64,9 +64,10 @@ def train(
 
     # Not at the top: torch takes seconds to import, and `--help` need not wait for it.
     from sam_backend.projects.project import open_project
-    from sam_backend.retraining.request import JOB_KIND, RetrainingRequest
+    from sam_backend.retraining.request import JOB_KIND, RetrainingRequest, chosen_parent
     from sam_backend.store.database import open_database
     from sam_backend.store.jobs import Jobs
+    from sam_backend.store.models import open_store
 
     given = {
         "project": project,
@@ -80,9 +81,10 @@ def train(
         "promote": promote,
     }
     request = RetrainingRequest.parse({name: v for name, v in given.items() if v is not None})
+    chosen_parent(request, open_store(settings), settings.model)
     if request.project is not None:
         with open_project(settings, request.project):
-            pass  # a wrong project is told before a job waits
+            pass  # a wrong project or parent is told before a job waits
     # Before the job waits: while torch loads, a server's own worker would come and take it.
     known = {} if detach else known_handlers(settings)
     database = open_database(settings)

@@ -38,7 +38,7 @@ N_KEPT = 3
 
 
 class Predictor(Protocol):
-    """What can be measured: `sam.segmenter.Segmenter`, or a stand-in of known quality."""
+    """What can be measured: `sam.promptable.PromptableModel`, or a stand-in of known quality."""
 
     def embed(self, image: npt.NDArray[np.uint8], /) -> Embedding:
         """What is to be remembered of RGB pixels, shape (H, W, 3) uint8."""

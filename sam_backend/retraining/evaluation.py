@@ -14,7 +14,7 @@ from sam_backend.metrics.sheets import evaluation_sheet, shown_examples
 from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.checkpoints import LoadedModel
-from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.promptable import PromptableModel
 
 TellProgress = Callable[[str, int, int], None]
 """What is measured, images done, of how many."""
@@ -82,21 +82,21 @@ def evaluate_model(
         InvalidInputError: There is no mask.
         ImageDecodeError: An image cannot be read.
     """
-    segmenter = Segmenter.of(model)
-    interactive = evaluate(segmenter, _told(dataset, tell), max_clicks)
+    promptable = model.promptable()
+    interactive = evaluate(promptable, _told(dataset, tell), max_clicks)
     automatic = (
-        None if thresholds is None else evaluate_automatic(segmenter, dataset, thresholds, tell)
+        None if thresholds is None else evaluate_automatic(promptable, dataset, thresholds, tell)
     )
-    return Evaluation(segmenter.model_version, dataset.digest, interactive, automatic, thresholds)
+    return Evaluation(promptable.model_version, dataset.digest, interactive, automatic, thresholds)
 
 
 def evaluate_automatic(
-    segmenter: Segmenter, dataset: Dataset, thresholds: AutomaticSettings, tell: TellProgress
+    model: PromptableModel, dataset: Dataset, thresholds: AutomaticSettings, tell: TellProgress
 ) -> AutomaticReport:
     """Recall of the human masks by what the automatic generator finds."""
     found = []
     for done, image in enumerate(dataset, start=1):
-        records = generate(segmenter, read_pixels(image), thresholds)
+        records = generate(model, read_pixels(image), thresholds)
         proposals = [Proposal(record.rle, record.predicted_iou) for record in records]
         found.append(image_recall(image.name, proposals, image.masks))
         tell("automatic", done, len(dataset))
@@ -110,7 +110,7 @@ def draw_examples(
     examples = shown_examples(report)
     names = {result.image for _, result in examples}
     shown = replace(dataset, images=tuple(image for image in dataset if image.name in names))
-    evaluation_sheet(Segmenter.of(model), samples(shown), examples, png)
+    evaluation_sheet(model.promptable(), samples(shown), examples, png)
 
 
 def _told(dataset: Dataset, tell: TellProgress) -> Iterator[Sample]:

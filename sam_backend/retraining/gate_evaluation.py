@@ -1,4 +1,7 @@
-"""Judging while a challenger learns, and judging it against its champion once it has."""
+"""Judging while a challenger learns, and judging it against its champion once it has.
+
+Networks under training are SAM 1's, so this is one of the two places that know `Segmenter`.
+"""
 
 import hashlib
 import json
@@ -18,6 +21,7 @@ from sam_backend.metrics.interactive import InteractiveReport, Sample, evaluate
 from sam_backend.metrics.intervals import intervals
 from sam_backend.metrics.sheets import before_after_sheet
 from sam_backend.retraining.evaluation import samples
+from sam_backend.sam.promptable import PromptableModel
 from sam_backend.sam.reference import Sam
 from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.types import Embedding
@@ -87,9 +91,9 @@ class ValidationScore:
 
 
 class _Remembering:
-    """A segmenter that embeds each image once, over several networks of one image encoder."""
+    """A model that embeds each image once, over several networks of one image encoder."""
 
-    def __init__(self, segmenter: Segmenter, kept: dict[str, Embedding]) -> None:
+    def __init__(self, segmenter: PromptableModel, kept: dict[str, Embedding]) -> None:
         self._segmenter = segmenter
         self._kept = kept
         self.predict_across = segmenter.predict_across

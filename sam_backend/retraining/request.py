@@ -5,7 +5,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sam_backend.errors import InvalidInputError
+from sam_backend.errors import InvalidInputError, ModelStoreError
+from sam_backend.sam.families import FAMILIES, family_named
+from sam_backend.store.models import ModelEntry, ModelStore
 from sam_backend.training.plan import Depth
 
 JOB_KIND = "retrain"
@@ -69,3 +71,25 @@ class RetrainingRequest(BaseModel):
     def dedupe_key(self) -> str:
         """Equal for requests of which one running at a time is enough."""
         return f"{JOB_KIND} {f'project {self.project}' if self.project else f'data {self.data}'}"
+
+
+def chosen_parent(request: RetrainingRequest, store: ModelStore, model: str | None) -> ModelEntry:
+    """The checkpoint that a retraining starts from and has to beat.
+
+    Args:
+        request: Names it, or none.
+        store: The checkpoints.
+        model: `settings.model`, which is served and started from where the request names none.
+
+    Raises:
+        ModelStoreError: It is not in the store, or of a family that cannot be retrained: training
+            works on SAM 1's own network.
+    """
+    parent = store.get(request.parent) if request.parent else store.to_serve(model)
+    if not family_named(parent.card.family).is_trainable:
+        able = ", ".join(name for name, family in FAMILIES.items() if family.is_trainable)
+        raise ModelStoreError(
+            f"{parent.version} is of the family {parent.card.family}, which cannot be retrained; "
+            f"name a version of {able} as the parent (--parent)"
+        )
+    return parent

@@ -27,7 +27,7 @@ from sam_backend.retraining import model_card
 from sam_backend.retraining.folders import TRAINING_FOLDER, WEIGHTS_NAME
 from sam_backend.retraining.gate_evaluation import GATE_NAME, SHEET_NAME, ValidationScore, compare
 from sam_backend.retraining.learned import MANIFEST_NAME, learned_by
-from sam_backend.retraining.request import RetrainingRequest
+from sam_backend.retraining.request import RetrainingRequest, chosen_parent
 from sam_backend.retraining.result import RetrainingResult
 from sam_backend.retraining.splits import GroundTruth, Splits, divide
 from sam_backend.sam.checkpoints import choose_device, load
@@ -110,12 +110,15 @@ class RetrainingRun:
         return None
 
     def _parent(self) -> ModelEntry:
-        """The checkpoint to start from and to beat, the same after a restart."""
+        """The checkpoint to start from and to beat, the same after a restart.
+
+        Raises:
+            ModelStoreError: It is not in the store, or of a family that cannot be retrained.
+        """
         note = self._folder / "parent.txt"
         if note.is_file():
             return self._store.get(note.read_text().strip())
-        named = self._request.parent
-        parent = self._store.get(named) if named else self._store.to_serve(self._settings.model)
+        parent = chosen_parent(self._request, self._store, self._settings.model)
         with replacing(note) as unfinished:
             unfinished.write_text(parent.version + "\n")
         return parent

@@ -1,12 +1,15 @@
 """How a checkpoint lies on disk: a folder with a weights file and a card."""
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 from sam_backend.errors import ModelStoreError
 
-WEIGHTS_NAMES = ("weights.safetensors", "weights.pth")
+WEIGHTS_NAMES = ("weights.safetensors", "weights.pth", "model.safetensors")
 CARD_NAME = "card.json"
+CONFIG_NAME = "config.json"
 
 _HEAD_BYTES = 512
 _PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<error", b"<!--")
@@ -14,7 +17,7 @@ _MAX_HEADER = 100_000_000  # what the safetensors library reads at the most
 
 
 def weights_file(folder: Path) -> Path:
-    """The weights inside a model-store folder.
+    """The weights inside a model-store folder, or a folder of the transformers library.
 
     Raises:
         ModelStoreError: There are none.
@@ -22,7 +25,34 @@ def weights_file(folder: Path) -> Path:
     for name in WEIGHTS_NAMES:
         if (folder / name).is_file():
             return folder / name
+    if any(folder.glob("*.safetensors.index.json")):
+        raise ModelStoreError(
+            f"{folder} has its weights in several files; save them as one model.safetensors"
+        )
     raise ModelStoreError(f"{folder} has no {' or '.join(WEIGHTS_NAMES)}")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The `config.json` of a folder, which a network of the transformers library is built from.
+
+    Returns:
+        Its values; empty if there is no such file.
+
+    Raises:
+        ModelStoreError: The file is no JSON object, or cannot be read.
+    """
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        return {}
+    try:
+        config = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ModelStoreError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelStoreError(f"{path} is no JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise ModelStoreError(f"{path} holds no JSON object but a {type(config).__name__}")
+    return config
 
 
 def no_weights_reason(path: Path) -> str | None:

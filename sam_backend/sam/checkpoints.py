@@ -1,7 +1,8 @@
-"""Reads a checkpoint into a network: Meta's `.pth` files and our `.safetensors`, strictly."""
+"""Reads a checkpoint into a network: `.pth`, `.pt` and `.safetensors` files, strictly."""
 
 import argparse
 import json
+import logging
 import pathlib
 import re
 from collections.abc import Mapping
@@ -12,21 +13,34 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.sam.checkpoint_files import (
     CARD_NAME,
     is_safetensors,
     no_weights_reason,
+    read_config,
     sha256_of,
     weights_file,
 )
-from sam_backend.sam.families import FAMILIES, Family, family_named
+from sam_backend.sam.families import FAMILIES, SamFamily, family_named
+from sam_backend.sam.family import EMPTY, Config, Family, summary
+from sam_backend.sam.precision import Precision
+from sam_backend.sam.promptable import PromptableModel
 from sam_backend.sam.reference import Sam
+
+log = logging.getLogger(__name__)
 
 _WRAPPERS = ("model", "state_dict", "model_state", "model_state_dict")
 _MOST_WRAPPERS = 8
 _PREFIXES = ("module.", "_orig_mod.", "model.", "sam.")
+_OTHERS = (
+    # what is in a name, what that checkpoint is, what to do
+    ("image_encoder.patch_embed.seq.", "MobileSAM's (TinyViT encodes its images)", "sam2.1_tiny"),
+    (".Adapter.", "SAM-Med2D's (adapters in the image encoder)", "vit_b"),
+)
+"""Known checkpoints that no family runs, and what is near."""
 _FOREIGN_CLASS = re.compile(r"GLOBAL ([\w.]+)")
 
 # NumPy 1 and 2 write the module of these functions differently.
@@ -52,16 +66,45 @@ class LoadedModel:
     """A network that is ready to run.
 
     Attributes:
-        sam: The network in eval mode, float32, on the chosen device, without gradients.
+        network: In eval mode, float32, on the chosen device, without gradients.
         family: Its name in `FAMILIES`.
-        version: The checkpoint's version: the card's, or the file's stem.
+        version: The checkpoint's version: the card's, or the name of its file or folder.
         sha256: Of the weights file, lower-case hex.
     """
 
-    sam: Sam
+    network: nn.Module
     family: str
     version: str
     sha256: str
+
+    @property
+    def sam(self) -> Sam:
+        """The network of SAM 1 or a starter, for what needs its weights, such as retraining.
+
+        Raises:
+            ModelStoreError: It is of another family.
+        """
+        if not isinstance(self.network, Sam):
+            raise ModelStoreError(
+                f"{self.version} is of the family {self.family}; only SAM 1 and the starters can "
+                "be used here"
+            )
+        return self.network
+
+    def promptable(
+        self, precision: Precision = Precision.FLOAT32, compiled: bool = False
+    ) -> PromptableModel:
+        """The model that answers prompts.
+
+        Args:
+            precision: What the image encoder computes in.
+            compiled: Compile with `torch.compile` at the first use, where the family can.
+
+        Raises:
+            InvalidInputError: The family cannot compute in this precision.
+        """
+        family = family_named(self.family)
+        return family.promptable(self.network, self.version, self.sha256, precision, compiled)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -88,27 +131,35 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> LoadedModel:
-    """Reads a model-store folder (weights and card) or a bare weights file.
+    """Reads a model-store folder, a folder of the transformers library, or a bare weights file.
 
     Weights stored in half precision are widened to float32. A folder's card names the family and
-    the sha256, which is checked; a bare file's family is told from the shapes of its weights.
+    the sha256, which is checked; a `config.json` without a card names the family; a bare file's
+    family is told from the names and shapes of its weights.
 
     Raises:
         ModelStoreError: Something is missing, damaged, or of another family; names the file.
     """
-    card = _read_card(path) if path.is_dir() else {}
-    weights_path = weights_file(path) if path.is_dir() else path
+    is_folder = path.is_dir()
+    config = read_config(path) if is_folder else {}
+    has_card = is_folder and ((path / CARD_NAME).exists() or not config)
+    card = _read_card(path) if has_card else {}
+    weights_path = weights_file(path) if is_folder else path
     sha256 = sha256_of(weights_path)
     if card.get("sha256", sha256) != sha256:
         raise ModelStoreError(
             f"{weights_path} is damaged: its sha256 is {sha256}, its card says {card['sha256']}"
         )
     state = read_weights(weights_path)
-    family = family_named(card["family"]) if "family" in card else detect_family(state, path)
+    named = card.get("family")
+    family = detect_family(state, path, config) if named is None else family_named(named)
+    read = family.read(state, weights_path, config)
+    if read.n_left_out:
+        log.info("%s: %d weights that images do not need are left out", path, read.n_left_out)
     return LoadedModel(
-        sam=build_with_weights(family, state, weights_path).to(device),
+        network=read.network.to(device),
         family=family.name,
-        version=card.get("version", path.stem),
+        version=card.get("version", path.name if is_folder else path.stem),
         sha256=sha256,
     )
 
@@ -127,7 +178,10 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     reason = no_weights_reason(path)
     if reason is not None:
         raise ModelStoreError(f"cannot read weights from {path}: {reason}")
-    state = _unwrapped(_load_safetensors(path) if is_safetensors(path) else load_pickle(path))
+    document = _load_safetensors(path) if is_safetensors(path) else load_pickle(path)
+    for key, head in _heads_beside(document).items():
+        log.info("%s: the %d weights of %s are left out", path, len(head), key)
+    state = _unwrapped(document)
     if not isinstance(state, dict) or not state:
         raise ModelStoreError(f"{path} holds no state dict but a {type(state).__name__}")
     for name, weight in state.items():
@@ -179,6 +233,20 @@ def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise ModelStoreError(f"cannot read weights from {path}: {reason}") from None
 
 
+def _heads_beside(document: Any) -> dict[str, dict[str, Any]]:
+    """Other networks' weights beside those of SAM, such as micro-sam's `decoder_state`."""
+    if not isinstance(document, dict) or not any(key in document for key in _WRAPPERS):
+        return {}
+    return {
+        str(key): value
+        for key, value in document.items()
+        if key not in _WRAPPERS
+        and isinstance(value, dict)
+        and value
+        and all(isinstance(weight, torch.Tensor) for weight in value.values())
+    }
+
+
 def _unwrapped(document: Any) -> Any:
     """The state dict within what a training script has saved; all else as it is."""
     for _ in range(_MOST_WRAPPERS):  # a file may hold a dictionary that is within itself
@@ -198,36 +266,37 @@ def _unwrapped(document: Any) -> Any:
     return document
 
 
-def detect_family(state: Mapping[str, torch.Tensor], path: Path) -> Family:
-    """The family whose weights have exactly these names and shapes.
+def detect_family(state: Mapping[str, torch.Tensor], path: Path, config: Config = EMPTY) -> Family:
+    """The family that a checkpoint belongs to.
+
+    Args:
+        state: Names and weights.
+        path: For messages.
+        config: What the `config.json` beside it says; empty if there is none.
 
     Raises:
-        ModelStoreError: None has; names the closest one and how it differs.
+        ModelStoreError: None has such weights; names the closest one and how it differs.
     """
-    faults = {family.name: _differences(family, state) for family in FAMILIES.values()}
-    closest = min(faults, key=lambda name: len(faults[name]))
-    if faults[closest]:
+    for family in reversed(tuple(FAMILIES.values())):  # the library's first: they look at one name
+        if family.owns(state, config):
+            return family
+    if config:
         raise ModelStoreError(
-            f"{path} fits no model family; the closest is {closest}: {_summary(faults[closest])}"
+            f"{path} is a model of the type {config.get('model_type')!r}, which is none of "
+            f"{', '.join(FAMILIES)}"
         )
-    return FAMILIES[closest]
-
-
-def build_with_weights(family: Family, state: Mapping[str, torch.Tensor], path: Path) -> Sam:
-    """The family's network with these weights, strictly: none missing, none left over.
-
-    Raises:
-        ModelStoreError: A weight is missing, unknown or of another shape.
-    """
-    faults = _differences(family, state)
-    if faults:
-        raise ModelStoreError(f"{path} holds no {family.name} weights: {_summary(faults)}")
-    sam = family.build_without_weights()
-    sam.load_state_dict(state, strict=True, assign=True)
-    if any(tensor.is_meta for tensor in (*sam.parameters(), *sam.buffers())):
-        sam = family.build()  # it makes constants that no state dict holds: build it for real
-        sam.load_state_dict(state, strict=True)
-    return sam.eval().requires_grad_(requires_grad=False)
+    for part, what, near in _OTHERS:
+        if any(part in name for name in state):
+            raise ModelStoreError(
+                f"{path} is {what}, which is not supported; near to it is {near}: "
+                f"sam-backend models pull {near}"
+            )
+    ours = (family for family in FAMILIES.values() if isinstance(family, SamFamily))
+    faults = {family.name: family.differences(state) for family in ours}
+    closest = min(faults, key=lambda name: len(faults[name]))
+    raise ModelStoreError(
+        f"{path} fits no model family; the closest is {closest}: {summary(faults[closest])}"
+    )
 
 
 def _read_card(folder: Path) -> dict[str, str]:
@@ -239,21 +308,3 @@ def _read_card(folder: Path) -> dict[str, str]:
         raise ModelStoreError(
             f"{path} is no model card with family, version and sha256: {error!r}"
         ) from error
-
-
-def _differences(family: Family, state: Mapping[str, torch.Tensor]) -> list[str]:
-    """What keeps these weights from being the family's, one line each."""
-    shapes = family.shapes()
-    missing = [f"{name} is missing" for name in shapes if name not in state]
-    unknown = [f"{name} is unknown" for name in state if name not in shapes]
-    other = [
-        f"{name} has shape {tuple(state[name].shape)}, not {shape}"
-        for name, shape in shapes.items()
-        if name in state and tuple(state[name].shape) != shape
-    ]
-    return missing + unknown + other
-
-
-def _summary(faults: list[str]) -> str:
-    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-    return "; ".join(faults[:3]) + more

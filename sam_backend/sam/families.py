@@ -1,6 +1,6 @@
 """The model families: which network a checkpoint's weights belong to.
 
-A new family is one builder and one line in `FAMILIES`. Networks are imported where they are built,
+A new family is one file and one line in `FAMILIES`. Networks are imported where they are built,
 so that listing models does not wait for torch.
 """
 
@@ -8,44 +8,100 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sam_backend.errors import ModelStoreError
+from sam_backend.sam.family import Config, Family, ReadNetwork, summary
+from sam_backend.sam.library.family import LibraryFamily
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from sam_backend.sam.library.model import LibraryModel
+    from sam_backend.sam.precision import Precision
+    from sam_backend.sam.promptable import PromptableModel
     from sam_backend.sam.reference import Sam
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """One network architecture.
+class SamFamily(Family):
+    """SAM 1 and the starters: a `Sam` of fixed shapes, run by our own fast path.
 
     Attributes:
-        name: How cards and the command line call it.
-        build: Makes the network with fresh weights, on the CPU.
-        rank: Higher is better; decides which checkpoint is served when none is named. The order
-            is that of the paper's figure 13 (mask quality grows with the image encoder).
+        network: Makes the network with fresh weights.
     """
 
-    name: str
-    build: Callable[[], Sam]
-    rank: int
+    is_trainable: ClassVar[bool] = True
 
-    def build_without_weights(self) -> Sam:
-        """The network on torch's meta device: right names and shapes, no memory, no random init.
+    network: Callable[[], Sam]
 
-        The device context is local to the calling thread.
+    def build(self) -> Sam:
+        """Makes the network with fresh weights, on the CPU."""
+        return self.network()
+
+    def owns(self, state: Mapping[str, torch.Tensor], config: Config) -> bool:
+        """Whether the weights have exactly this family's names and shapes."""
+        return not config and not self.differences(state)
+
+    def differences(self, state: Mapping[str, torch.Tensor]) -> list[str]:
+        """What keeps these weights from being the family's, one line each."""
+        shapes = self.shapes()
+        missing = [f"{name} is missing" for name in shapes if name not in state]
+        unknown = [f"{name} is unknown" for name in state if name not in shapes]
+        other = [
+            f"{name} has shape {tuple(state[name].shape)}, not {shape}"
+            for name, shape in shapes.items()
+            if name in state and tuple(state[name].shape) != shape
+        ]
+        return missing + unknown + other
+
+    def preprocessing(self, config: Config) -> str:
+        """`Resize.key` of its networks' input, known before weights are read."""
+        return _sam_preprocessing(self)
+
+    def read(self, state: Mapping[str, torch.Tensor], path: Path, config: Config) -> ReadNetwork:
+        """The network with these weights, strictly: none missing, none left over.
+
+        Raises:
+            ModelStoreError: A weight is missing, unknown or of another shape.
         """
-        import torch
+        faults = self.differences(state)
+        if faults:
+            raise ModelStoreError(f"{path} holds no {self.name} weights: {summary(faults)}")
+        sam = self.build_without_weights()
+        sam.load_state_dict(state, strict=True, assign=True)
+        if any(tensor.is_meta for tensor in (*sam.parameters(), *sam.buffers())):
+            sam = self.build()  # it makes constants that no state dict holds: build it for real
+            sam.load_state_dict(state, strict=True)
+        return ReadNetwork(sam.eval().requires_grad_(requires_grad=False))
 
-        with torch.device("meta"):
-            return self.build()
+    def promptable(
+        self,
+        network: nn.Module,
+        version: str,
+        sha256: str,
+        precision: Precision,
+        compiled: bool = False,
+    ) -> PromptableModel:
+        """A network that `read` gave, on its device, ready to run."""
+        from sam_backend.sam.reference import Sam
+        from sam_backend.sam.segmenter import Segmenter
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every weight's name and shape, as the family's state dict has them."""
-        weights = self.build_without_weights().state_dict()
-        return {name: tuple(weight.shape) for name, weight in weights.items()}
+        if not isinstance(network, Sam):
+            raise TypeError(f"a {self.name} is a Sam, not a {type(network).__name__}")
+        return Segmenter(network, version, sha256, precision, compiled)
+
+
+@cache
+def _sam_preprocessing(family: SamFamily) -> str:
+    from sam_backend.sam.preprocess import LongestSide
+
+    sam: Any = family.build_without_weights()
+    return LongestSide(int(sam.image_encoder.img_size)).key
 
 
 def _starter() -> Sam:
@@ -78,18 +134,39 @@ def _vit_h() -> Sam:
     return build_sam_vit_h()
 
 
-FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {
-        family.name: family
-        for family in (
-            Family("starter", _starter, rank=0),
-            Family("starter_lite", _starter_lite, rank=1),
-            Family("vit_b", _vit_b, rank=2),
-            Family("vit_l", _vit_l, rank=3),
-            Family("vit_h", _vit_h, rank=4),
-        )
-    }
+def _sam2() -> type[LibraryModel]:
+    from sam_backend.sam.library.sam2 import Sam2
+
+    return Sam2
+
+
+def _sam_hq() -> type[LibraryModel]:
+    from sam_backend.sam.library.sam_hq import SamHQ
+
+    return SamHQ
+
+
+def _sam3_tracker() -> type[LibraryModel]:
+    from sam_backend.sam.library.sam3_tracker import Sam3Tracker
+
+    return Sam3Tracker
+
+
+_APACHE = "Apache-2.0"
+_SAM = "SAM License (gated, no military use, passed on under the same terms)"
+_META = "https://github.com/facebookresearch"
+
+_REGISTERED: tuple[Family, ...] = (
+    SamFamily("starter", "Starter", 0, _APACHE, "sam_backend", _starter),
+    SamFamily("starter_lite", "Starter lite", 1, _APACHE, "sam_backend", _starter_lite),
+    SamFamily("vit_b", "SAM ViT-B", 2, _APACHE, f"{_META}/segment-anything", _vit_b),
+    SamFamily("vit_l", "SAM ViT-L", 3, _APACHE, f"{_META}/segment-anything", _vit_l),
+    SamFamily("vit_h", "SAM ViT-H", 4, _APACHE, f"{_META}/segment-anything", _vit_h),
+    LibraryFamily("sam2", "SAM 2", 5, _APACHE, f"{_META}/sam2", _sam2),
+    LibraryFamily("sam_hq", "SAM-HQ", 6, _APACHE, "https://github.com/SysCV/sam-hq", _sam_hq),
+    LibraryFamily("sam3_tracker", "SAM 3 tracker", 7, _SAM, f"{_META}/sam3", _sam3_tracker),
 )
+FAMILIES: Mapping[str, Family] = MappingProxyType({family.name: family for family in _REGISTERED})
 
 
 def family_named(name: str) -> Family:

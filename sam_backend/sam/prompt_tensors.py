@@ -5,34 +5,18 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from sam_backend.errors import PromptError
 from sam_backend.sam.preprocess import LongestSide
 from sam_backend.sam.reference import Sam
 from sam_backend.sam.types import Prompt
 
 
 class PromptTensors:
-    """Encodes prompts as `segment_anything.SamPredictor` does.
-
-    Attributes:
-        mask_side: Side in pixels of low-resolution logits, L.
-    """
+    """Encodes prompts as `segment_anything.SamPredictor` does."""
 
     def __init__(self, sam: Sam, resize: LongestSide) -> None:
         self._encoder = sam.prompt_encoder
         self._device = torch.device(sam.device)
         self._resize = resize
-        self.mask_side = int(sam.prompt_encoder.mask_input_size[0])
-
-    def check(self, prompt: Prompt) -> None:
-        """Refuses a mask prompt of another model's size.
-
-        Raises:
-            PromptError: It has not this model's side.
-        """
-        mask, side = prompt.mask_logits, self.mask_side
-        if mask is not None and mask.shape != (side, side):
-            raise PromptError(f"mask_logits must have shape ({side}, {side}), not {mask.shape}")
 
     def encode(
         self, prompts: Sequence[Prompt], image_size: tuple[int, int]

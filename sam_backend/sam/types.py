@@ -62,18 +62,23 @@ class Prompt:
 class Embedding:
     """The image encoder's output for one image.
 
+    Arrays are float16 or float32, all of one dtype, on the CPU and read-only: any thread may hold
+    them.
+
     Attributes:
-        features: Shape (C, h, w), float16 or float32, on the CPU: any thread may hold it.
+        features: The coarse level, which also compares images: shape (C, h, w).
         image_size: (height, width) of the original image in pixels.
         input_size: (height, width) of the resized image before padding to the model's square.
         cell_channels: So many channels, the first ones, say what a cell shows; the others are finer
             features for sharp masks (`high_resolution`). None: all do.
+        finer: Further levels for the family's decoder, each of three dimensions, in its order.
     """
 
     features: npt.NDArray[np.floating]
     image_size: tuple[int, int]
     input_size: tuple[int, int]
     cell_channels: int | None = None
+    finer: tuple[npt.NDArray[np.floating], ...] = ()
 
     @property
     def cells(self) -> npt.NDArray[np.floating]:
@@ -83,7 +88,7 @@ class Embedding:
     @property
     def n_bytes(self) -> int:
         """Memory held, in bytes."""
-        return int(self.features.nbytes)
+        return sum(int(level.nbytes) for level in (self.features, *self.finer))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

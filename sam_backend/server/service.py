@@ -21,7 +21,7 @@ from sam_backend.labelstudio.images.resolver import image_resolver
 from sam_backend.labelstudio.prompts.prompt_session import PromptSessions
 from sam_backend.monitoring.surveying import Served
 from sam_backend.projects.prefill_settings import PrefillSettings
-from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.promptable import PromptableModel
 from sam_backend.server.boards import Boards
 from sam_backend.server.event_registrar import EventRegistrar
 from sam_backend.server.figures import ServerFigures
@@ -172,7 +172,7 @@ class Service:
         """Of the model that answers new requests; known before it is loaded."""
         return self._champion.model_version
 
-    def wait_until_loaded(self) -> Segmenter:
+    def wait_until_loaded(self) -> PromptableModel:
         """Wait for the model.
 
         Raises:

@@ -27,6 +27,7 @@ class ModelStatus:
         version: Model version.
         family: Family of its checkpoint.
         licence: Licence of its checkpoint.
+        source: Where the checkpoint is from.
         failure: Why it failed, or "none".
         loading_next: Version that is being loaded, or "none".
         answering_last_requests: Versions that end what they have begun, or "none".
@@ -38,6 +39,7 @@ class ModelStatus:
     version: str
     family: str
     licence: str
+    source: str
     failure: str
     loading_next: str
     answering_last_requests: str
@@ -210,6 +212,7 @@ class StatusReport:
             version=view.served.model_version,
             family=card.family,
             licence=card.licence,
+            source=card.source,
             failure=view.served.failure or "none",
             loading_next=view.loading or "none",
             answering_last_requests=", ".join(view.finishing) or "none",

@@ -4,10 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sam_backend.sam import postprocess
+from sam_backend.sam.checkpoint_files import read_config
 from sam_backend.sam.checkpoints import choose_device, load
+from sam_backend.sam.embed_and_prompt import model_version
 from sam_backend.sam.families import FAMILIES, family_named
 from sam_backend.sam.precision import choose_precision
-from sam_backend.sam.segmenter import Segmenter, model_version
+from sam_backend.sam.promptable import PromptableModel
 from sam_backend.serving.served_model import Checkpoint
 from sam_backend.settings import Settings
 from sam_backend.store.models import ModelEntry, ModelStore
@@ -35,7 +37,6 @@ class ModelChoice:
         self.device = choose_device(settings.device)
         self.precision = choose_precision(settings.precision, self.device)
         self._is_compiled = settings.compile
-        self._sides: dict[str, int] = {}
 
     @property
     def is_pinned(self) -> bool:
@@ -61,18 +62,14 @@ class ModelChoice:
         known = [entry for entry in self._store.list() if entry.card.family in FAMILIES]
         return [self._version(entry) for entry in known]
 
-    def _load(self, folder: Path) -> Segmenter:
+    def _load(self, folder: Path) -> PromptableModel:
         with ThreadPoolExecutor(1, "kernel") as beside:  # compiled at the first start: 10 s
             kernel = beside.submit(postprocess.warm_up)
-            segmenter = Segmenter.of(load(folder, self.device), self.precision, self._is_compiled)
+            model = load(folder, self.device).promptable(self.precision, self._is_compiled)
             kernel.result()
-        segmenter.warm_up()
-        return segmenter
+        model.warm_up()
+        return model
 
     def _version(self, entry: ModelEntry) -> str:
-        family = entry.card.family
-        if family not in self._sides:
-            self._sides[family] = (
-                family_named(family).build_without_weights().image_encoder.img_size
-            )
-        return model_version(entry.version, entry.card.sha256, self._sides[family], self.precision)
+        preprocessing = family_named(entry.card.family).preprocessing(read_config(entry.folder))
+        return model_version(entry.version, entry.card.sha256, preprocessing, self.precision)

@@ -12,8 +12,9 @@ import torch
 
 from sam_backend.errors import ModelStoreError, SamBackendError
 from sam_backend.sam.device import DeviceOwner, Priority
+from sam_backend.sam.embed_and_prompt import MAX_PROMPTS_AT_ONCE
 from sam_backend.sam.embeddings import EmbeddingKey
-from sam_backend.sam.segmenter import MAX_PROMPTS_AT_ONCE, Segmenter
+from sam_backend.sam.promptable import PromptableModel
 from sam_backend.sam.single_flight import Encode, SharedEncodes
 from sam_backend.sam.types import (
     ALL_MASKS,
@@ -46,7 +47,7 @@ class Checkpoint:
 
     card: ModelCard
     model_version: str
-    load: Callable[[], Segmenter]
+    load: Callable[[], PromptableModel]
 
 
 class ServedModel:
@@ -64,7 +65,7 @@ class ServedModel:
         self._encodes = encodes
         self._lock = threading.Lock()
         self._settled = threading.Event()
-        self._loaded: Segmenter | None = None
+        self._loaded: PromptableModel | None = None
         self._failure: str | None = None
         # no daemon: a process that ends while torch reads weights on one would abort
         self._loading = threading.Thread(target=self._load, name="model-load")
@@ -92,7 +93,7 @@ class ServedModel:
         self._settled.wait()
         return self.state
 
-    def segmenter(self, patience_s: float = LOADING_PATIENCE_S) -> Segmenter:
+    def segmenter(self, patience_s: float = LOADING_PATIENCE_S) -> PromptableModel:
         """The loaded model; waits for it.
 
         Raises:
@@ -148,7 +149,7 @@ class ServedModel:
         xy: npt.NDArray[np.floating],
         thresholds: ScanThresholds = ALL_MASKS,
     ) -> Iterator[PointMask]:
-        """`Segmenter.scan` in small pieces, between which clicks get their turn."""
+        """`PromptableModel.scan` in small pieces, between which clicks get their turn."""
         segmenter = self.segmenter()
         for start in range(0, len(xy), MAX_PROMPTS_AT_ONCE):
             part = xy[start : start + MAX_PROMPTS_AT_ONCE]
@@ -203,7 +204,7 @@ class ServedModel:
             log.exception("%s cannot be loaded", self.model_version)
             self._settle(None, str(error) or type(error).__name__)
 
-    def _settle(self, segmenter: Segmenter | None, failure: str | None) -> None:
+    def _settle(self, segmenter: PromptableModel | None, failure: str | None) -> None:
         # The reason as text: a kept exception would hold the frames of every request it met.
         with self._lock:
             if not self._settled.is_set():  # else it was closed while it was loading

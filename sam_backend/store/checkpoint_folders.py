@@ -17,16 +17,24 @@ from sam_backend.errors import ModelStoreError
 from sam_backend.files import new_folder
 from sam_backend.sam.checkpoint_files import (
     CARD_NAME,
+    CONFIG_NAME,
     WEIGHTS_NAMES,
     is_safetensors,
     no_weights_reason,
+    read_config,
     sha256_of,
     weights_file,
 )
 from sam_backend.sam.families import FAMILIES, family_named
 from sam_backend.store.cards import VERSION_PATTERN, ModelCard, make_card, read_card, write_card
 from sam_backend.store.downloads import Progress, download
-from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS, PublicCheckpoint
+from sam_backend.store.hub import download_folder
+from sam_backend.store.public_checkpoints import (
+    HUB_CHECKPOINTS,
+    PUBLIC_CHECKPOINTS,
+    HubCheckpoint,
+    PublicCheckpoint,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -108,12 +116,13 @@ class CheckpointFolders:
         attachments: Mapping[str, Path] = MappingProxyType({}),
         **about: object,
     ) -> ModelEntry:
-        """Copies a weights file into the store, after checking that it loads.
+        """Copies a checkpoint into the store, after checking that it loads.
 
         Args:
-            file: `.pth`, `.pt` or `.safetensors`.
-            version: Its name in the store; the file's stem without.
-            family: Its network; told from the shapes of its weights without.
+            file: `.pth`, `.pt` or `.safetensors`, or a folder of the transformers library
+                (`config.json` and `model.safetensors`).
+            version: Its name in the store; that of the file or folder without.
+            family: Its network; told from its configuration or its weights without.
             sha256: What the file must have; not checked without.
             attachments: Further files to lie beside the weights, by the name they get there.
             about: Further fields of the card: name, source, licence, training_data, parent …
@@ -123,10 +132,16 @@ class CheckpointFolders:
             ModelStoreError: The file is damaged or fits no family, or an attachment is missing or
                 ill-named.
         """
-        from sam_backend.sam.checkpoints import build_with_weights, detect_family, read_weights
+        from sam_backend.sam.checkpoints import detect_family, read_weights
 
-        version = version or re.sub(r"[^A-Za-z0-9._-]", "-", file.stem)
+        is_folder = file.is_dir()
+        name = file.resolve().name if is_folder else file.stem
+        version = version or re.sub(r"[^A-Za-z0-9._-]", "-", name)
         self._refuse_taken(version)
+        config = read_config(file) if is_folder else {}
+        if config:
+            attachments = {**attachments, CONFIG_NAME: file / CONFIG_NAME}
+        source_name, file = file.name, weights_file(file) if is_folder else file
         for attached in attachments:
             plain = re.fullmatch(VERSION_PATTERN, attached)
             if plain is None or attached in {CARD_NAME, *WEIGHTS_NAMES}:
@@ -137,18 +152,20 @@ class CheckpointFolders:
             told = "" if reason is None else f": {reason}"
             raise ModelStoreError(f"{file} has sha256 {digest}, not {sha256}{told}")
         weights = read_weights(file)
-        network = family_named(family) if family else detect_family(weights, file)
-        sam = build_with_weights(network, weights, file)
+        chosen = family_named(family) if family else detect_family(weights, file, config)
+        read = chosen.read(weights, file, config)
+        if read.n_left_out:
+            logger.info("%d weights of %s are not needed for images", read.n_left_out, source_name)
         fields: dict[str, object] = {
             "name": version,
-            "source": file.name,
+            "source": source_name,
             "licence": "unknown",
             "training_data": "unknown",
-            "parameters": sum(weight.numel() for weight in sam.parameters()),
+            "parameters": sum(weight.numel() for weight in read.network.parameters()),
             "added_at": self._now(),
         }
         given = {name: value for name, value in about.items() if value is not None}
-        identity = {"family": network.name, "version": version, "sha256": digest}
+        identity = {"family": chosen.name, "version": version, "sha256": digest}
         card = make_card(**(fields | given | identity))
         suffix = ".safetensors" if is_safetensors(file) else ".pth"
         with self._new_folder(version) as folder:
@@ -170,20 +187,23 @@ class CheckpointFolders:
         A download that was cut, even by kill -9, goes on where it stopped.
 
         Args:
-            name: One of the public ones, such as `vit_b`.
+            name: One of the public ones, such as `vit_b` or `sam2.1_tiny`.
             progress: Told about bytes as they come.
 
         Raises:
             ModelStoreError: The name is unknown, its folder is taken by something broken, or the
                 download failed.
         """
-        if name not in self._public:
-            known = ", ".join(self._public)
+        if name not in {**self._public, **HUB_CHECKPOINTS}:
+            known = ", ".join((*self._public, *HUB_CHECKPOINTS))
             raise ModelStoreError(f"no public checkpoint {name!r}; there are {known}")
-        public = self._public[name]
+        version = self._public[name].version if name in self._public else name
         for entry in self.list():
-            if entry.version == public.version:
+            if entry.version == version:
                 return entry
+        if name not in self._public:
+            return self._pull_from_hub(HUB_CHECKPOINTS[name])
+        public = self._public[name]
         taken = self._folders[0] / public.version
         if taken.exists():
             raise ModelStoreError(
@@ -206,6 +226,18 @@ class CheckpointFolders:
             target.rename(folder / f"weights{target.suffix}")
             write_card(card, folder / CARD_NAME)
         return _read_entry(self._folders[0] / public.version)
+
+    def _pull_from_hub(self, public: HubCheckpoint) -> ModelEntry:
+        """Fetches a repository of the Hugging Face hub and adds what comes."""
+        return self.add(
+            download_folder(public.repository),
+            public.version,
+            public.family,
+            name=public.title,
+            source=f"https://huggingface.co/{public.repository}",
+            licence=public.licence,
+            training_data=public.training_data,
+        )
 
     def _remove(self, entry: ModelEntry) -> None:
         """Takes a checkpoint of the user's folder away: nobody sees half of one."""

@@ -51,7 +51,7 @@ class ModelDiff:
         facts: Fields of the cards that differ.
         quality: Every measured figure of either, "data set: measure".
         gate: What each card keeps of its meeting with the gate; empty if there was none.
-        weights: By part of the network; None if the networks are of different families.
+        weights: By part of the network; None if the networks are different.
     """
 
     facts: Mapping[str, Pair]
@@ -76,12 +76,15 @@ def compare(first: ModelEntry, second: ModelEntry) -> ModelDiff:
     )
 
 
-def _changes(first: ModelEntry, second: ModelEntry) -> tuple[PartChange, ...]:
+def _changes(first: ModelEntry, second: ModelEntry) -> tuple[PartChange, ...] | None:
     import torch
 
     from sam_backend.sam.checkpoints import read_weights
 
     before, after = read_weights(first.weights_path), read_weights(second.weights_path)
+    sizes = [{name: weight.shape for name, weight in one.items()} for one in (before, after)]
+    if sizes[0] != sizes[1]:  # a family may have several sizes
+        return None
     counts: dict[str, int] = defaultdict(int)
     different: dict[str, int] = defaultdict(int)
     squares: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])

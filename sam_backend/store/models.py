@@ -12,7 +12,11 @@ from sam_backend.sam.families import family_named
 from sam_backend.settings import Settings
 from sam_backend.store.champions import CHAMPION_NAME, ChampionFile, History, Promotion
 from sam_backend.store.checkpoint_folders import CheckpointFolders, ModelEntry
-from sam_backend.store.public_checkpoints import PUBLIC_CHECKPOINTS, PublicCheckpoint
+from sam_backend.store.public_checkpoints import (
+    HUB_CHECKPOINTS,
+    PUBLIC_CHECKPOINTS,
+    PublicCheckpoint,
+)
 
 __all__ = ["ModelEntry", "ModelStore", "open_store", "packaged_store"]
 
@@ -53,12 +57,13 @@ class ModelStore(CheckpointFolders):
         for entry in (*promoted, *_without_challengers(entries)):
             if entry.card.family == name:
                 return entry
-        hint = f"; get it with `sam-backend models pull {name}`" if name in self._public else ""
+        is_public = name in self._public or name in HUB_CHECKPOINTS
+        hint = f"; get it with `sam-backend models pull {name}`" if is_public else ""
         versions = ", ".join(here) or "none"
         raise ModelStoreError(f"no model {name!r} in the store (here: {versions}){hint}")
 
     def best(self) -> ModelEntry:
-        """The best checkpoint by its family: vit_h, else vit_l, vit_b, starter_lite, starter.
+        """The best checkpoint by its family's rank, from `sam3_tracker` down to `starter`.
 
         Larger image encoders segment better (the paper's figure 13) but are slower; on a CPU one
         may want to name a smaller one. Within a family the one added last wins, then the higher

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from sam_backend.cli import models
 from sam_backend.errors import ModelStoreError
+from sam_backend.sam.families import FAMILIES
 from sam_backend.store.models import ModelStore, packaged_store
 from tests.sam.networks import random_starter
 from tests.store.checkpoints import put
@@ -47,6 +48,18 @@ def test_add_then_list(tmp_path: Path, weights: Path) -> None:
     (card,) = [card for card in as_json if card["version"] == "v-1"]
     assert (card["family"], card["licence"], card["name"]) == ("starter", "MIT", "Mine")
     assert Path(card["weights_path"]).stat().st_size == card["n_bytes"]
+
+
+def test_the_families_are_shown_with_licence_and_what_can_be_pulled(tmp_path: Path) -> None:
+    shown = run(tmp_path, "families").stdout
+    assert shown.split()[:3] == ["FAMILY", "MODEL", "PULL"]
+    assert "sam2.1_tiny" in shown
+    told = {one["family"]: one for one in json.loads(run(tmp_path, "families", "--json").stdout)}
+    assert list(told) == list(FAMILIES)
+    assert told["vit_b"]["pull"] == ["vit_b"]
+    assert (told["starter"]["retraining"], told["sam2"]["retraining"]) == (True, False)
+    assert (told["starter"]["extra"], told["sam_hq"]["extra"]) == (None, "transformers")
+    assert "no military use" in told["sam3_tracker"]["licence"]
 
 
 def test_the_packaged_checkpoints_are_listed(tmp_path: Path) -> None:

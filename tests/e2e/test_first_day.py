@@ -83,6 +83,7 @@ WRITES = """
 OF_NO_PROJECT = """
     stage policy
     models list
+    models families
     models add {photos}/photo.png
     models promote starter-3
     models rollback

@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.sam import checkpoints
 from sam_backend.sam.checkpoint_files import sha256_of
-from sam_backend.sam.checkpoints import build_with_weights, choose_device, detect_family, load
-from sam_backend.sam.families import FAMILIES, Family, family_named
+from sam_backend.sam.checkpoints import choose_device, detect_family, load
+from sam_backend.sam.families import FAMILIES, SamFamily, family_named
+from sam_backend.sam.family import EMPTY
 from sam_backend.sam.segmenter import Segmenter
 from tests.sam.networks import random_starter
 
@@ -53,7 +54,7 @@ def test_a_bare_file_answers_like_the_network_it_came_from(
     assert not any(weight.requires_grad for weight in model.sam.parameters())
     image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     np.testing.assert_allclose(
-        Segmenter.of(model).embed(image).features,
+        model.promptable().embed(image).features,
         Segmenter(random_starter(), "same").embed(image).features,
         atol=1e-4,
     )
@@ -83,7 +84,9 @@ def test_every_weight_and_constant_is_real(tmp_path: Path, state: dict[str, torc
     assert not any(tensor.is_meta for tensor in (*sam.parameters(), *sam.buffers()))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [name for name, family in FAMILIES.items() if isinstance(family, SamFamily)]
+)
 def test_each_family_is_told_from_its_shapes(name: str) -> None:
     """With tensors that take no memory: ViT-H has 2.5 GB of weights."""
     weights = FAMILIES[name].build_without_weights().state_dict()
@@ -118,6 +121,30 @@ def test_arguments_paths_and_scores_beside_weights_are_read(
     beside |= {"scores": np.ones(3, np.float32), "done": np.bool_(True), "n": np.int64(3)}
     sam = load(write(tmp_path / "my.pth", {"model": state} | beside)).sam
     assert all(torch.equal(sam.state_dict()[name], weight) for name, weight in state.items())
+
+
+def test_another_networks_head_beside_the_weights_is_left_out_and_counted(
+    tmp_path: Path, state: dict[str, torch.Tensor], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As micro-sam saves its decoder for instances."""
+    caplog.set_level("INFO")
+    head = {"base.0.weight": torch.zeros(2), "out_conv.bias": torch.zeros(3)}
+    load(write(tmp_path / "vit_b_lm.pt", {"model_state": state, "decoder_state": head}))
+    assert "vit_b_lm.pt: the 2 weights of decoder_state are left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("image_encoder.patch_embed.seq.0.c.weight", "is MobileSAM's .* pull sam2.1_tiny"),
+        ("image_encoder.blocks.0.Adapter.channel.0.weight", "is SAM-Med2D's .* pull vit_b"),
+    ],
+)
+def test_a_known_checkpoint_that_none_runs_is_named(
+    tmp_path: Path, state: dict[str, torch.Tensor], name: str, why: str
+) -> None:
+    with pytest.raises(ModelStoreError, match=why):
+        load(write(tmp_path / "other.pt", state | {name: torch.zeros(1)}))
 
 
 def test_the_content_tells_the_format_not_the_suffix(
@@ -223,7 +250,7 @@ def test_a_folder_without_card_or_weights_is_an_error(
         load(tmp_path)
     folder = write_folder(tmp_path / "m", state)
     (folder / "weights.safetensors").unlink()
-    with pytest.raises(ModelStoreError, match=r"m has no weights.safetensors or weights.pth"):
+    with pytest.raises(ModelStoreError, match=r"m has no weights.safetensors or weights.pth or "):
         load(folder)
     with pytest.raises(ModelStoreError, match=r"cannot read .*nowhere\.pth: No such file"):
         load(tmp_path / "nowhere.pth")
@@ -231,7 +258,9 @@ def test_a_folder_without_card_or_weights_is_an_error(
 
 def test_an_unknown_family_names_the_known_ones() -> None:
     with pytest.raises(
-        ModelStoreError, match="'vit_x'; known: starter, starter_lite, vit_b, vit_l, vit_h"
+        ModelStoreError,
+        match="'vit_x'; known: starter, starter_lite, vit_b, vit_l, vit_h, sam2, "
+        "sam_hq, sam3_tracker",
     ):
         family_named("vit_x")
 
@@ -244,6 +273,9 @@ def test_the_ranks_put_the_larger_encoder_first() -> None:
         "vit_b",
         "vit_l",
         "vit_h",
+        "sam2",
+        "sam_hq",
+        "sam3_tracker",
     ]
 
 
@@ -272,7 +304,8 @@ def test_constants_that_no_state_dict_holds_are_computed(
         sam.register_buffer("steps", torch.arange(3.0), persistent=False)
         return sam
 
-    sam = build_with_weights(Family("mine", build, rank=0), state, tmp_path)
+    family = SamFamily("mine", "Mine", 0, "MIT", "here", build)
+    sam: Any = family.read(state, tmp_path, EMPTY).network
     assert sam.steps.tolist() == [0, 1, 2]
     for name, weight in sam.state_dict().items():
         assert torch.equal(weight, state[name]), name

@@ -8,8 +8,9 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import nn
 
-from sam_backend.sam.decoder import Decoded, PromptDecoder
+from sam_backend.sam.decoder import PromptDecoder
 from sam_backend.sam.decoder.prompt_decoder import BatchSizes, batch_sizes
+from sam_backend.sam.embed_and_prompt import Decoded
 from sam_backend.sam.starter_lite import MaskDecoderWithFineFeatures
 from tests.sam.networks import random_starter, random_starter_lite
 

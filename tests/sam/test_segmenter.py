@@ -283,7 +283,7 @@ def test_what_is_kept_of_an_image_never_answers_for_another(
     side = Segmenter(sam, "v")
     one = side.embed(picture(30, 40))
     monkeypatch.setattr(
-        "sam_backend.sam.segmenter.IMAGE_SIDES_BYTES", 2 * side._image_side(one).n_bytes
+        "sam_backend.sam.embed_and_prompt.IMAGE_SIDES_BYTES", 2 * side._opened(one).n_bytes
     )
     segmenter = Segmenter(sam, "v")
     for seed in range(12):

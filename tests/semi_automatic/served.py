@@ -8,7 +8,6 @@ import numpy as np
 from sam_backend.masks.rle import RLE, encode
 from sam_backend.sam.checkpoints import load
 from sam_backend.sam.embeddings import MemoryEmbeddings
-from sam_backend.sam.segmenter import Segmenter
 from sam_backend.semi_automatic.proposers.base import Subject
 from sam_backend.serving.champion import Champion
 from sam_backend.serving.served_model import Checkpoint
@@ -20,7 +19,7 @@ from tests.e2e.scene import draw_scene
 def served_starter() -> Iterator[Champion]:
     """A champion that is loaded."""
     entry = ModelStore([packaged_store()]).get("starter-3")
-    segmenter = Segmenter.of(load(entry.folder, "cpu"))
+    segmenter = load(entry.folder, "cpu").promptable()
     champion = Champion(
         Checkpoint(entry.card, segmenter.model_version, lambda: segmenter),
         MemoryEmbeddings(10**8),

@@ -34,7 +34,7 @@ def test_the_shipped_starter_does_what_its_card_says() -> None:
     model = load(STARTER)
     assert model.version == card["version"] == STARTER.name
     assert (STARTER / "weights.safetensors").stat().st_size < 25e6
-    quality = evaluate(Segmenter.of(model), releasing.held_out_scenes(12), max_clicks=1)
+    quality = evaluate(model.promptable(), releasing.held_out_scenes(12), max_clicks=1)
     told = card["measured_quality"]["simple scenes"]["1-click mIoU"]
     # twelve scenes instead of a hundred: the mean wavers
     assert quality.miou_at(1) == pytest.approx(told, abs=0.12)

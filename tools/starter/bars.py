@@ -22,7 +22,7 @@ from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.sam.automatic.generator import best_of_each, generate
 from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.automatic.settings import AutomaticSettings
-from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.promptable import PromptableModel
 from sam_backend.semi_automatic.selection import cap, split_duplicates
 from sam_backend.semi_automatic.triage import Bar, Judged, Outcome, triage
 from tools.starter.releasing import MIN_SEGMENT_SHARE
@@ -118,7 +118,7 @@ class Bars:
 
 
 def scan_all(
-    segmenter: Segmenter,
+    segmenter: PromptableModel,
     photos: Dataset,
     points_per_side: int,
     tell: Callable[[int, int], None] = lambda done, of: None,

@@ -22,7 +22,6 @@ from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.checkpoints import choose_device
 from sam_backend.sam.precision import has_fast_bfloat16
 from sam_backend.sam.reference import Sam
-from sam_backend.sam.segmenter import Segmenter
 from sam_backend.sam.starter import IMAGE_SIZE
 from sam_backend.sam.starter_lite import build_starter_lite
 from sam_backend.training.loop import CHECKPOINT_NAME
@@ -173,7 +172,7 @@ def picture(
     png: Annotated[Path, typer.Argument(help="The picture to write.")],
 ) -> None:
     """Draw one click, three clicks and a box on each of the demo's images."""
-    demo_picture.draw_demo(Segmenter.of(checkpoints.load(checkpoint)), png)
+    demo_picture.draw_demo(checkpoints.load(checkpoint).promptable(), png)
 
 
 @app.command()
@@ -258,7 +257,7 @@ def bars(
         named = {Path(image.name).stem for image in photos.images[: -(-len(photos) // 2)]}
     else:
         named = set(choose_on.read_text(encoding="utf-8").split())
-    segmenter = Segmenter.of(checkpoints.load(checkpoint))
+    segmenter = checkpoints.load(checkpoint).promptable()
     chosen_on, measured_on = (
         bars_module.scan_all(
             segmenter,

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sam_backend.demo.images import demo_images
-from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.promptable import PromptableModel
 from sam_backend.sam.types import Embedding, Prompt
 
 
@@ -46,7 +46,7 @@ MAIN_OBJECTS = {
 """Chosen once, by looking at the images alone."""
 
 
-def draw_demo(segmenter: Segmenter, png: Path) -> None:
+def draw_demo(segmenter: PromptableModel, png: Path) -> None:
     """Draw what an annotator gets on each of the demo's images.
 
     Args:
@@ -81,7 +81,7 @@ def draw_demo(segmenter: Segmenter, png: Path) -> None:
 
 
 def clicked(
-    segmenter: Segmenter, embedding: Embedding, clicks: tuple[tuple[int, int], ...]
+    segmenter: PromptableModel, embedding: Embedding, clicks: tuple[tuple[int, int], ...]
 ) -> npt.NDArray[np.bool_]:
     """The mask after clicks on an object, each of which refines the answer before."""
     answer = None

@@ -25,7 +25,7 @@ from sam_backend.sam.types import Embedding, PointMask, ScanThresholds
 
 
 class Scanner(Protocol):
-    """A model that the generator can ask: a `Segmenter`, or a `ServedModel` of the server."""
+    """A model that the generator can ask: a `PromptableModel`, or a `ServedModel` of the server."""
 
     @property
     def model_version(self) -> str:

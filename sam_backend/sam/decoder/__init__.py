@@ -7,6 +7,6 @@ attention probabilities. `weights.py` folds the network's weights for this, once
 """
 
 from sam_backend.sam.decoder.image_side import ImageFeatures, ImageSide
-from sam_backend.sam.decoder.prompt_decoder import Decoded, PromptDecoder
+from sam_backend.sam.decoder.prompt_decoder import PromptDecoder
 
-__all__ = ["Decoded", "ImageFeatures", "ImageSide", "PromptDecoder"]
+__all__ = ["ImageFeatures", "ImageSide", "PromptDecoder"]

@@ -19,22 +19,8 @@ from sam_backend.sam.decoder.keys import Keys
 from sam_backend.sam.decoder.upscaling import Upscaling
 from sam_backend.sam.decoder.weights import fold_weights
 from sam_backend.sam.decoder.whole_keys import WholeKeys, is_cheaper
+from sam_backend.sam.embed_and_prompt import Decoded
 from sam_backend.sam.reference import Sam
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Decoded:
-    """Masks of B prompts, M each, on the network's device.
-
-    Attributes:
-        ious: Predicted IoU of each mask, shape (B, M) float32.
-        kept: Which prompts have logits, ascending, shape (K,) int64.
-        logits: Low-resolution logits of these, shape (K, M, L, L) float32.
-    """
-
-    ious: torch.Tensor
-    kept: torch.Tensor
-    logits: torch.Tensor
 
 
 class PromptDecoder:

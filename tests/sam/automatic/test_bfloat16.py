@@ -13,7 +13,7 @@ from sam_backend.sam.automatic.generator import generate
 from sam_backend.sam.automatic.settings import AutomaticSettings
 from sam_backend.sam.checkpoints import load
 from sam_backend.sam.precision import Precision
-from sam_backend.sam.segmenter import Segmenter
+from sam_backend.sam.promptable import PromptableModel
 from sam_backend.store.models import ModelStore, packaged_store
 from sam_backend.training.scenes import hard_scene
 
@@ -28,16 +28,18 @@ def images() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def both() -> tuple[Segmenter, Segmenter]:
+def both() -> tuple[PromptableModel, PromptableModel]:
     folder = ModelStore([packaged_store()]).get("starter-3").folder
     exact, close = (
-        Segmenter.of(load(folder, "cpu"), precision)
+        load(folder, "cpu").promptable(precision)
         for precision in (Precision.FLOAT32, Precision.BFLOAT16)
     )
     return exact, close
 
 
-def test_embeddings_are_near(both: tuple[Segmenter, Segmenter], images: list[np.ndarray]) -> None:
+def test_embeddings_are_near(
+    both: tuple[PromptableModel, PromptableModel], images: list[np.ndarray]
+) -> None:
     exact, close = both
     for image in images:
         a, b = exact.embed(image).features, close.embed(image).features
@@ -46,7 +48,7 @@ def test_embeddings_are_near(both: tuple[Segmenter, Segmenter], images: list[np.
 
 
 def test_masks_are_those_of_float32(
-    both: tuple[Segmenter, Segmenter], images: list[np.ndarray]
+    both: tuple[PromptableModel, PromptableModel], images: list[np.ndarray]
 ) -> None:
     card = ModelStore([packaged_store()]).get("starter-3").card.automatic
     settings = AutomaticSettings.of(card, points_per_side=16, box_nms=1.0)
@@ -60,7 +62,7 @@ def test_masks_are_those_of_float32(
 
 
 def masks(
-    segmenter: Segmenter, number: int, image: np.ndarray, settings: AutomaticSettings
+    segmenter: PromptableModel, number: int, image: np.ndarray, settings: AutomaticSettings
 ) -> list[Outcome]:
     """Of one image; keys are its number and the click."""
     return [

@@ -20,8 +20,10 @@ def same(one: Embedding | None, other: Embedding | None) -> bool:
     """True if both are equal in every bit that counts."""
     if one is None or other is None:
         return one is other
+    levels, others = (one.features, *one.finer), (other.features, *other.finer)
     return (
-        one.features.dtype == other.features.dtype
-        and np.array_equal(one.features, other.features, equal_nan=True)
+        len(levels) == len(others)
+        and all(a.dtype == b.dtype for a, b in zip(levels, others, strict=True))
+        and all(np.array_equal(a, b, equal_nan=True) for a, b in zip(levels, others, strict=True))
         and (one.image_size, one.input_size) == (other.image_size, other.input_size)
     )

@@ -57,6 +57,27 @@ def test_every_cut_is_seen(length: int) -> None:
         unpack(key(), packed[: length % len(packed)])
 
 
+@given(features, st.integers(1, 4))
+def test_finer_levels_of_other_shapes_come_back(values: np.ndarray, n_levels: int) -> None:
+    finer = tuple(np.repeat(values, n + 2, axis=n % 3) for n in range(n_levels))
+    original = Embedding(values, (3, 4), (3, 4), finer=finer)
+    back = unpack(key(), pack(key(), original))
+    assert same(back, original)
+    assert back.n_bytes == original.n_bytes == sum(one.nbytes for one in (values, *finer))
+    assert not any(level.flags.writeable for level in (back.features, *back.finer))
+
+
+def test_what_an_earlier_release_packed_still_reads() -> None:
+    packed = pack(key(), embedding(n_values=16))
+    (length,) = struct.unpack_from("<I", packed, 21)
+    earlier = json.loads(packed[25 : 25 + length])
+    del earlier["finer"]
+    header = json.dumps(earlier).encode()
+    body = struct.pack("<I", len(header)) + header + packed[25 + length :]
+    old = packed[:5] + hashlib.blake2b(body, digest_size=16).digest() + body
+    assert same(unpack(key(), old), embedding(n_values=16))
+
+
 def test_bytes_of_another_key_are_refused() -> None:
     with pytest.raises(DamagedEmbeddingError, match="belongs to key"):
         unpack(key("b"), pack(key("a"), embedding()))
@@ -73,6 +94,13 @@ def test_bytes_of_another_key_are_refused() -> None:
         ({"image_size": [10**6, 640]}, "no image has"),
         ({"input_size": [-1, -1]}, "no image has"),
         ({"shape": [16]}, r"features of shape \(16,\)"),
+        ({"shape": [-1, 4, 1]}, "header is broken"),
+        ({"shape": [4, 1e18, 1]}, "header is broken"),
+        ({"shape": [4, 4, 1], "finer": [[1, 1, 1]]}, "header is broken"),
+        ({"shape": [2, 4, 1], "finer": [[8, 1, 1]] + [[1, 1, 1]] * 9}, "header is broken"),
+        ({"shape": [4, 2, 1], "finer": [[2**40, 2**40, 1]]}, "header is broken"),
+        ({"finer": 3}, "header is broken"),
+        ({"finer": [3]}, "header is broken"),
     ],
 )
 def test_a_whole_entry_that_says_nonsense_is_refused(change: dict, why: str) -> None:

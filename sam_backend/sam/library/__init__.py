@@ -1,0 +1,1 @@
+"""Model families whose networks the transformers library has: one file each."""
