@@ -1,7 +1,6 @@
 """The model store: which of its checkpoints is served, and how that changes."""
 
 import logging
-import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,7 +9,13 @@ from pathlib import Path
 from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.sam.families import family_named
 from sam_backend.settings import Settings
-from sam_backend.store.champions import CHAMPION_NAME, ChampionFile, History, Promotion
+from sam_backend.store.champions import (
+    ChampionFile,
+    History,
+    ProjectsFile,
+    Promotion,
+    stamp_of,
+)
 from sam_backend.store.checkpoint_folders import CheckpointFolders, ModelEntry
 from sam_backend.store.public_checkpoints import (
     HUB_CHECKPOINTS,
@@ -39,12 +44,17 @@ class ModelStore(CheckpointFolders):
         """Takes folders that need not exist yet, what `pull` knows, and the clock."""
         super().__init__(folders, public, now)
         self._champions = ChampionFile(folders[0])
+        self.projects = ProjectsFile(folders[0])
 
-    def get(self, name: str) -> ModelEntry:
+    def get(self, name: str, follow: bool = True) -> ModelEntry:
         """The checkpoint of that version; or, if the name is a family, the one of it to serve.
 
         Of a family that is the one promoted last (if the promotion stands), else its best;
         challengers that were never promoted must be called by their version.
+
+        Args:
+            name: A version or a family.
+            follow: False: of a family it is the best one, whatever was promoted.
 
         Raises:
             ModelStoreError: There is none; names those that are there.
@@ -53,7 +63,8 @@ class ModelStore(CheckpointFolders):
         here = {entry.version: entry for entry in entries}
         if name in here:
             return here[name]
-        promoted = [here[v] for v in reversed(self._champions.read().chosen()) if v in here]
+        chosen = self._champions.read().chosen() if follow else ()
+        promoted = [here[v] for v in reversed(chosen) if v in here]
         for entry in (*promoted, *_without_challengers(entries)):
             if entry.card.family == name:
                 return entry
@@ -155,7 +166,7 @@ class ModelStore(CheckpointFolders):
                 version=version, replaces=champion, at=self._now(), by=by, reason=reason
             )
 
-        return self._champions.change(decide)
+        return self._champions.add(decide)
 
     def rollback(self, reason: str, by: str) -> ModelEntry:
         """Brings back the champion before today's; before the first, what was served then.
@@ -166,14 +177,7 @@ class ModelStore(CheckpointFolders):
         here = {entry.version for entry in self.list()}
 
         def decide(before: History) -> Promotion:
-            *earlier, today = before.standing() or (None,)
-            target = next((v for v in reversed(earlier) if v in here and v != today), None)
-            if target is None:
-                raise ModelStoreError(
-                    "nothing was promoted yet: there is no champion to go back from"
-                    if today is None
-                    else f"no champion before {today} is in the store to go back to"
-                )
+            today, target = before.to_bring_back(here)
             return Promotion(
                 version=target,
                 replaces=today,
@@ -183,28 +187,32 @@ class ModelStore(CheckpointFolders):
                 is_rollback=True,
             )
 
-        self._champions.change(decide)
+        self._champions.add(decide)
         return self.champion()
 
-    def prune(self, keep: int, served: str | None = None) -> list[ModelEntry]:
+    def prune(
+        self, keep: int, served: str | None = None, named: Collection[str] = ()
+    ) -> list[ModelEntry]:
         """Removes old challengers that the gate refused; returns what was removed.
 
-        What was ever promoted stays, and with it all that a rollback can bring back; so do the
-        parents of those that stay, and what `served` names.
+        What was ever promoted, for all or for a project, stays, and with it all that a rollback can
+        bring back; so do the parents of those that stay, and what `served` or a project name.
 
         Args:
             keep: So many refused ones stay, the newest.
             served: As `settings.model`.
+            named: Versions that projects name in their `extra_params`.
 
         Raises:
             ModelStoreError: One cannot be removed, or `champion.json` is damaged.
         """
         removed: list[ModelEntry] = []
 
-        def remove(before: History) -> None:  # nobody promotes meanwhile
+        def remove(before: History) -> None:  # nobody promotes for all meanwhile
             entries = self.list()
-            known = {served, *before.standing()}
+            known = {served, *named, *before.standing()}
             known |= {promotion.version for promotion in before.history}
+            known |= self.projects.read().versions
             mine = [entry for entry in entries if entry.folder.parent == self._folders[0]]
             for entry in _to_prune(mine, keep, {version for version in known if version}):
                 self._remove(entry)
@@ -226,11 +234,7 @@ class ModelStore(CheckpointFolders):
 
         It changes with `champion.json` and when a checkpoint comes into the store or leaves it.
         """
-        return tuple(
-            (0, 0) if status is None else (status.st_mtime_ns, status.st_ino)
-            for path in (self._folders[0] / CHAMPION_NAME, *self._folders)
-            for status in [_status(path)]
-        )
+        return self._champions.stamp(), *(stamp_of(folder) for folder in self._folders)
 
     def next_version(self, parent: str) -> str:
         """Return the next free name for a checkpoint trained from `parent`, such as starter-3-r1.
@@ -240,6 +244,7 @@ class ModelStore(CheckpointFolders):
         base = re.sub(r"-r\d+$", "", parent)[:56]
         taken = {path.name for folder in self._folders for path in folder.glob(f"{base}-r*")}
         taken |= {promotion.version for promotion in self.history()}
+        taken |= self.projects.read().versions
         numbers = [re.fullmatch(rf"{re.escape(base)}-r(\d+)", name) for name in taken]
         return f"{base}-r{max((int(match[1]) for match in numbers if match), default=0) + 1}"
 
@@ -270,13 +275,6 @@ def packaged_store() -> Path:
 
 def _without_challengers(entries: Sequence[ModelEntry]) -> Sequence[ModelEntry]:
     return [entry for entry in entries if not entry.card.challenger]
-
-
-def _status(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except OSError:
-        return None
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)

@@ -8,6 +8,7 @@ from sam_backend.settings import Settings
 from sam_backend.store.database import open_database
 from sam_backend.store.jobs import Jobs
 from sam_backend.store.models import ModelStore
+from sam_backend.store.project_models import ProjectModels
 
 
 def claim_and_note_all(settings: Settings, notes: str, ready: Barrier) -> None:
@@ -49,3 +50,17 @@ def promote_one(folders: list[str], version: str) -> bool:
     """Promotes a version."""
     store = ModelStore([Path(folder) for folder in folders])
     return store.promote(version, "for the test", "a test")
+
+
+def promote_for_project(folders: list[str], project: str, version: str) -> bool:
+    """Makes a version the champion of a project; whether that was news."""
+    models = ProjectModels(ModelStore([Path(folder) for folder in folders]))
+    return models.promote(project, version, "for the test", "a test")
+
+
+def promote_without_end(folders: list[str], project: str) -> None:
+    """Promotes two versions for a project in turn, until it is killed."""
+    models = ProjectModels(ModelStore([Path(folder) for folder in folders]))
+    while True:
+        for version in ("starter-1-r1", "starter-1-r2"):
+            models.promote(project, version, "for the test", "a test")
