@@ -51,7 +51,15 @@ class Settings(BaseSettings):
     model: str | None = Field(
         None,
         description="Version of `sam-backend models list` that is served whatever is promoted, or "
-        "a family such as `vit_b`. If it is not set, the champion is served.",
+        "a family such as `vit_b`. If it is not set, the champion is served. Projects that name a "
+        "model of their own are served that one.",
+    )
+    models_memory_mb: int = Field(
+        4096,
+        ge=0,
+        description="Most megabytes of weights of all models in memory, where projects name models "
+        "of their own; the idle one that was used least lately goes. The default model always "
+        "stays.",
     )
     model_store: Path | None = Field(
         None,

@@ -13,7 +13,7 @@ from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.projects.tasks import task_data, task_id
 from sam_backend.sam.device import Priority
-from sam_backend.serving.champion import Champion
+from sam_backend.serving.served_models import ServedModels
 from sam_backend.serving.timing import StageClock
 
 log = logging.getLogger(__name__)
@@ -27,29 +27,37 @@ class Prefetch:
     """Warms embeddings in the background. Failures are logged only: the click will say them again.
 
     Args:
-        champion: Whose embeddings are warmed.
+        models: Whose embeddings are warmed.
         embeddings: Where to warm them.
         n_ahead: How many tasks after the opened one to warm as well.
     """
 
-    def __init__(self, champion: Champion, embeddings: TaskEmbeddings, n_ahead: int) -> None:
-        self._champion = champion
+    def __init__(self, models: ServedModels, embeddings: TaskEmbeddings, n_ahead: int) -> None:
+        self._models = models
         self._embeddings = embeddings
         self._n_ahead = n_ahead
         self._opened = _BoundedPool("opened")
         self._ahead = _BoundedPool("ahead")
 
-    def warm(self, task: Mapping[str, Any], config: LabelConfig, host: LabelStudioHost) -> None:
+    def warm(
+        self, task: Mapping[str, Any], config: LabelConfig, host: LabelStudioHost, name: str
+    ) -> None:
         """Encode this task's images soon, then those of the next tasks; returns at once.
+
+        Args:
+            task: The task that was opened.
+            config: The project's.
+            host: The project's Label Studio.
+            name: The project, as /predict names it: its model encodes.
 
         Raises:
             InvalidInputError: The task names no image.
         """
         number, addresses = task_id(task), _addresses(task, config)
-        self._opened.submit(lambda: self._warm(number, addresses, host, Priority.OPEN))
+        self._opened.submit(lambda: self._warm(number, addresses, host, name, Priority.OPEN))
         project = task.get("project")
         if self._n_ahead and number is not None and isinstance(project, int):
-            self._ahead.submit(lambda: self._warm_next(project, number, config, host))
+            self._ahead.submit(lambda: self._warm_next(project, number, config, host, name))
 
     def close(self) -> None:
         """Drop what has not begun."""
@@ -61,17 +69,18 @@ class Prefetch:
         number: int | None,
         addresses: list[str],
         host: LabelStudioHost,
+        name: str,
         priority: Priority,
     ) -> None:
         try:
             for address in addresses:
-                with self._champion.lease() as model:
+                with self._models.lease(name) as model:
                     self._embeddings.embed(model, address, host, number, priority, StageClock())
         except SamBackendError as error:
             log.warning("task %s is not warmed: %s", number, error)
 
     def _warm_next(
-        self, project: int, number: int, config: LabelConfig, host: LabelStudioHost
+        self, project: int, number: int, config: LabelConfig, host: LabelStudioHost, name: str
     ) -> None:
         try:
             with LabelStudioClient(host) as client:
@@ -85,7 +94,7 @@ class Prefetch:
             except InvalidInputError as error:
                 log.warning("task %s is not warmed: %s", task_id(task), error)
             else:
-                self._warm(task_id(task), addresses, host, Priority.BACKGROUND)
+                self._warm(task_id(task), addresses, host, name, Priority.BACKGROUND)
 
 
 def _addresses(task: Mapping[str, Any], config: LabelConfig) -> list[str]:

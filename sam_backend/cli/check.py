@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam_backend.cli.output import AsJson, echo_json
-from sam_backend.errors import LabelStudioError
+from sam_backend.errors import InvalidInputError, LabelStudioError
 from sam_backend.settings import Settings
 
 if TYPE_CHECKING:
     from sam_backend.doctor import Finding
     from sam_backend.labelstudio.api.hosts import LabelStudioHost
+    from sam_backend.serving.served_model import Checkpoint
+    from sam_backend.store.project_models import ProjectModel
 
 _SIGNS = {
     "ok": "[green]✓[/green]",
@@ -53,13 +55,12 @@ def check(
     from sam_backend.doctor import Backend, Checkup
     from sam_backend.labelstudio.images.resolver import image_resolver
     from sam_backend.semi_automatic.factory import describe_prefilling
-    from sam_backend.serving.model_choice import ModelChoice
-    from sam_backend.store.models import open_store
 
     settings = Settings(label_studio_url=url) if url else Settings()
     password = settings.basic_auth_password
     user = settings.basic_auth_user
     credentials = (user, password.get_secret_value()) if user and password else None
+    models = _Models(settings)
     checkup = Checkup(
         host=_host(settings, project, token),
         project_id=project,
@@ -67,13 +68,10 @@ def check(
         resolver=image_resolver(settings),
         max_pixels=settings.max_image_pixels,
         connect=connect,
-        prefilling=lambda config, extra: describe_prefilling(
-            settings,
-            ModelChoice(settings, open_store(settings)).checkpoint(),
-            project,
-            config,
-            extra,
+        prefilling=lambda config, uid, extra: describe_prefilling(
+            settings, models.checkpoint(uid, extra), project, config, extra
         ),
+        model=models.describe,
     )
     findings: list[Finding] = []
     for finding in checkup.run():
@@ -85,6 +83,52 @@ def check(
         echo_json({"ok": is_ok, "findings": findings})
     if not is_ok:
         raise typer.Exit(1)
+
+
+class _Models:
+    """What the models of this machine's store are to a project."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the settings of this process."""
+        from sam_backend.serving.model_choice import ModelChoice
+        from sam_backend.store.models import open_store
+
+        self._choice = ModelChoice(settings, open_store(settings))
+
+    def own(self, uid: str | None, extra: object) -> "ProjectModel | None":
+        """Return the model that a project names, None if it names none.
+
+        Args:
+            uid: The project's name in Label Studio's calls; None: unknown.
+            extra: Its backend's `extra_params`.
+
+        Raises:
+            SamBackendError: The `extra_params` are malformed, or the store is damaged.
+        """
+        from sam_backend.projects.extra_params import ExtraParams
+
+        return self._choice.project_model(uid or "", ExtraParams.parse(extra).model)
+
+    def describe(self, uid: str | None, extra: object) -> str:
+        """Return which model a project names; nothing if it names none. Arguments as of `own`.
+
+        Raises:
+            ModelStoreError: The model is not in the store, or the store is damaged.
+        """
+        try:
+            own = self.own(uid, extra)
+        except InvalidInputError:  # told about prefilling, which reads them too
+            return ""
+        if own is None:
+            return ""
+        return f"{own.required().version} answers, for {own.named_by} name {own.name!r}"
+
+    def checkpoint(self, uid: str | None, extra: object) -> "Checkpoint":
+        """Return what answers a project, the default if its own model is not in the store."""
+        own = self.own(uid, extra)
+        if own is None or own.entry is None:
+            return self._choice.checkpoint()
+        return self._choice.checkpoint_of(own.entry)
 
 
 def _host(settings: Settings, project: int, token: str | None) -> "LabelStudioHost":

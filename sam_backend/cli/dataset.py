@@ -49,7 +49,7 @@ def commit(
         str | None, typer.Option(help="Stage of the project. If left out, the stage it is in.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="Model version to record. If left out, the champion.")
+        str | None, typer.Option(help="Model version to record. If left out, the project's.")
     ] = None,
     everything: Annotated[
         bool, typer.Option(help="Read the annotations of every task, not only of changed ones.")
@@ -59,7 +59,10 @@ def commit(
     """Read what the project has now, and keep it as a version."""
     from sam_backend.projects.project import open_project
 
-    with open_project(start_command(model), project) as at, progress_bar() as show:
+    with (
+        open_project(start_command(model), project, own_model=model is None) as at,
+        progress_bar() as show,
+    ):
         from sam_backend.serving.model_choice import ModelChoice
         from sam_backend.stages.policy_resolution import policy_of
         from sam_backend.store.models import open_store

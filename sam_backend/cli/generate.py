@@ -46,7 +46,8 @@ def generate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model version, see `sam-backend models list`. If left out, the champion."
+            help="Model version, see `sam-backend models list`. If left out, the champion, or the "
+            "project's model."
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
@@ -68,7 +69,12 @@ def generate(
 
     from sam_backend.fully_automatic.executors import Machines, executor_named
     from sam_backend.fully_automatic.generating import generate_run, plan_run
+    from sam_backend.fully_automatic.sources import project_number
+    from sam_backend.projects.project import uid_of_project, with_model_of
 
+    number = project_number(source)
+    if number is not None and model is None:
+        settings = with_model_of(settings, uid_of_project(settings, number))
     stopped = threading.Event()
     where = executor_named(executor, settings, Machines(address, actors, gpus, cpus))
     plan = plan_run(settings, source, read_settings(set_, preset), shard_images)

@@ -1,8 +1,9 @@
 """`sam-backend models`: which checkpoints are here, and how to get more."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import typer
 from rich.console import Console
@@ -17,12 +18,15 @@ from rich.progress import (
 )
 
 from sam_backend.cli.gate_table import gate_rows
+from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json, echo_result
 from sam_backend.cli.progress_bar import lines_beside
 from sam_backend.cli.tables import echo_table
+from sam_backend.errors import InvalidInputError
 from sam_backend.sam.families import FAMILIES
 from sam_backend.settings import Settings
 from sam_backend.store.models import ModelEntry, ModelStore, open_store
+from sam_backend.store.project_models import ProjectModels
 from sam_backend.store.public_checkpoints import (
     HUB_CHECKPOINTS,
     PUBLIC_CHECKPOINTS,
@@ -30,10 +34,18 @@ from sam_backend.store.public_checkpoints import (
     PublicCheckpoint,
 )
 
-HELP = "Checkpoints: list, families, pull, add, promote, rollback, diff, prune."
+HELP = "Checkpoints: list, families, pull, add, promote, rollback, use, diff, prune."
 BY = "command line"
 
 Reason = Annotated[str, typer.Option(help="Reason, kept in the store's history.")]
+ForProject = Annotated[
+    int | None,
+    typer.Option(
+        "--project",
+        help="Only for this Label Studio project, which has a model of its own.",
+        min=1,
+    ),
+]
 
 app = typer.Typer(no_args_is_help=True, help=HELP)
 
@@ -46,7 +58,7 @@ def models(
         typer.Option(help="Folder of checkpoints; SAM_BACKEND_MODEL_STORE or your data folder."),
     ] = None,
 ) -> None:
-    """Checkpoints: list, families, pull, add, promote, rollback, diff, prune."""
+    """Checkpoints: list, families, pull, add, promote, rollback, use, diff, prune."""
     if context.obj is None:  # else the caller has brought a store
         context.obj = open_store(Settings() if store is None else Settings(model_store=store))
 
@@ -54,18 +66,26 @@ def models(
 @app.command("list")
 def list_(
     context: typer.Context,
+    project: Annotated[
+        int | None,
+        typer.Option(help="Show what is the champion of this Label Studio project.", min=1),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the checkpoints that are here, best first; the champion is served if none is named."""
     store = _store(context)
     entries = store.list()
     champion = store.champion().version if entries else None
+    history = store.history()
+    if project is not None:
+        at = _Named.of(store, project)
+        champion, history = at.served(), at.models.history(at.uid)
+        typer.echo(at.described(), err=True)
     if as_json:
         echo_json([_as_json(entry, champion) for entry in entries])
         return
     heads = ("VERSION", "ROLE", "FAMILY", "WEIGHTS", "SIZE", "LICENCE", "MEASURED QUALITY")
     echo_table([heads, *(_row(entry, champion) for entry in entries)])
-    history = store.history()
     if history:
         last = history[-1]
         done = "brought back" if last.is_rollback else "promoted"
@@ -184,12 +204,23 @@ def promote(
     context: typer.Context,
     version: Annotated[str, typer.Argument(help="Model version, see `sam-backend models list`.")],
     reason: Reason = "no reason given",
+    project: ForProject = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a version the champion: running servers go over to it, if no model is set for them."""
-    is_new = _store(context).promote(version, reason, by=BY)
+    """Make a version the champion: running servers go over to it, if no model is set for them.
+
+    With --project it becomes the champion of a project with a model of its own; all others keep
+    theirs.
+    """
+    store = _store(context)
+    if project is None:
+        is_new = store.promote(version, reason, by=BY)
+    else:
+        at = _Named.of(store, project)
+        is_new = at.models.promote(at.uid, version, reason, BY, extra=at.extra)
+    whose = "" if project is None else f" of project {project}"
     if is_new:
-        typer.echo(f"{version} is the champion", err=True)
+        typer.echo(f"{version} is the champion{whose}", err=True)
     else:
         typer.echo(f"{version} had been promoted already: nothing has changed", err=True)
     echo_result({"champion": version, "changed": is_new}, as_json, version)
@@ -197,12 +228,54 @@ def promote(
 
 @app.command()
 def rollback(
-    context: typer.Context, reason: Reason = "no reason given", as_json: AsJson = False
+    context: typer.Context,
+    reason: Reason = "no reason given",
+    project: ForProject = None,
+    as_json: AsJson = False,
 ) -> None:
     """Bring back the champion before today's."""
-    champion = _store(context).rollback(reason, by=BY)
-    typer.echo(f"{champion.version} is the champion again", err=True)
+    store = _store(context)
+    if project is None:
+        champion = store.rollback(reason, by=BY)
+    else:
+        at = _Named.of(store, project)
+        champion = at.models.rollback(at.uid, reason, BY, at.extra)
+    whose = "" if project is None else f" of project {project}"
+    typer.echo(f"{champion.version} is the champion{whose} again", err=True)
     echo_result({"champion": champion.version}, as_json, champion.version)
+
+
+@app.command()
+def use(
+    context: typer.Context,
+    project: ProjectNumber,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[VERSION]", help="Model version or family, see `sam-backend models list`."
+        ),
+    ] = None,
+    default: Annotated[
+        bool, typer.Option("--default", help="Take the project's model back.")
+    ] = False,
+    reason: Reason = "no reason given",
+    as_json: AsJson = False,
+) -> None:
+    """Give one project a model of its own; servers and commands follow within seconds.
+
+    It goes before the `model` that the project's backend names in its extra_params, and both go
+    before SAM_BACKEND_MODEL and the champion. Retrainings of this project start from it, and what
+    they promote is served to this project only.
+    """
+    if (name is None) != default:
+        raise InvalidInputError("models use takes either a version or --default")
+    at = _Named.of(_store(context), project)
+    before = at.served()
+    at.models.use(at.uid, name, reason, BY, at.extra)
+    now = at.served()
+    typer.echo(f"{at.described()}; before, it was served {before or 'nothing'}", err=True)
+    told = {"project": project, "model": name, "served": now, "before": before}
+    echo_result(told, as_json, now or "")
 
 
 @app.command()
@@ -245,7 +318,11 @@ def prune(
     as_json: AsJson = False,
 ) -> None:
     """Remove old challengers that the gate refused; nothing that was ever promoted."""
-    removed = _store(context).prune(keep, Settings().model)
+    from sam_backend.labelstudio.api.connections import Connections
+
+    settings = Settings()
+    named = Connections.of(settings).models().values()
+    removed = _store(context).prune(keep, settings.model, [*named])
     if as_json:
         echo_json([entry.version for entry in removed])
     else:
@@ -265,6 +342,58 @@ def _echo_gate(entry: ModelEntry) -> None:
     typer.echo(f"gate, {entry.version} against {champion}: {word}")
     if gate.comparisons:
         echo_table(gate_rows(gate.comparisons, champion, entry.version))
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A project whose model is looked at or changed.
+
+    Attributes:
+        number: Its number in Label Studio.
+        uid: Its name in Label Studio's calls.
+        extra: The model that its `extra_params` name; empty: none.
+        models: The models of all projects.
+        store: The checkpoints.
+    """
+
+    number: int
+    uid: str
+    extra: str
+    models: ProjectModels
+    store: ModelStore
+
+    @classmethod
+    def of(cls, store: ModelStore, number: int) -> Self:
+        """Find a project; asks Label Studio if no /setup has named it.
+
+        Raises:
+            LabelStudioError: There is no such project, or it cannot be asked for.
+        """
+        from sam_backend.labelstudio.api.connections import Connections
+        from sam_backend.projects.project import uid_of_project
+
+        settings = Settings()
+        uid = uid_of_project(settings, number)
+        return cls(number, uid, Connections.of(settings).model_of(uid), ProjectModels(store), store)
+
+    def served(self) -> str | None:
+        """Return the version that answers the project; None: the store has none."""
+        own = self.models.of(self.uid, self.extra)
+        if own is not None and own.entry is not None:
+            return own.entry.version
+        return self.store.to_serve(Settings().model).version if self.store.list() else None
+
+    def described(self) -> str:
+        """Return what answers the project, and why, in one sentence."""
+        own = self.models.of(self.uid, self.extra)
+        if own is None:
+            return f"project {self.number} names no model: {self.served()} answers, as elsewhere"
+        if own.problem:
+            return f"{own.problem}; {self.served()} answers instead, as elsewhere"
+        return (
+            f"project {self.number} has the model {own.name} of its own (by {own.named_by}): "
+            f"{self.served()} answers"
+        )
 
 
 def _store(context: typer.Context) -> ModelStore:

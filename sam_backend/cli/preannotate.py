@@ -41,7 +41,7 @@ def preannotate(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model version, see `sam-backend models list`. If left out, the champion."
+            help="Model version, see `sam-backend models list`. If left out, the project's."
         ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
@@ -69,7 +69,7 @@ def preannotate(
     stopped = threading.Event()
     with (
         leaving_at_signals(stopped.set),
-        open_project(settings, project) as at,
+        open_project(settings, project, own_model=model is None) as at,
         progress_bar() as show,
     ):
         summary = preannotate_project(

@@ -24,7 +24,7 @@ app = typer.Typer(help=HELP, no_args_is_help=True)
 
 Model = Annotated[
     str | None,
-    typer.Option(help="Model version, see `sam-backend models list`. If left out, the champion."),
+    typer.Option(help="Model version, see `sam-backend models list`. If left out, the project's."),
 ]
 
 
@@ -98,7 +98,7 @@ def calibrate(
     from sam_backend.datasets.left_out import LeftOut
     from sam_backend.fully_automatic.review.judged_reviews import read_judged_reviews
     from sam_backend.fully_automatic.run_folder import read_run
-    from sam_backend.projects.project import Project
+    from sam_backend.projects.project import Project, settings_of_project
     from sam_backend.quality.calibration.calibrated_model import Asked
     from sam_backend.quality.calibration.gather import calibrate_model, gather_judged
     from sam_backend.quality.report import write_reliability
@@ -106,6 +106,8 @@ def calibrate(
     from sam_backend.store.database import open_database
     from sam_backend.store.models import open_store
 
+    if model is None and project is not None and len(project) == 1:
+        settings = settings_of_project(settings, project[0])
     version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
     database = open_database(settings)
     left_out = LeftOut()
@@ -178,9 +180,9 @@ def report(
     from sam_backend.serving.model_choice import ModelChoice
     from sam_backend.store.models import open_store
 
-    version = ModelChoice(settings, open_store(settings)).checkpoint().model_version
     bars = Bars(min_annotator, min_model, max_calibration_error, proof)
-    with open_project(settings, project) as at, progress_bar() as show:
+    with open_project(settings, project, own_model=model is None) as at, progress_bar() as show:
+        version = ModelChoice(at.settings, open_store(at.settings)).checkpoint().model_version
         told = quality_report(at, version, bars, counting(show, "reading"))
         file = write_report(told, at.database, out)
     if as_json:

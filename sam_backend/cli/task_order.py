@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Kinds = Annotated[int, typer.Option(help="Kinds of images at the most.", min=1)]
 Model = Annotated[
     str | None,
-    typer.Option(help="Model version, see `sam-backend models list`. If left out, the champion."),
+    typer.Option(help="Model version, see `sam-backend models list`. If left out, the project's."),
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
@@ -121,11 +121,11 @@ def _ordering(
     from sam_backend.projects.project import open_project
 
     log_to_stderr(settings)
-    with open_project(settings, project) as at:
+    with open_project(settings, project, own_model=model is None) as at:
         from sam_backend.dispatch.ordering.ordering import Ordering
         from sam_backend.serving.factory import serving_champion
 
-        with serving_champion(settings) as champion:
+        with serving_champion(at.settings) as champion:
             yield Ordering(at, champion, kinds), at
 
 

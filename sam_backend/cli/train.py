@@ -31,7 +31,9 @@ def train(
     ] = None,
     parent: Annotated[
         str | None,
-        typer.Option(help="Version to start from and to beat. If left out, the served one."),
+        typer.Option(
+            help="Version to start from and to beat. If left out, the one served to the project."
+        ),
     ] = None,
     depth: Annotated[
         str, typer.Option(help="What learns: decoder (fast), adapter or full.")
@@ -53,6 +55,9 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Retrain on human masks; the gate compares the challenger with the champion.
+
+    Where the project has a model of its own (`sam-backend models use`), the challenger is compared
+    with that one and promoted for this project only.
 
     Exit code 1 if the champion stays, as it does with --no-promote. Stopped by Ctrl-C, the job
     keeps what it has and waits for a worker (`sam-backend worker`) or the same command.

@@ -1,9 +1,8 @@
 """`sam-backend check`: everything between a click in Label Studio and its mask, step by step."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from json import JSONDecodeError
-from typing import Any
 
 from sam_backend.doctor import backend as backends
 from sam_backend.doctor import connection, prediction, project, server
@@ -14,6 +13,7 @@ from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import ImageResolver
+from sam_backend.projects.project import uid_of_record
 
 _HALF_WAY = "a call failed half-way: run this again, and see Label Studio's log"
 
@@ -32,8 +32,12 @@ class Checkup:
         max_pixels: Images with more are refused, as by the backend.
         connect: Connect the backend to the project if it is not.
         timeout_s: Limit of one ordinary call.
-        prefilling: Given the config and the backend row's `extra_params`, raises a SamBackendError
-            if tasks cannot be prefilled, else says how they are; None: not looked at.
+        prefilling: Given the config, the project's name in Label Studio's calls and the backend
+            row's `extra_params`, raises a SamBackendError if tasks cannot be prefilled, else says
+            how they are; None: not looked at.
+        model: Given the project's name and the `extra_params`, raises a SamBackendError if the
+            model that the project names cannot answer, else says which one it names, or nothing if
+            it names none; None: not looked at.
     """
 
     host: LabelStudioHost
@@ -43,7 +47,8 @@ class Checkup:
     max_pixels: int
     connect: bool = False
     timeout_s: float = 10.0
-    prefilling: Callable[[LabelConfig, object], str] | None = None
+    prefilling: Callable[[LabelConfig, str | None, object], str] | None = None
+    model: Callable[[str | None, object], str] | None = None
 
     def run(self) -> Iterator[Finding]:
         """Findings in the order of the way a click takes, each as soon as it is known."""
@@ -65,18 +70,23 @@ class Checkup:
         if (yield from server.token(client)):
             record = yield from project.exists(client, self.project_id)
         config = None if record is None else (yield from project.label_config(record))
-        version = yield from backends.reachable(self.backend)
+        versions = yield from backends.reachable(self.backend)
         if record is None:
             yield _skipped("connection, image access, one click", "there is no project to look at")
             return
-        target = connection.Project(client, self.project_id, self.backend, version or "")
+        uid = uid_of_record(record)
+        version = backends.version_for(versions, uid)
+        target = connection.Project(client, self.project_id, self.backend, version)
         shown_version = str(record.get("model_version") or "")
         row = yield from connection.connected(target, self.connect, shown_version)
+        extra = None if row is None else row.get("extra_params")
+        if self.model is not None:
+            yield from _model(self.model, uid, extra)
         if config is None:
             yield _skipped("image access, one click", "the label config comes first")
             return
         if self.prefilling is not None:
-            yield _prefilling(self.prefilling, config, row)
+            yield _prefilling(self.prefilling, config, uid, extra)
         sample = yield from prediction.image_access(
             client, self.project_id, config, self.resolver, self.max_pixels
         )
@@ -87,12 +97,32 @@ class Checkup:
         yield from prediction.one_click(client, row, sample, config, self.backend)
 
 
+def _model(
+    ask: Callable[[str | None, object], str], uid: str | None, extra: object
+) -> Iterator[Finding]:
+    name = "project's model"
+    try:
+        seen = ask(uid, extra)
+    except SamBackendError as error:
+        fix = (
+            "get it with `sam-backend models pull` or `models add`, or name another one: "
+            '{"model": "VERSION"} in the extra_params of the backend, or `sam-backend models use`'
+        )
+        yield Finding(name, "warn", f"{error}; the default model answers instead", fix)
+    else:
+        if seen:
+            yield Finding(name, "ok", seen)
+
+
 def _prefilling(
-    ask: Callable[[LabelConfig, object], str], config: LabelConfig, row: Mapping[str, Any] | None
+    ask: Callable[[LabelConfig, str | None, object], str],
+    config: LabelConfig,
+    uid: str | None,
+    extra: object,
 ) -> Finding:
     name = "prefilling"
     try:
-        return Finding(name, "ok", ask(config, None if row is None else row.get("extra_params")))
+        return Finding(name, "ok", ask(config, uid, extra))
     except SamBackendError as error:
         fix = "SAM_BACKEND_PREFILL, the backend's extra_params, or the label config must change"
         return Finding(name, "warn", f"tasks cannot be prefilled: {error}", fix)

@@ -45,8 +45,8 @@ class Backend:
         return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
 
 
-def reachable(backend: Backend) -> Check[str]:
-    """/health and /ready answer from here; returns the model version, "" if it is not told."""
+def reachable(backend: Backend) -> Check[Json]:
+    """/health and /ready answer from here; returns what /versions says."""
     name = "backend"
     try:
         health, versions = backend.get("/health"), backend.get("/versions")
@@ -83,11 +83,24 @@ def reachable(backend: Backend) -> Check[str]:
             "the backend has them, and Label Studio the same under Settings > Model",
         )
         return None
-    known = _object(versions).get("versions")
-    version = str(known[0]) if isinstance(known, list) and known else ""
+    known = _object(versions)
     yield Finding(name, "ok", f"{backend.url} is up")
-    yield _readiness(backend, version)
-    return version
+    yield _readiness(backend, version_for(known))
+    return known
+
+
+def version_for(versions: Json | None, project: str | None = None) -> str:
+    """Return the model version that answers a project; "" if it is not told.
+
+    Args:
+        versions: What the backend's /versions says; None: nothing.
+        project: The project's name in Label Studio's calls; None: one that names no model.
+    """
+    told = versions or {}
+    own, known = told.get("projects"), told.get("versions")
+    if isinstance(own, dict) and own.get(project):
+        return str(own[project])
+    return str(known[0]) if isinstance(known, list) and known else ""
 
 
 def _object(response: httpx.Response) -> Json:

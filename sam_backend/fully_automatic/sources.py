@@ -93,6 +93,12 @@ def list_images(source: str, settings: Settings) -> Listing:
     return listing
 
 
+def project_number(source: str) -> int | None:
+    """Return the number of the project whose images a source is; None for any other source."""
+    number = source.removeprefix(PROJECT) if source.startswith(PROJECT) else ""
+    return int(number) if number.isascii() and number.isdecimal() else None
+
+
 def name_of(uri: str, root: str) -> str:
     """An image's name within its source."""
     return uri.removeprefix(root)

@@ -8,7 +8,7 @@ from typing import Any
 from sam_backend.monitoring.board import Board, board
 from sam_backend.progress import Progress
 from sam_backend.projects.measured import Surveyed
-from sam_backend.projects.project import Project
+from sam_backend.projects.project import Project, settings_of_project
 from sam_backend.quality.calibration.current import current_calibration, keep_drift
 from sam_backend.quality.calibration.gather import gather_judged
 from sam_backend.quality.gold.scoring import score_project
@@ -146,9 +146,11 @@ def run_survey(
             raise StoppedError("stopped before all was measured")
         report(Progress(what, done))
 
+    number = int(job.payload["project"])
+    settings = settings_of_project(settings, number)
     database = open_database(settings)
     try:
-        with Project.of(settings, database, int(job.payload["project"])) as project:
+        with Project.of(settings, database, number) as project:
             found = survey(project, observe)
     finally:
         database.close()

@@ -1,7 +1,7 @@
 """A Label Studio project as one object: its Label Studio, and what our database keeps of it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +12,7 @@ from sam_backend.errors import LabelStudioError, LabelStudioUnavailableError
 from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
+from sam_backend.labelstudio.api.timestamps import moment
 from sam_backend.labelstudio.images.resolver import image_resolver
 from sam_backend.projects.images import ProjectImages
 from sam_backend.settings import Settings
@@ -20,7 +21,9 @@ from sam_backend.store.database import Database, open_database
 from sam_backend.store.gold import Gold
 from sam_backend.store.leases import Leases
 from sam_backend.store.measurements import Measurements
+from sam_backend.store.models import open_store
 from sam_backend.store.prefills import Prefills
+from sam_backend.store.project_models import ProjectModel, ProjectModels
 from sam_backend.store.revisions import Revisions
 from sam_backend.store.stage_moves import StageMoves
 from sam_backend.store.task_features import TaskFeaturesStore
@@ -154,34 +157,111 @@ class Project:
 
 @contextmanager
 def open_project(
-    settings: Settings, project_id: int, may_be_away: bool = False
+    settings: Settings, project_id: int, may_be_away: bool = False, own_model: bool = True
 ) -> Iterator[Project]:
     """Open a project with its database, once Label Studio has said that it has the project.
+
+    The settings of the opened project name its own model, if it has one.
 
     Args:
         settings: The settings of this process.
         project_id: The project's id in Label Studio.
         may_be_away: Open it although Label Studio is out of reach, with a warning: the caller
             shows what our database keeps, or tries again and again.
+        own_model: False: `settings` name the model that somebody asked for, whatever the project
+            names.
 
     Raises:
         LabelStudioError: There is no such project, or Label Studio refuses our token or is out of
             reach.
         DatabaseError: The database cannot be opened.
     """
+    uid = None
     with client_of_project(settings, project_id) as client:  # before a database file is made
         try:
-            find_project(client, project_id)
+            uid = uid_of_record(find_project(client, project_id))
         except LabelStudioUnavailableError as error:
             if not may_be_away:
                 raise
             log.warning("project %d: %s", project_id, error)
+    if own_model:
+        uid = uid or Connections.of(settings).uid_of_number(project_id)
+        settings = with_model_of(settings, uid)
     database = open_database(settings)
     try:
         with Project.of(settings, database, project_id) as project:
             yield project
     finally:
         database.close()
+
+
+def uid_of_record(record: Mapping[str, Any]) -> str | None:
+    """Return the name that Label Studio's calls give a project, `<id>.<created>`.
+
+    Args:
+        record: Label Studio's record of the project; None is returned if it does not say.
+    """
+    made = moment(record.get("created_at"))
+    return None if made is None else f"{record.get('id')}.{int(made.timestamp())}"
+
+
+def uid_of_project(settings: Settings, project_id: int) -> str:
+    """Return the name that Label Studio's calls give a project; asks it if no /setup has told.
+
+    Raises:
+        LabelStudioError: There is no such project, or its Label Studio is unknown, refuses our
+            token or is out of reach.
+    """
+    uid = Connections.of(settings).uid_of_number(project_id)
+    if uid is not None:
+        return uid
+    with client_of_project(settings, project_id) as client:
+        found = uid_of_record(find_project(client, project_id))
+    if found is None:
+        raise LabelStudioError(f"Label Studio does not say when project {project_id} was made")
+    return found
+
+
+def settings_of_project(settings: Settings, project_id: int) -> Settings:
+    """Return the settings with the version of a project's own model; asks no Label Studio."""
+    return with_model_of(settings, Connections.of(settings).uid_of_number(project_id))
+
+
+def model_of_project(settings: Settings, uid: str | None) -> ProjectModel | None:
+    """Return the model that a project names; None if it names none.
+
+    Args:
+        settings: The settings of this process.
+        uid: The project's name in Label Studio's calls; None: unknown, it names none.
+
+    Raises:
+        ModelStoreError: `projects.json` is damaged.
+    """
+    if uid is None:
+        return None
+    extra = Connections.of(settings).model_of(uid)
+    return ProjectModels(open_store(settings)).of(uid, extra)
+
+
+def with_model_of(settings: Settings, uid: str | None) -> Settings:
+    """Return the settings with the version of a project's own model, if it has one.
+
+    A model that is not in the store changes nothing, with a warning: the default answers.
+
+    Args:
+        settings: The settings of this process.
+        uid: The project's name in Label Studio's calls; None: unknown.
+
+    Raises:
+        ModelStoreError: `projects.json` is damaged.
+    """
+    own = model_of_project(settings, uid)
+    if own is None:
+        return settings
+    if own.entry is None:
+        log.warning("%s; the default model answers", own.problem)
+        return settings
+    return settings.model_copy(update={"model": own.entry.version})
 
 
 def host_of_project(settings: Settings, project_id: int) -> LabelStudioHost:

@@ -22,11 +22,13 @@ class RetrainingRequest(BaseModel):
         images: Folder of the data set's images, if they do not lie beside it.
         gold: Data set that the gate judges on; without, our own gold (`sam-backend gold`) and the
             data's own gold masks, and where these are too few, a held-out part.
-        parent: Version to start from and to beat; the one that is served without.
+        parent: Version to start from and to beat; without, the project's own model, or the one that
+            is served to all.
         depth: Which parts of the network learn.
         steps: Optimiser steps at the most; the depth's default without.
         seed: Of clicks and order; the division into parts is the same for all.
-        promote: Serve the challenger if the gate lets it pass.
+        promote: Serve the challenger if the gate lets it pass; where the project has a model of its
+            own, to this project only.
         masks_until: The newest human mask known when this was ordered, by Label Studio's clock;
             None if nobody looked.
     """

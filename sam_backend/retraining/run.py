@@ -19,10 +19,11 @@ from sam_backend.datasets.types import Dataset
 from sam_backend.errors import InvalidInputError, ModelStoreError
 from sam_backend.files import replacing
 from sam_backend.json_form import as_json
+from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.metrics.gate import GateDecision
 from sam_backend.progress import Progress
 from sam_backend.projects.dataset import PullProgress, pull_project
-from sam_backend.projects.project import open_project
+from sam_backend.projects.project import model_of_project, open_project, uid_of_project
 from sam_backend.retraining import model_card
 from sam_backend.retraining.folders import TRAINING_FOLDER, WEIGHTS_NAME
 from sam_backend.retraining.gate_evaluation import GATE_NAME, SHEET_NAME, ValidationScore, compare
@@ -32,12 +33,14 @@ from sam_backend.retraining.result import RetrainingResult
 from sam_backend.retraining.splits import GroundTruth, Splits, divide
 from sam_backend.sam.checkpoints import choose_device, load
 from sam_backend.settings import Settings
+from sam_backend.store.cards import ModelCard
 from sam_backend.store.checkpoint_folders import VersionTakenError
 from sam_backend.store.database import open_database
 from sam_backend.store.gold import Gold
 from sam_backend.store.job_handling import IsStopped, Report, StoppedError
 from sam_backend.store.learned_images import LEARNED_NAME, LearnedImages
 from sam_backend.store.models import ModelEntry, ModelStore
+from sam_backend.store.project_models import ProjectModel, ProjectModels
 from sam_backend.training.loop import Ending
 from sam_backend.training.metrics import METRICS_NAME
 from sam_backend.training.plan import retraining_plan
@@ -46,6 +49,9 @@ from sam_backend.training.run_config import OtherRunError
 from sam_backend.training.weights import save_weights
 
 log = logging.getLogger(__name__)
+
+_PARENT_NAME = "parent.txt"
+_PROJECT_NAME = "project.txt"
 
 
 class RetrainingRun:
@@ -115,13 +121,29 @@ class RetrainingRun:
         Raises:
             ModelStoreError: It is not in the store, or of a family that cannot be retrained.
         """
-        note = self._folder / "parent.txt"
+        note = self._folder / _PARENT_NAME
         if note.is_file():
             return self._store.get(note.read_text().strip())
-        parent = chosen_parent(self._request, self._store, self._settings.model)
-        with replacing(note) as unfinished:
-            unfinished.write_text(parent.version + "\n")
+        request = self._request
+        uid, own = self._own_model()
+        if own is not None and not request.parent:
+            request = request.model_copy(update={"parent": own.required().version})
+        parent = chosen_parent(request, self._store, self._settings.model)
+        if own is not None:
+            self._write(_PROJECT_NAME, f"{uid} {own.name}")
+        self._write(_PARENT_NAME, parent.version)  # last: it says that all is known
         return parent
+
+    def _own_model(self) -> tuple[str, ProjectModel | None]:
+        """The project whose masks are learned from, and the model that it names, if it does."""
+        if self._request.project is None:
+            return "", None
+        uid = uid_of_project(self._settings, self._request.project)
+        return uid, model_of_project(self._settings, uid)
+
+    def _write(self, name: str, text: str) -> None:
+        with replacing(self._folder / name) as unfinished:
+            unfinished.write_text(text + "\n")
 
     def _data(self) -> Dataset:
         """The masks to learn from; pulled once a run, so that a restart sees the same."""
@@ -267,19 +289,16 @@ class RetrainingRun:
         card, gate = challenger.card, GateDecision.of(challenger.card.gate)
         reasons = list(gate.reasons)
         # Before a restart, perhaps; what a person has decided since stands.
-        promoted = any(one.by == self._run_id for one in self._store.history())
+        own, history = self._project(), self._store.history()
+        if own is not None:
+            history = ProjectModels(self._store).history(own[0])
+        promoted = any(one.by == self._run_id for one in history)
         if not promoted and gate.promote:
             if not self._request.promote:
                 reasons.append("not promoted: only training was asked for")
             else:
                 try:
-                    self._store.promote(
-                        card.version,
-                        " ".join(reasons),
-                        self._run_id,
-                        replacing=card.parent,
-                        family=self._served_family(),
-                    )
+                    self._make_champion(card, " ".join(reasons), own)
                     promoted = True
                 except ModelStoreError as error:
                     reasons.append(f"not promoted: {error}")
@@ -292,6 +311,40 @@ class RetrainingRun:
             comparisons=gate.comparisons,
             folder=str(challenger.folder),
             left_out=LeftOut.from_json(card.run.get("left_out")),
+        )
+
+    def _project(self) -> tuple[str, str] | None:
+        """The project whose own champion was to be beaten, and the model that it named then."""
+        note = self._folder / _PROJECT_NAME
+        if not note.is_file():
+            return None
+        uid, _, named = note.read_text().strip().partition(" ")
+        return uid, named
+
+    def _make_champion(self, card: ModelCard, reason: str, own: tuple[str, str] | None) -> None:
+        """Promote for the project alone if it names a model, else for all that name none.
+
+        Raises:
+            ModelStoreError: Another champion came meanwhile, or the project names another model.
+        """
+        if own is None:
+            self._store.promote(
+                card.version,
+                reason,
+                self._run_id,
+                replacing=card.parent,
+                family=self._served_family(),
+            )
+            return
+        uid, named = own
+        ProjectModels(self._store).promote(
+            uid,
+            card.version,
+            reason,
+            self._run_id,
+            extra=Connections.of(self._settings).model_of(uid),
+            replacing=card.parent,
+            named=named,
         )
 
     def _served_family(self) -> str | None:

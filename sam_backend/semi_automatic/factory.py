@@ -1,13 +1,12 @@
 """What a project's prefilling is put together of: its settings, proposer, classifier and config."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from sam_backend.errors import InvalidInputError, suggestion
 from sam_backend.labelstudio.api.client import LabelStudioClient
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import ImageResolver, image_resolver
+from sam_backend.projects.extra_params import ExtraParams
 from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.quality.calibration.current import current_calibration
 from sam_backend.semi_automatic.labelling import classifier_named
@@ -21,45 +20,6 @@ from sam_backend.store.cards import ModelCard
 from sam_backend.store.database import Database
 from sam_backend.store.proposals import Proposals
 
-_LONGEST = 16_000  # what anybody says by /setup is kept, and settings are a few hundred letters
-
-
-def prefill_params(extra_params: object) -> dict[str, Any]:
-    """The part of a backend row's `extra_params` that is about prefilling: its key `prefill`.
-
-    Args:
-        extra_params: As Label Studio sends it: an object, its JSON text, or nothing.
-
-    Raises:
-        InvalidInputError: It is no object, its `prefill` is none, or it is far too long.
-    """
-    told = extra_params
-    if isinstance(told, str):
-        try:
-            told = json.loads(told) if told.strip() else {}
-        except (ValueError, RecursionError) as error:
-            raise InvalidInputError(f"the backend's extra_params are no JSON: {error}") from None
-    if told is None:
-        return {}
-    found = told.get("prefill", {}) if isinstance(told, dict) else told
-    if not isinstance(found, dict):
-        raise InvalidInputError(
-            'the backend\'s extra_params must be {"prefill": {…}}, not '
-            f"{type(told).__name__} with {type(found).__name__}"
-        )
-    if (n_letters := len(json.dumps(found))) > _LONGEST:
-        raise InvalidInputError(
-            f"the backend's extra_params have {n_letters} letters about prefilling; at most "
-            f"{_LONGEST} are kept"
-        )
-    names = set(told) if isinstance(told, dict) else set()
-    if unknown := sorted(map(str, names - {"prefill"})):
-        raise InvalidInputError(
-            'the backend\'s extra_params must be {"prefill": {…}}, and have '
-            + ", ".join(f"{name!r}{suggestion(name, ['prefill'])}" for name in unknown)
-        )
-    return found
-
 
 def params_of_project(client: LabelStudioClient, project_id: int) -> dict[str, Any]:
     """What the project's backends say about prefilling; the first that says something counts.
@@ -69,7 +29,7 @@ def params_of_project(client: LabelStudioClient, project_id: int) -> dict[str, A
         LabelStudioError: Label Studio cannot be asked.
     """
     for row in client.ml_backends(project_id):
-        if found := prefill_params(row.get("extra_params")):
+        if found := ExtraParams.parse(row.get("extra_params")).prefill:
             return found
     return {}
 
@@ -87,7 +47,7 @@ def describe_prefilling(
         SamBackendError: They cannot be: a setting is wrong, or the config lacks what it names.
     """
     choice = PrefillChoice(settings)
-    params = prefill_params(extra_params)
+    params = ExtraParams.parse(extra_params).prefill
     choice.task_prefiller(checkpoint, params, project_id, config)
     told = choice.prefill_settings(checkpoint.card, params)
     shown = " and ".join(

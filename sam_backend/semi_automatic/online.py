@@ -15,7 +15,7 @@ from sam_backend.projects.tasks import task_id
 from sam_backend.semi_automatic.factory import PrefillChoice
 from sam_backend.semi_automatic.task_prefill import Prefilled, PrefillTask, TaskPrefiller
 from sam_backend.semi_automatic.task_reading import results
-from sam_backend.serving.champion import Champion
+from sam_backend.serving.served_models import ServedModels
 from sam_backend.serving.timing import StageClock
 
 log = logging.getLogger(__name__)
@@ -76,13 +76,15 @@ class AskedPredictions:
     threads; close it.
 
     Args:
-        champion: Whose masks they are.
+        models: Whose masks they are.
         choice: What prefills a project's tasks, with the database that there is now.
         done: Told of each task, on a thread of ours.
     """
 
-    def __init__(self, champion: Champion, choice: Callable[[], PrefillChoice], done: Done) -> None:
-        self._champion = champion
+    def __init__(
+        self, models: ServedModels, choice: Callable[[], PrefillChoice], done: Done
+    ) -> None:
+        self._models = models
         self._choice = choice
         self._done = done
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="prefill")
@@ -96,7 +98,7 @@ class AskedPredictions:
             SamBackendError: No task of the project can be prefilled; the message says why.
         """
         until_s = time.monotonic() + budget_s
-        with self._champion.lease() as model:
+        with self._models.lease(asked.project) as model:
             version = model.model_version
             prefiller = self._choice().task_prefiller(
                 model.checkpoint, asked.params, asked.project_id, asked.config
@@ -139,7 +141,7 @@ class AskedPredictions:
             known = self._running.get(key) if number is not None else None
             if known is not None:
                 return known
-            future = self._pool.submit(self._prefill, prefiller, job, version)
+            future = self._pool.submit(self._prefill, asked.project, prefiller, job, version)
             if number is not None:
                 self._running[key] = future
         future.add_done_callback(
@@ -147,8 +149,10 @@ class AskedPredictions:
         )
         return future
 
-    def _prefill(self, prefiller: TaskPrefiller, job: PrefillTask, version: str) -> Prefilled:
-        with self._champion.lease() as model:
+    def _prefill(
+        self, project: str, prefiller: TaskPrefiller, job: PrefillTask, version: str
+    ) -> Prefilled:
+        with self._models.lease(project, gives_way=True) as model:
             if model.model_version != version:
                 raise _ReplacedError(f"{version} was replaced by {model.model_version}: ask again")
             return prefiller.prefill(model, job, StageClock())

@@ -90,8 +90,9 @@ def _add_protocol(app: FastAPI, service: Service) -> None:
         return {"model_version": await protocol.run(service.setup, message, caller, called_as)}
 
     @app.get("/versions")
-    async def versions() -> dict[str, list[str]]:
-        return {"versions": await protocol.run(service.versions)}
+    async def versions() -> dict[str, Any]:
+        listed = await protocol.run(service.versions)
+        return {"versions": listed, "projects": await protocol.run(service.project_versions)}
 
     @app.post("/predict")
     async def predict(request: Request) -> Response:

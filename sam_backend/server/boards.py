@@ -39,7 +39,7 @@ class Boards:
         settings: The settings of this process.
         connections: The known projects.
         database: Called for each look; None while there is none.
-        served: Likewise; the model that answers.
+        served: Likewise; the model that answers a project, by its number.
         clock: Seconds that only grow.
     """
 
@@ -48,7 +48,7 @@ class Boards:
         settings: Settings,
         connections: Connections,
         database: Callable[[], Database | None],
-        served: Callable[[], Served],
+        served: Callable[[int], Served],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings, self._connections, self._database = settings, connections, database
@@ -77,7 +77,7 @@ class Boards:
         with kept.lock:
             if kept.board is None or self._clock() >= kept.until_s:
                 begun = self._clock()
-                kept.board = board_of(project, self._served())
+                kept.board = board_of(project, self._served(number))
                 now = self._clock()
                 kept.until_s = now + max(_LEAST_S, _TIMES * (now - begun))
             return kept.board

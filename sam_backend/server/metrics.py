@@ -238,6 +238,24 @@ _SERVER: tuple[_Family[ServerFigures], ...] = (
         ("model_version",),
     ),
     _Family(
+        "models_loaded",
+        "1 for each model in memory, by its state",
+        lambda told: {(one.version, one.state): 1 for one in told.status.models},
+        ("model_version", "state"),
+    ),
+    _Family(
+        "model_bytes",
+        "Weights of each model in memory",
+        _by(lambda told: {one.version: one.memory_mb * 2**20 for one in told.status.models}),
+        ("model_version",),
+    ),
+    _Family(
+        "model_projects",
+        "Projects that name each model in memory",
+        _by(lambda told: {one.version: len(one.projects) for one in told.status.models}),
+        ("model_version",),
+    ),
+    _Family(
         "device_queue",
         "Pieces of work that wait for the device",
         _one(lambda told: told.status.work.waiting),

@@ -12,18 +12,14 @@ from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import ImageResolver
 from sam_backend.projects.project import Project
 from sam_backend.projects.tasks import task_id
-from sam_backend.semi_automatic.factory import (
-    PrefillChoice,
-    params_of_project,
-    prefill_params,
-)
+from sam_backend.semi_automatic.factory import PrefillChoice, params_of_project
 from sam_backend.semi_automatic.online import Asked, AskedAnswer, AskedPredictions
 from sam_backend.semi_automatic.prefill_log import ledger_row
 from sam_backend.semi_automatic.task_prefill import Prefilled
 from sam_backend.semi_automatic.writeback import TaskUpdate, TaskWriter
 from sam_backend.server.journal import Journal
 from sam_backend.server.protocol import PredictRequest
-from sam_backend.serving.champion import Champion
+from sam_backend.serving.served_models import ServedModels
 from sam_backend.settings import Settings
 from sam_backend.stages.policy import StagePolicy
 from sam_backend.stages.policy_resolution import policy_of, prefills, staged_params
@@ -44,7 +40,7 @@ class Prefilling:
 
     Args:
         settings: When, and for how long a request may wait.
-        champion: Whose masks they are.
+        models: Whose masks they are.
         connections: Which Label Studio a project is of.
         resolver: Fetches images.
         database: Where proposals and the ledger are kept; called for each request, None while
@@ -55,7 +51,7 @@ class Prefilling:
     def __init__(
         self,
         settings: Settings,
-        champion: Champion,
+        models: ServedModels,
         connections: Connections,
         resolver: ImageResolver,
         database: Callable[[], Database | None],
@@ -71,15 +67,12 @@ class Prefilling:
         self._ready: set[tuple[str, int | None]] = set()
         self._task_writer = TaskWriter(journal.error)
         self._asked = AskedPredictions(
-            champion, lambda: PrefillChoice(settings, database(), resolver), self._record
+            models, lambda: PrefillChoice(settings, database(), resolver), self._record
         )
 
-    def remember(self, project: str, extra_params: object) -> None:
+    def remember(self, project: str, params: dict[str, Any]) -> None:
         """Keep what /setup said about prefilling a project."""
-        try:
-            self._params[project] = prefill_params(extra_params)
-        except InvalidInputError as error:
-            self._journal.error(f"setup of project {project}", str(error))
+        self._params[project] = params
 
     def wants(self, request: PredictRequest) -> bool:
         """Whether the tasks of a request without prompts are to be prefilled now."""

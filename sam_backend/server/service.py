@@ -1,5 +1,6 @@
 """What each of Label Studio's calls does, whatever carries it: our HTTP server or an adapter."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,13 @@ from typing import Any, Self
 from sam_backend.assisted_manual.interactive import Assisted, InteractiveAnswer, InteractiveRequest
 from sam_backend.assisted_manual.prefetch import Prefetch
 from sam_backend.assisted_manual.task_embeddings import TaskEmbeddings
-from sam_backend.errors import DatabaseError, InvalidInputError, LabelStudioError, SamBackendError
+from sam_backend.errors import (
+    DatabaseError,
+    InvalidInputError,
+    LabelStudioError,
+    ModelStoreError,
+    SamBackendError,
+)
 from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.labelstudio.api.event_secret import event_secret
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
@@ -20,6 +27,7 @@ from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import image_resolver
 from sam_backend.labelstudio.prompts.prompt_session import PromptSessions
 from sam_backend.monitoring.surveying import Served
+from sam_backend.projects.extra_params import ExtraParams
 from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.sam.promptable import PromptableModel
 from sam_backend.server.boards import Boards
@@ -33,9 +41,10 @@ from sam_backend.server.protocol import PredictRequest, SetupRequest, WebhookReq
 from sam_backend.server.status import Status, StatusReport
 from sam_backend.serving.champion import Champion
 from sam_backend.serving.champion_watch import ChampionWatch, Refused
-from sam_backend.serving.factory import Caches, open_caches, serve_champion
+from sam_backend.serving.factory import MEGABYTE, Caches, open_caches, serve_champion
 from sam_backend.serving.model_choice import ModelChoice
 from sam_backend.serving.served_model import ServedModel
+from sam_backend.serving.served_models import ProjectChoice, ServedModels
 from sam_backend.serving.timing import StageClock
 from sam_backend.settings import Settings
 from sam_backend.stages.policy import policies
@@ -77,6 +86,7 @@ class Service:
 
     Attributes:
         journal: What went wrong lately, with reasons.
+        models: The champion, and the models of projects with one of their own.
         monitor: What was answered, and how quickly.
         boards: Of the projects.
     """
@@ -107,20 +117,33 @@ class Service:
         resolver = image_resolver(settings)
         embeddings = TaskEmbeddings(resolver, settings.max_image_pixels)
         self._assisted = Assisted(embeddings, PromptSessions(), settings.all_masks)
-        self._prefetch = Prefetch(champion, embeddings, settings.prefetch_tasks)
+        self.models = ServedModels(
+            champion,
+            self._choice,
+            self._connections.model_of,
+            settings.models_memory_mb * MEGABYTE,
+            self.journal.error,
+        )
+        self._prefetch = Prefetch(self.models, embeddings, settings.prefetch_tasks)
         self._prefilling = Prefilling(
-            settings, champion, self._connections, resolver, database, self.journal
+            settings, self.models, self._connections, resolver, database, self.journal
         )
         self._watch = ChampionWatch(
             self._choice, champion, settings.champion_poll_s, self._tell_refused
         )
         self._report = StatusReport(
-            champion, self._watch, caches, self._connections, self.journal, store, newest_jobs
+            self.models,
+            self.project_choices,
+            self._watch,
+            caches,
+            self._connections,
+            self.journal,
+            store,
+            newest_jobs,
         )
         self.monitor = Monitor(lambda: champion.device.busy_s)
-        self.boards = Boards(
-            settings, self._connections, database, lambda: _served(store, champion)
-        )
+        self._store = store
+        self.boards = Boards(settings, self._connections, database, self._served)
         self.monitor.registry.register(Figures(self.figures, self.boards))
         self._watch.start()
 
@@ -163,7 +186,7 @@ class Service:
             self._registrar.close()
         self._prefetch.close()
         self._prefilling.close()
-        self._champion.close()
+        self.models.close()
         self._watch.close()
         self._caches.close()
 
@@ -186,8 +209,24 @@ class Service:
         served = self.model_version
         return [served, *(version for version in self._choice.versions() if version != served)]
 
+    def project_choices(self) -> dict[str, ProjectChoice]:
+        """What the projects are answered by that name a model, by their names."""
+        names = {*self._connections.models()}
+        with contextlib.suppress(ModelStoreError):  # the journal has it from the first click
+            names |= set(self._choice.own_projects())
+        choices = {name: self.models.choice_of(name) for name in sorted(names)}
+        return {name: choice for name, choice in choices.items() if choice is not None}
+
+    def project_versions(self) -> dict[str, str]:
+        """Model versions that answer the projects that name a model, by their names."""
+        return {
+            name: choice.checkpoint.model_version
+            for name, choice in self.project_choices().items()
+            if choice.checkpoint is not None
+        }
+
     def setup(self, message: SetupRequest, caller: str = "", called_as: str = "") -> str:
-        """Remember who calls and how it wants tasks prefilled; returns the model version.
+        """Remember who calls and what it wants; returns the model version that answers it.
 
         Whether what is said is true is found out in the background: Label Studio waits 3 s, and is
         itself asked.
@@ -197,19 +236,24 @@ class Service:
             caller: Network address of whoever says so.
             called_as: The request's Host header; empty if unknown.
         """
+        extra = self._extra_params(message)
+        model = None if extra is None else extra.model
         try:
             self._connections.remember(
-                message.project, message.hostname, message.access_token, caller
+                message.project, message.hostname, message.access_token, caller, model
             )
         except (LabelStudioError, OSError) as error:
             # A data folder that is full or read-only costs the next start, not this one's clicks.
             self.journal.error(f"setup of project {message.project}", str(error))
-        if self._is_heeded(message):
-            self._prefilling.remember(message.project, message.extra_params)
-        self._settling.submit(self._settle, message)
+        is_heeded = self._is_heeded(message)
+        if is_heeded and extra is not None:
+            self._prefilling.remember(message.project, extra.prefill)
+        self._settling.submit(self._settle, message, extra)
         if self._registrar is not None and called_as:
             self._registrar.hint(message.project, called_as)
-        return self.model_version
+        # a first /setup is answered by what it names, though it has yet to be settled
+        is_first = is_heeded and not self._connections.is_accepted(message.project)
+        return self.models.checkpoint_of(message.project, model if is_first else None).model_version
 
     def predict(self, request: PredictRequest) -> Reply:
         """Masks for prompts; without prompts, a head start for the image that was opened.
@@ -227,8 +271,15 @@ class Service:
             raise InvalidInputError(
                 f"prompts must come with one task, not with {len(request.tasks)}"
             )
-        with self._champion.lease() as model:
-            reply, error = self._answer(model, request)
+        try:
+            with self.models.lease(request.project) as model:
+                reply, error = self._answer(model, request)
+        except ModelStoreError as failure:  # no model could be had; what it answers never raises
+            error = str(failure)
+            self.journal.error(_subject(request.project, request.tasks[0]), error)
+            version = self.models.checkpoint_of(request.project).model_version
+            nothing = {"result": [], "score": InteractiveAnswer().score, "model_version": version}
+            reply = Reply({"results": [nothing]})
         self.monitor.answered("click", time.perf_counter() - begun_s, error, reply.clock)
         return reply
 
@@ -315,14 +366,22 @@ class Service:
         """Whether a /setup is of the project's Label Studio, or of one that has none yet."""
         return self._connections.heeds(message.project, message.hostname, message.access_token)
 
-    def _settle(self, message: SetupRequest) -> None:
+    def _extra_params(self, message: SetupRequest) -> ExtraParams | None:
+        """What a /setup says of model and prefilling; None, with the reason in the journal."""
+        try:
+            return ExtraParams.parse(message.extra_params)
+        except InvalidInputError as error:
+            self.journal.error(f"setup of project {message.project}", str(error))
+            return None
+
+    def _settle(self, message: SetupRequest, extra: ExtraParams | None) -> None:
         project = message.project
         try:
             was_heeded = self._is_heeded(message)
             for reason in self._connections.settle(project):
                 self.journal.warn(f"setup of project {project}", reason)
-            if not was_heeded and self._is_heeded(message):  # it has taken the place of another
-                self._prefilling.remember(project, message.extra_params)
+            if extra is not None and not was_heeded and self._is_heeded(message):
+                self._prefilling.remember(project, extra.prefill)  # it has replaced another
         except Exception:  # the pool would swallow it
             log.exception("setup of project %s", project)
 
@@ -352,6 +411,11 @@ class Service:
         revisions = Revisions(database, host.url, event.project_id)
         revisions.add(message.observations(event.key), WEBHOOK, utc_now())
 
+    def _served(self, number: int) -> Served:
+        """What answers a project now, whatever else the store holds."""
+        checkpoint = self.models.checkpoint_of(self._connections.uid_of_number(number) or "")
+        return Served(checkpoint.model_version, self._store.get(checkpoint.card.version))
+
     def _tell_refused(self, refused: Refused) -> None:
         self.journal.error(
             f"champion {refused.version or '?'}",
@@ -369,7 +433,8 @@ class Service:
             task = request.tasks[0]
             try:
                 host = self._connections.host(request.project)
-                self._prefetch.warm(task, LabelConfig.parse(request.label_config), host)
+                config = LabelConfig.parse(request.label_config)
+                self._prefetch.warm(task, config, host, request.project)
             except SamBackendError as error:
                 failure = str(error)
                 self.journal.error(_subject(request.project, task), failure)
@@ -379,9 +444,3 @@ class Service:
 
 def _subject(project: str, task: Mapping[str, Any]) -> str:
     return f"project {project or '?'}, task {task.get('id', '?')}"
-
-
-def _served(store: ModelStore, champion: Champion) -> Served:
-    """What answers now, whatever else the store holds."""
-    card = champion.view().served.checkpoint.card
-    return Served(champion.model_version, store.get(card.version))

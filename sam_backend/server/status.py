@@ -8,9 +8,9 @@ from typing import Any
 from sam_backend.errors import SamBackendError
 from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.server.journal import Journal
-from sam_backend.serving.champion import Champion
 from sam_backend.serving.champion_watch import ChampionWatch
 from sam_backend.serving.factory import MEGABYTE, STARTER_NOTE, Caches, is_starter
+from sam_backend.serving.served_models import ProjectChoice, ServedModels
 from sam_backend.store.jobs import Job
 from sam_backend.store.models import ModelStore
 
@@ -45,6 +45,46 @@ class ModelStatus:
     answering_last_requests: str
     not_served: str
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedStatus:
+    """A model in memory.
+
+    Attributes:
+        version: Model version.
+        family: Family of its checkpoint.
+        state: loading, ready or failed.
+        memory_mb: Memory that its weights take.
+        is_default: True if it answers the projects that name no model.
+        projects: Unique ids of the projects that name it.
+    """
+
+    version: str
+    family: str
+    state: str
+    memory_mb: float
+    is_default: bool
+    projects: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectModelStatus:
+    """A project that names a model of its own.
+
+    Attributes:
+        project: Unique id of the project.
+        names: The version or family that it names.
+        named_by: Who named it.
+        answered_by: Model version that answers the project.
+        problem: Why it is not the named one; empty if it is.
+    """
+
+    project: str
+    names: str
+    named_by: str
+    answered_by: str
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +186,8 @@ class Status:
 
     Attributes:
         model: The served model.
+        models: All models in memory.
+        project_models: The projects that name a model of their own.
         champions: The last changes of the champion, newest first.
         jobs: The newest jobs.
         jobs_failure: Why jobs cannot be listed; empty if they can.
@@ -156,6 +198,8 @@ class Status:
     """
 
     model: ModelStatus
+    models: Sequence[LoadedStatus]
+    project_models: Sequence[ProjectModelStatus]
     champions: Sequence[ChampionStatus]
     jobs: Sequence[JobStatus]
     jobs_failure: str
@@ -169,7 +213,8 @@ class Status:
 class StatusReport:
     """Makes the status out of the parts of a service."""
 
-    champion: Champion
+    models: ServedModels
+    project_choices: Callable[[], dict[str, ProjectChoice]]
     watch: ChampionWatch
     caches: Caches
     connections: Connections
@@ -179,11 +224,15 @@ class StatusReport:
 
     def make(self) -> Status:
         """Return the status at this moment."""
-        device, counts = self.champion.device, self.champion.encode_counts
+        choices = self.project_choices()
+        champion = self.models.champion
+        device, counts = champion.device, champion.encode_counts
         memory, redis = self.caches.memory, self.caches.redis
         jobs, jobs_failure = self._jobs()
         return Status(
             model=self._model(),
+            models=self._models(choices),
+            project_models=self._project_models(choices),
             champions=self._champions(),
             jobs=jobs,
             jobs_failure=jobs_failure,
@@ -205,7 +254,7 @@ class StatusReport:
         )
 
     def _model(self) -> ModelStatus:
-        view, refused = self.champion.view(), self.watch.refused
+        view, refused = self.models.champion.view(), self.watch.refused
         card = view.served.checkpoint.card
         return ModelStatus(
             state=view.served.state,
@@ -221,6 +270,34 @@ class StatusReport:
             else f"{refused.version or 'the champion'}: {refused.reason}",
             note=STARTER_NOTE if is_starter(card) else "",
         )
+
+    def _models(self, choices: Mapping[str, ProjectChoice]) -> list[LoadedStatus]:
+        return [
+            LoadedStatus(
+                version=one.model_version,
+                family=one.family,
+                state=one.state,
+                memory_mb=round(one.n_bytes / MEGABYTE, 1),
+                is_default=one.is_default,
+                projects=tuple(one.projects),
+            )
+            for one in self.models.view(choices)
+        ]
+
+    def _project_models(self, choices: Mapping[str, ProjectChoice]) -> list[ProjectModelStatus]:
+        default = self.models.champion.model_version
+        return [
+            ProjectModelStatus(
+                project=project,
+                names="" if choice.own is None else choice.own.name,
+                named_by="" if choice.own is None else choice.own.named_by,
+                answered_by=default
+                if choice.checkpoint is None
+                else choice.checkpoint.model_version,
+                problem=choice.problem,
+            )
+            for project, choice in choices.items()
+        ]
 
     def _champions(self) -> list[ChampionStatus]:
         try:

@@ -44,14 +44,18 @@ class Champion:
     Args:
         first: Served from the start; loaded in the background.
         cache: Where embeddings are kept.
+
+    Attributes:
+        device: Runs all models.
+        encodes: Keeps and makes embeddings of all models.
     """
 
     def __init__(self, first: Checkpoint, cache: EmbeddingCache) -> None:
         self.device = DeviceOwner()
-        self._encodes = SharedEncodes(cache, self.device)
+        self.encodes = SharedEncodes(cache, self.device)
         self._changed = threading.Condition()
         self._leases: Counter[ServedModel] = Counter()
-        self._served = ServedModel(first, self.device, self._encodes)
+        self._served = ServedModel(first, self.device, self.encodes)
         self._next: ServedModel | None = None
         self._closed = False
 
@@ -63,7 +67,7 @@ class Champion:
     @property
     def encode_counts(self) -> EncodeCounts:
         """How requests for embeddings were answered so far, by all models."""
-        return self._encodes.counts
+        return self.encodes.counts
 
     def view(self) -> ChampionView:
         """Which models there are now."""
@@ -103,7 +107,7 @@ class Champion:
             self._changed.wait_for(lambda: self._closed or not self._finishing())
             if self._closed:
                 raise ModelStoreError("the server is stopping")
-            following = self._next = ServedModel(checkpoint, self.device, self._encodes)
+            following = self._next = ServedModel(checkpoint, self.device, self.encodes)
         following.wait()
         with self._changed:
             self._next = None

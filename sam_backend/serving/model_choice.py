@@ -13,6 +13,9 @@ from sam_backend.sam.promptable import PromptableModel
 from sam_backend.serving.served_model import Checkpoint
 from sam_backend.settings import Settings
 from sam_backend.store.models import ModelEntry, ModelStore
+from sam_backend.store.project_models import ProjectModel, ProjectModels
+
+_FLOAT32_BYTES = 4
 
 
 class ModelChoice:
@@ -34,6 +37,7 @@ class ModelChoice:
         self._name = name
         self._is_pinned = name is not None and (name in versions or name not in FAMILIES)
         self._store = store
+        self._projects = ProjectModels(store)
         self.device = choose_device(settings.device)
         self.precision = choose_precision(settings.precision, self.device)
         self._is_compiled = settings.compile
@@ -53,9 +57,35 @@ class ModelChoice:
         Raises:
             ModelStoreError: It is not in the store, or the store is empty.
         """
-        entry = self._store.to_serve(self._name)
-        folder = entry.folder
-        return Checkpoint(entry.card, self._version(entry), lambda: self._load(folder))
+        return self.checkpoint_of(self._store.to_serve(self._name))
+
+    def checkpoint_of(self, entry: ModelEntry) -> Checkpoint:
+        """Return a checkpoint of the store as it would be served.
+
+        Raises:
+            ModelStoreError: Its family is unknown.
+        """
+        folder, parameters = entry.folder, entry.card.parameters
+        n_bytes = entry.n_bytes if parameters is None else _FLOAT32_BYTES * parameters
+        version = self._version(entry)
+        return Checkpoint(entry.card, version, lambda: self._load(folder), n_bytes)
+
+    def project_model(self, project: str, extra: str) -> ProjectModel | None:
+        """Return the model that a project names; arguments and errors as of `ProjectModels.of`."""
+        return self._projects.of(project, extra)
+
+    def project_stamp(self) -> object:
+        """Differs from an earlier one if `project_model` may answer another; a few stats."""
+        return self._store.champion_stamp(), self._store.projects.stamp()
+
+    def own_projects(self) -> list[str]:
+        """Return the projects that `sam-backend models use` gave a model.
+
+        Raises:
+            ModelStoreError: `projects.json` is damaged.
+        """
+        records = self._store.projects.read().projects
+        return [name for name, record in records.items() if record.use is not None]
 
     def versions(self) -> list[str]:
         """Model versions of all checkpoints in the store, best first."""

@@ -43,11 +43,13 @@ class Checkpoint:
         card: What is known about it.
         model_version: Names it and the settings that shape its answers, before it is loaded.
         load: Reads it.
+        n_bytes: Of its weights in memory; 0: unknown.
     """
 
     card: ModelCard
     model_version: str
     load: Callable[[], PromptableModel]
+    n_bytes: int = 0
 
 
 class ServedModel:
@@ -88,9 +90,9 @@ class ServedModel:
         """Why there is no model; None if there is one, or will be."""
         return self._failure
 
-    def wait(self) -> State:
-        """Wait until it is loaded, has failed or is closed."""
-        self._settled.wait()
+    def wait(self, patience_s: float | None = None) -> State:
+        """Wait until it is loaded, has failed or is closed; None: however long that takes."""
+        self._settled.wait(patience_s)
         return self.state
 
     def segmenter(self, patience_s: float = LOADING_PATIENCE_S) -> PromptableModel:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from sam_backend.cli import models
 from sam_backend.errors import ModelStoreError
+from sam_backend.labelstudio.api.connections import Connections
 from sam_backend.sam.families import FAMILIES
 from sam_backend.store.models import ModelStore, packaged_store
 from tests.sam.networks import random_starter
@@ -201,3 +202,84 @@ def test_diff(tmp_path: Path, weights: Path) -> None:
     assert found["gate"] == [{}, gate]
     put(tmp_path / "store", "big", family="vit_b")
     assert "of different networks" in run(tmp_path / "store", "diff", "a", "big").stdout
+
+
+@pytest.fixture
+def connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of project 7, which /setup has told; the data folder is that of the command."""
+    monkeypatch.setenv("SAM_BACKEND_DATA_DIR", str(tmp_path / "data"))
+    known = Connections(tmp_path / "data" / "connections.json", allowed=["*"])
+    known.remember("7.1795443184", "http://127.0.0.1:1", "t")
+    return "7.1795443184"
+
+
+def test_a_project_gets_a_model_of_its_own_and_gives_it_back(
+    tmp_path: Path, connected: str
+) -> None:
+    put(tmp_path, "b-1", "vit_b")
+    put(tmp_path, "s-1", "starter")
+    put(tmp_path, "s-1-r1", "starter", challenger=True)
+    used = run(tmp_path, "use", "s-1", "--project", "7", "--reason", "small things")
+    assert (used.exit_code, used.stdout) == (0, "s-1\n")
+    assert "project 7 has the model s-1 of its own (by models use): s-1 answers" in used.stderr
+    assert "before, it was served b-1" in used.stderr
+
+    promoted = run(tmp_path, "promote", "s-1-r1", "--project", "7", "--reason", "better")
+    assert (promoted.exit_code, promoted.stdout) == (0, "s-1-r1\n")
+    assert "s-1-r1 is the champion of project 7" in promoted.stderr
+    assert roles(tmp_path) == {"b-1": "champion", "s-1-r1": "challenger"}
+    listed = run(tmp_path, "list", "--project", "7")
+    assert "s-1-r1 answers" in listed.stderr
+    assert "s-1-r1 was promoted by command line: better" in listed.stderr
+    cards = json.loads(run(tmp_path, "list", "--project", "7", "--json").stdout)
+    assert [card["version"] for card in cards if card["champion"]] == ["s-1-r1"]
+
+    back = run(tmp_path, "rollback", "--project", "7")
+    assert (back.exit_code, back.stdout) == (0, "s-1\n")
+    assert "s-1 is the champion of project 7 again" in back.stderr
+
+    taken = run(tmp_path, "use", "--default", "--project", "7", "--json")
+    assert json.loads(taken.stdout) == {
+        "project": 7,
+        "model": None,
+        "served": "b-1",
+        "before": "s-1",
+    }
+    assert "project 7 names no model: b-1 answers, as elsewhere" in taken.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["use", "--project", "7"], "either a version or --default"),
+        (["use", "b-1", "--default", "--project", "7"], "either a version or --default"),
+        (["use", "nosuch", "--project", "7"], "no model 'nosuch' in the store"),
+        (["promote", "b-1", "--project", "7"], "project 7.1795443184 names no model"),
+        (["rollback", "--project", "7"], "project 7.1795443184 names no model"),
+        (["use", "b-1", "--project", "8"], "project 8 is unknown"),
+    ],
+)
+def test_what_cannot_be_done_for_a_project_is_told(
+    tmp_path: Path, connected: str, arguments: list[str], says: str
+) -> None:
+    put(tmp_path, "b-1", "vit_b")
+    result = run(tmp_path, *arguments)
+    assert result.exit_code == 1
+    assert says in str(result.exception)
+
+
+def test_a_name_of_extra_params_is_shown_and_kept_from_pruning(
+    tmp_path: Path, connected: str
+) -> None:
+    for number in range(1, 4):
+        stamp = f"2026-01-0{number}T00:00:00Z"
+        about = {"challenger": True, "gate": {"promote": False}, "added_at": stamp}
+        put(tmp_path, f"s-1-r{number}", **about)
+    put(tmp_path, "s-1")
+    known = Connections(tmp_path / "data" / "connections.json", allowed=["*"])
+    known.remember(connected, "http://127.0.0.1:1", "t", model="s-1-r1")
+    listed = run(tmp_path, "list", "--project", "7")
+    assert "has the model s-1-r1 of its own (by extra_params)" in listed.stderr
+    assert run(tmp_path, "prune", "--keep", "1").stdout == "s-1-r2\n"
+    known.remember(connected, "http://127.0.0.1:1", "t", model="gone")
+    assert "asks for no model 'gone'" in run(tmp_path, "list", "--project", "7").stderr

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sam_backend.doctor import Backend, Checkup, Finding
-from sam_backend.errors import LabelConfigError
+from sam_backend.errors import LabelConfigError, ModelStoreError
 from sam_backend.labelstudio.api.event_secret import HEADER, event_secret
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.images.resolver import ImageResolver
@@ -156,7 +156,7 @@ def test_all_is_well(world: World) -> None:
 def test_how_tasks_are_prefilled_is_told(world: World) -> None:
     asked: list[object] = []
 
-    def told(config: object, extra_params: object) -> str:
+    def told(config: object, uid: object, extra_params: object) -> str:
         asked.append(extra_params)
         return "by proposer 'grid'"
 
@@ -166,11 +166,47 @@ def test_how_tasks_are_prefilled_is_told(world: World) -> None:
 
 
 def test_a_label_for_prefilled_masks_that_the_config_lacks(world: World) -> None:
-    def refused(config: object, extra_params: object) -> str:
+    def refused(config: object, uid: object, extra_params: object) -> str:
         raise LabelConfigError("tag 'brush' has no label 'Tree'")
 
     world.checkup = replace(world.checkup, prefilling=refused)
     assert "has no label 'Tree'" in world.the("prefilling", "warn").seen
+
+
+def test_the_model_that_a_project_names_is_told(world: World) -> None:
+    asked: list[object] = []
+
+    def told(uid: object, extra_params: object) -> str:
+        asked.append((uid, extra_params))
+        return "b-1 answers"
+
+    set_project(world, created_at="2026-11-23T14:00:00Z")
+    world.rows(row(world.backend.url, extra_params={"model": "b-1"}))
+    world.checkup = replace(world.checkup, model=told)
+    assert world.the("project's model", "ok").seen == "b-1 answers"
+    assert asked == [("3.1795442400", {"model": "b-1"})]
+    world.checkup = replace(world.checkup, model=lambda uid, extra: "")
+    assert not [finding for finding in world.findings() if finding.name == "project's model"]
+
+
+def test_a_model_that_is_not_in_the_store_is_told_with_the_remedy(world: World) -> None:
+    def refused(uid: object, extra_params: object) -> str:
+        raise ModelStoreError("project 3.1 asks for no model 'x' in the store (here: starter-3)")
+
+    world.checkup = replace(world.checkup, model=refused)
+    finding = world.the("project's model", "warn")
+    assert finding.seen.endswith("(here: starter-3); the default model answers instead")
+    assert "sam-backend models use" in finding.fix
+
+
+def test_the_backend_of_a_project_with_a_model_of_its_own_is_known_by_that(world: World) -> None:
+    set_project(world, created_at="2026-11-23T14:00:00Z", model_version="b-1+0")
+    told = {"versions": [VERSION], "projects": {"3.1795442400": "b-1+0"}}
+    world.backend_answers("GET /versions", (200, told))
+    world.rows(row("http://in-a-container:9090", model_version="b-1+0", title="b-1+0"))
+    hook = {"url": "http://in-a-container:9090/webhook", "is_active": True}
+    world.studio_answers("GET /api/webhooks/", (200, [hook]))
+    assert [finding for finding in world.findings() if finding.status == "fail"] == []
 
 
 def test_the_click_goes_through_label_studio_as_the_page_sends_it(world: World) -> None:

@@ -110,7 +110,8 @@ READING = {
 ANSWERS = {
     "check", "prefill report", "quality agreement", "tasks gaps", "stage log", "gold score",
     "dataset log", "tasks people", "stage status", "stage plot", "preannotate", "gold add",
-    "gold plant", "dataset commit", "tasks order", "tasks balance", "tasks leave", "import",
+    "gold plant", "dataset commit", "models use", "models list", "tasks order", "tasks balance",
+    "tasks leave", "import",
 }  # fmt: skip
 """Commands that no project is too empty for: exit code 0. The others say what is missing, and
 `review sample` that the run, which all projects share here, is reviewed in another one."""

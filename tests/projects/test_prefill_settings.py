@@ -3,8 +3,8 @@
 import pytest
 
 from sam_backend.errors import InvalidInputError
+from sam_backend.projects.extra_params import ExtraParams
 from sam_backend.projects.prefill_settings import PrefillSettings, layered
-from sam_backend.semi_automatic.factory import prefill_params
 from sam_backend.store.cards import ModelCard, make_card
 
 CARD_FIELDS = {
@@ -118,12 +118,12 @@ def test_the_presets_of_prefilling_are_the_published_recipes() -> None:
 )
 def test_extra_params_that_would_do_nothing_are_told(extra_params: object, says: str) -> None:
     with pytest.raises(InvalidInputError, match=says):
-        prefill_params(extra_params)
+        ExtraParams.parse(extra_params)
 
 
 @pytest.mark.parametrize("extra_params", [None, "", {}, "{}", {"prefill": {}}])
 def test_a_backend_without_extra_params_says_nothing(extra_params: object) -> None:
-    assert prefill_params(extra_params) == {}
+    assert ExtraParams.parse(extra_params) == ExtraParams()
 
 
 def test_the_fingerprint_tells_settings_apart() -> None:

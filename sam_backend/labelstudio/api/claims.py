@@ -11,6 +11,9 @@ Whoever reaches this backend's port can send a /setup. So what it says is a clai
   with the same token, which no stranger knows; another token only with that proof. Another server
   with another token could prove anything: it takes the place of one that does not prove itself any
   more, and only if the settings allow it, for a server that restarts proves nothing either.
+* The model that a /setup names for its project is part of the claim: it counts as long as the claim
+  is the accepted one, and changes with a /setup of the same address and token only. Where the
+  settings say address and token, a claim with another token changes it if that token proves good.
 """
 
 import ipaddress
@@ -42,6 +45,7 @@ class Claim(BaseModel):
         state: "new" until it is decided about (`ClaimJudge.decide`).
         reason: Why it was refused, with the remedy; empty if it was not.
         is_public: It was accepted because the address is a public one, and so has to stay one.
+        model: The model that it names for the project; empty: none.
     """
 
     url: str
@@ -50,6 +54,7 @@ class Claim(BaseModel):
     state: Literal["new", "accepted", "refused"] = "new"
     reason: str = ""
     is_public: bool = False
+    model: str = ""
 
 
 class ClaimJudge:
@@ -87,8 +92,12 @@ class ClaimJudge:
         host = LabelStudioHost(self._url or claim.url, claim.token)
         is_known = current is None or current.url == claim.url or current.token == claim.token
         if self._url is not None and self._token is not None and is_known:
-            # the settings say all; the claim's address only tells what people use
-            return claim.model_copy(update={"state": "accepted"})
+            # the settings say all but the model; the claim's address only tells what people use
+            model = claim.model
+            is_strange = current is not None and current.token != claim.token
+            if current is not None and is_strange and _proof(host, project):
+                model = current.model
+            return claim.model_copy(update={"state": "accepted", "model": model})
         reason, is_public = "", False
         if self._url is None:
             reason, is_public = self._guard(project, host, claim.caller)

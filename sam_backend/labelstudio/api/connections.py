@@ -88,7 +88,9 @@ class Connections:
             settings.label_studio_host_patterns,
         )
 
-    def remember(self, project: str, url: str, token: str, caller: str = "") -> None:
+    def remember(
+        self, project: str, url: str, token: str, caller: str = "", model: str | None = ""
+    ) -> None:
         """Keep what /setup said, to be settled; an unchanged connection writes nothing.
 
         Args:
@@ -96,18 +98,24 @@ class Connections:
             url: Of the Label Studio.
             token: For its API.
             caller: Network address of whoever said so; empty if unknown.
+            model: The model that it names for the project, empty if it names none; None: what it
+                says cannot be understood, and an earlier name stays.
 
         Raises:
             LabelStudioError: `url` is no http(s) address.
             OSError: It cannot be written; it is known until this process ends.
         """
         host = LabelStudioHost(url, token)
-        claim = Claim(url=host.url, token=token, caller=caller)
+        claim = Claim(url=host.url, token=token, caller=caller, model=model or "")
         with self._lock:
             known = self._read().get(project, [])
-            if any(_same(one, claim) and one.state != "refused" for one in known):
-                return
-            if not any(one.state == "accepted" for one in known) and self._judge.allows(host):
+            standing = (one for one in known if one.state != "refused")
+            same = next((one for one in standing if _same(one, claim)), None)
+            if same is not None:
+                if model is None or model == same.model or not token:
+                    return
+                claim = same.model_copy(update={"model": model})
+            elif not any(one.state == "accepted" for one in known) and self._judge.allows(host):
                 claim.state = "accepted"
             self._add(project, claim)  # first, so that a full disk costs no click
             with self._exclusive():
@@ -133,6 +141,33 @@ class Connections:
             if settled:
                 self._keep(project, settled)
             return [done.reason for done in settled if done.reason]
+
+    def is_accepted(self, project: str) -> bool:
+        """Return whether a claim to a project is accepted."""
+        return _accepted(self._claims(project)) is not None
+
+    def model_of(self, project: str) -> str:
+        """Return the model that the accepted claim to a project names; empty if it names none."""
+        accepted = _accepted(self._claims(project))
+        return "" if accepted is None else accepted.model
+
+    def models(self) -> dict[str, str]:
+        """Return the models that accepted claims name, by project."""
+        with self._lock:
+            table = dict(self._read())
+        accepted = {project: _accepted(claims) for project, claims in table.items()}
+        return {name: one.model for name, one in accepted.items() if one is not None and one.model}
+
+    def uid_of_number(self, number: int) -> str | None:
+        """Return the name that /setup gives a project, `<id>.<created>`.
+
+        None: no accepted /setup has named such a project, or several have: only their Label Studio
+        knows which one it has.
+        """
+        with self._lock:
+            table = self._read()
+        known = [uid for uid in table if _number(uid) == number and _accepted(table[uid])]
+        return known[0] if len(known) == 1 else None
 
     def heeds(self, project: str, url: str, token: str) -> bool:
         """Whether what such a /setup says counts: no other claim to the project is accepted."""

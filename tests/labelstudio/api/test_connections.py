@@ -413,3 +413,68 @@ def test_processes_lose_no_entry_of_each_other(file: Path) -> None:
     for worker in workers:
         worker.join()
     assert len(Connections(file).projects()) == 80
+
+
+def test_the_model_that_setup_names_survives_a_restart_and_follows_the_next_setup(
+    file: Path,
+) -> None:
+    known = Connections(file, allowed=["localhost"])
+    known.remember(PROJECT, "http://localhost:8080", "t1", model="vit_b")
+    assert Connections(file).model_of(PROJECT) == known.model_of(PROJECT) == "vit_b"
+    known.remember(PROJECT, "http://localhost:8080", "t1", model=None)
+    assert known.model_of(PROJECT) == "vit_b", "what cannot be understood changes nothing"
+    other = Connections(file, allowed=["localhost"])
+    other.remember(PROJECT, "http://localhost:8080", "t1", model="starter")
+    assert known.model_of(PROJECT) == "starter"
+    assert known.models() == {PROJECT: "starter"}
+    other.remember(PROJECT, "http://localhost:8080", "t1")
+    assert known.models() == {}
+
+
+def test_a_claim_that_is_not_accepted_names_no_model(file: Path) -> None:
+    with label_studio("theirs") as server:
+        known = Connections(file)
+        known.remember(PROJECT, server.url, "wrong", model="vit_b")
+        assert known.model_of(PROJECT) == ""
+        known.settle(PROJECT)
+        assert known.model_of(PROJECT) == ""
+        known.remember(PROJECT, server.url, "theirs", model="starter")
+        known.settle(PROJECT)
+        assert known.model_of(PROJECT) == "starter"
+
+
+@pytest.mark.parametrize("forged", [("http://localhost:1", "x"), ("http://localhost:8080", "x")])
+def test_a_forged_setup_does_not_change_a_known_projects_model(
+    file: Path, forged: tuple[str, str]
+) -> None:
+    known = Connections(file, allowed=["localhost"])
+    known.remember(PROJECT, "http://localhost:8080", "t1", model="vit_b")
+    known.remember(PROJECT, *forged, model="starter")
+    known.settle(PROJECT)
+    assert known.model_of(PROJECT) == "vit_b"
+    assert Connections(file).model_of(PROJECT) == "vit_b"
+
+
+def test_where_the_settings_say_all_another_token_must_prove_itself_to_change_the_model(
+    file: Path,
+) -> None:
+    with label_studio("new") as server:
+        known = Connections(file, url=server.url, token="key")
+        for token, model in (("old", "vit_b"), ("forged", "starter")):
+            known.remember(PROJECT, "http://public", token, model=model)
+            known.settle(PROJECT)
+            assert known.model_of(PROJECT) == "vit_b"
+        known.remember(PROJECT, "http://public", "new", model="starter")
+        known.settle(PROJECT)
+        assert known.model_of(PROJECT) == "starter"
+
+
+def test_a_project_is_named_by_its_number_where_one_accepted_setup_names_it(file: Path) -> None:
+    known = Connections(file, allowed=["localhost"])
+    assert known.uid_of_number(3) is None
+    known.remember(PROJECT, "http://localhost:8080", "t1")
+    assert known.uid_of_number(3) == PROJECT
+    known.remember("3.1", "http://10.0.0.1", "x")  # has to prove itself first
+    assert known.uid_of_number(3) == PROJECT
+    known.remember("3.2", "http://localhost:8081", "t2")
+    assert known.uid_of_number(3) is None, "only Label Studio knows which of the two it is"
