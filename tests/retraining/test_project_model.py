@@ -68,7 +68,7 @@ def run(settings: Settings, job: Job) -> tuple[Mapping[str, Any], list[str]]:
     """The job's outcome, and the stages that it went through."""
     stages: list[str] = []
     handler = handlers(settings)[JOB_KIND]
-    result = handler(job, lambda state: stages.append(str(state["stage"])), lambda: False)
+    result = handler(job, lambda state: stages.append(state.stage), lambda: False)
     return result, stages
 
 

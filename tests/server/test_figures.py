@@ -11,9 +11,9 @@ from sam_backend.server.status import EmbeddingsStatus, ModelStatus, Status, Wor
 
 
 def _server(state: str = "ready", jobs_failure: str = "", **activity: Any) -> ServerFigures:
-    model = ModelStatus(state, "v", "vit_b", "", "none", "none", "none", "none", "")
+    model = ModelStatus(state, "v", "vit_b", "", "", "none", "none", "none", "none", "")
     embeddings = EmbeddingsStatus(0, 0.0, "not set", 0, 0, 0, 0)
-    status = Status(model, [], [], jobs_failure, WorkStatus(0, 0.0), embeddings, {}, [])
+    status = Status(model, [], [], [], [], jobs_failure, WorkStatus(0, 0.0), embeddings, {}, [])
     healthy: dict[str, Any] = {"clicks": _clicks(100, 0.1), "requests": 100, "errors": 1}
     told = Activity(**healthy | activity, last_error="no image", device_busy_share=0.1)
     return ServerFigures(status, told)

@@ -160,7 +160,7 @@ def test_a_projects_promotion_is_served_to_it_alone(
             pass
         assert click(service, CELLS) == "mine"
         assert click(service, OTHERS) == "starter-3"
-        assert service.status()["champions"] == [], "nothing was promoted for all"
+        assert service.status().champions == [], "nothing was promoted for all"
 
 
 def test_an_unknown_name_is_told_and_the_default_answers_until_it_is_there(
@@ -173,10 +173,10 @@ def test_an_unknown_name_is_told_and_the_default_answers_until_it_is_there(
         (reason,) = reasons(service)
         assert reason.startswith(f"project {CATS} asks for no model 'nosuch' in the store (here: ")
         assert "The default model starter-3+" in reason
-        (told,) = service.status()["project_models"]
-        assert (told["names"], told["named_by"]) == ("nosuch", "extra_params")
-        assert told["answered_by"].startswith("starter-3+")
-        assert "nosuch" in told["problem"]
+        (told,) = service.status().project_models
+        assert (told.names, told.named_by) == ("nosuch", "extra_params")
+        assert told.answered_by.startswith("starter-3+")
+        assert "nosuch" in told.problem
         open_store(settings).add(weights, "nosuch")
         assert click(service, CATS) == "nosuch"
 
@@ -198,32 +198,32 @@ def test_status_and_metrics_name_each_model(settings: Settings, studio: CannedSe
         set_up(service, studio.url, CELLS, {"model": "nosuch"})
         click(service, CATS)
         report = service.status()
-        default, mine = report["models"]
-        assert (default["is_default"], default["projects"]) == (True, [])
-        assert mine["version"].startswith("mine+")
-        assert (mine["state"], mine["is_default"], mine["projects"]) == ("ready", False, [CATS])
-        assert mine["memory_mb"] > 1
+        default, mine = report.models
+        assert (default.is_default, default.projects) == (True, ())
+        assert mine.version.startswith("mine+")
+        assert (mine.state, mine.is_default, mine.projects) == ("ready", False, (CATS,))
+        assert mine.memory_mb > 1
         page = render_status(report)
-        assert f"<b>{mine['version']}</b>" in page
+        assert f"<b>{mine.version}</b>" in page
         assert "nosuch" in page
         versions = httpx.get(f"{url}/versions").json()
-        assert versions["versions"][0] == default["version"]
-        assert versions["projects"] == {CATS: mine["version"]}
+        assert versions["versions"][0] == default.version
+        assert versions["projects"] == {CATS: mine.version}
         families = {
             family.name: {tuple(one.labels.values()): one.value for one in family.samples}
             for family in text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
         }
-    assert families["sam_backend_models_loaded"][mine["version"], "ready"] == 1
-    assert families["sam_backend_model_bytes"][mine["version"],] > 2**20
-    assert families["sam_backend_model_projects"][mine["version"],] == 1
-    assert families["sam_backend_model_projects"][default["version"],] == 0
+    assert families["sam_backend_models_loaded"][mine.version, "ready"] == 1
+    assert families["sam_backend_model_bytes"][mine.version,] > 2**20
+    assert families["sam_backend_model_projects"][mine.version,] == 1
+    assert families["sam_backend_model_projects"][default.version,] == 0
 
 
 def test_a_project_that_names_nothing_sees_no_table_of_models(settings: Settings) -> None:
     with Service.start(settings) as service:
         report = service.status()
-    assert [one["is_default"] for one in report["models"]] == [True]
-    assert report["project_models"] == []
+    assert [one.is_default for one in report.models] == [True]
+    assert report.project_models == []
     assert "A model per project" not in render_status(report)
 
 
@@ -238,13 +238,13 @@ def test_opening_and_online_prefill_use_the_projects_model(
         opened = PredictRequest(tasks=tasks[:1], project=CATS, label_config=CONFIG)
         service.predict(opened)
         service._prefetch._opened._pool.shutdown(wait=True)
-        assert [one["version"].partition("+")[0] for one in service.status()["models"]] == [
+        assert [one.version.partition("+")[0] for one in service.status().models] == [
             "starter-3",
             "mine",
         ]
-        assert service.status()["embeddings"]["encoded"] == 1
+        assert service.status().embeddings.encoded == 1
         click(service, CATS)
-        assert service.status()["embeddings"]["encoded"] == 1, "it was encoded by its own model"
+        assert service.status().embeddings.encoded == 1, "it was encoded by its own model"
         both = PredictRequest(tasks=tasks, project=CATS, label_config=CONFIG)
         predictions = service.predict(both).content["results"]
         assert {one["model_version"].partition("+")[0] for one in predictions} == {"mine"}
