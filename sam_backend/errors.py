@@ -20,6 +20,10 @@ class PromptError(InvalidInputError):
     """A prompt is malformed or lies outside the image."""
 
 
+class NoExemplarError(SamBackendError):
+    """Nobody has submitted a mask yet whose look-alikes could be proposed."""
+
+
 class ImageFetchError(SamBackendError):
     """An image could not be fetched (address, permission, size or time limit).
 

@@ -6,7 +6,13 @@ import typer
 
 from sam_backend.cli.options import ProjectNumber
 from sam_backend.cli.output import AsJson, echo_json
-from sam_backend.cli.prefill_options import PresetOption, SetOption, read_settings
+from sam_backend.cli.prefill_options import (
+    LikeOption,
+    PresetOption,
+    ProposerOption,
+    SetOption,
+    read_settings,
+)
 from sam_backend.cli.process_setup import (
     keep_compiled,
     leaving_at_signals,
@@ -29,6 +35,8 @@ def preannotate(
     limit: Annotated[
         int | None, typer.Option(help="Number of tasks to prefill at most.", min=1)
     ] = None,
+    proposer: ProposerOption = None,
+    like: LikeOption = None,
     preset: PresetOption = None,
     set_: SetOption = None,
     again: Annotated[
@@ -77,7 +85,7 @@ def preannotate(
             view,
             filter_,
             limit,
-            read_settings(set_, preset),
+            read_settings(set_, preset, proposer, like),
             lambda state: show(
                 Progress(
                     stage=f"prefilling project {project}",

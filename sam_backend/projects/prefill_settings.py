@@ -162,7 +162,8 @@ def layered(*given: Mapping[str, Any]) -> dict[str, Any]:
 
     Where a mapping names a preset with thresholds, what earlier mappings say of the settings that
     it decides (the grid's parameters, the bars, NMS, specks) no longer counts; and where one names
-    another proposer than the grid, an earlier preset does not.
+    another proposer than the grid, an earlier preset does not. Parameters of another proposer do
+    not count either.
     """
     preset: object = None
     decides = -1  # the place of the mapping whose preset has thresholds
@@ -174,6 +175,9 @@ def layered(*given: Mapping[str, Any]) -> dict[str, Any]:
             preset, decides = None, -1
     settings: dict[str, Any] = {}
     for place, one in enumerate(given):
+        of_earlier = settings.get("proposer", "grid")
+        if one.get("proposer", of_earlier) != of_earlier:
+            settings.pop("parameters", None)
         settings |= {k: v for k, v in one.items() if place >= decides or k not in _SET_BY_PRESET}
     if PRESET in settings:
         settings[PRESET] = preset  # None is kept: it may be put over the same mappings again

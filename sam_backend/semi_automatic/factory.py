@@ -1,14 +1,17 @@
 """What a project's prefilling is put together of: its settings, proposer, classifier and config."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sam_backend.labelstudio.api.client import LabelStudioClient
+from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.images.resolver import ImageResolver, image_resolver
 from sam_backend.projects.extra_params import ExtraParams
 from sam_backend.projects.prefill_settings import PrefillSettings
 from sam_backend.quality.calibration.current import current_calibration
+from sam_backend.semi_automatic.exemplars import ProjectExemplars
 from sam_backend.semi_automatic.labelling import classifier_named
 from sam_backend.semi_automatic.prefill import Prefiller
 from sam_backend.semi_automatic.proposers import Place, proposer_named
@@ -89,36 +92,42 @@ class PrefillChoice:
         """
         return PrefillSettings.of(card, self._settings.prefill, params)
 
-    def prefiller(
-        self, checkpoint: Checkpoint, params: Mapping[str, Any], project_id: int
-    ) -> Prefiller:
-        """Chooses masks for images of a project.
-
-        Raises:
-            InvalidInputError: A setting is unknown or wrong, or the project has no detector.
-        """
-        told = self.prefill_settings(checkpoint.card, params)
-        place = Place(checkpoint.card, self._settings.data_dir, project_id)
-        proposer = proposer_named(told.proposer, told.parameters, place)
-        if self._database is None:
-            return Prefiller(told, proposer)
-        calibrated = current_calibration(self._database, checkpoint.model_version)
-        return Prefiller(told, proposer, Proposals(self._database), calibrated)
-
     def task_prefiller(
         self,
         checkpoint: Checkpoint,
         params: Mapping[str, Any],
         project_id: int,
         config: LabelConfig,
+        host: LabelStudioHost | None = None,
     ) -> TaskPrefiller:
         """Prefills tasks of a project.
 
+        Args:
+            checkpoint: Whose masks they are.
+            params: What the project says about prefilling.
+            project_id: The project.
+            config: Its labelling configuration.
+            host: Its Label Studio, of which a proposer may read exemplars; None: it reads nothing.
+
         Raises:
-            SamBackendError: A setting is unknown or wrong, or the config cannot show masks.
+            SamBackendError: A setting is unknown or wrong, the config cannot show masks, or the
+                project has no detector.
         """
-        prefiller = self.prefiller(checkpoint, params, project_id)
-        name = prefiller.settings.classifier
+        told = self.prefill_settings(checkpoint.card, params)
+        writers = [RegionWriter(config, image, told) for image in config.images]
+        labels = tuple(dict.fromkeys(label for one in writers for label in one.labels()))
+        place = Place(checkpoint.card, self._settings.data_dir, project_id, labels)
+        if host is not None:
+            exemplars = ProjectExemplars(
+                host, project_id, config, labels, self._resolver, self._settings.max_image_pixels
+            )
+            place = replace(place, exemplars=exemplars)
+        proposer = proposer_named(told.proposer, told.parameters, place)
+        prefiller = Prefiller(told, proposer)
+        if self._database is not None:
+            calibrated = current_calibration(self._database, checkpoint.model_version)
+            prefiller = Prefiller(told, proposer, Proposals(self._database), calibrated)
+        name = told.classifier
         return TaskPrefiller(
             prefiller,
             config,

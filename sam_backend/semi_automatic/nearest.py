@@ -4,7 +4,6 @@ What a mask looks like is the image embedding averaged under it. It needs no tra
 once at what people have labelled, and shows how a classifier is written.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from sam_backend.errors import InvalidInputError, SamBackendError
 from sam_backend.files import replacing
 from sam_backend.masks.rle import RLE, decode
 from sam_backend.sam.types import Embedding
+from sam_backend.semi_automatic.cells import inner_cells
 from sam_backend.semi_automatic.label_prediction import LabelPrediction
 
 N_NEIGHBOURS = 5
@@ -120,14 +120,10 @@ def looks(embedding: Embedding, mask: RLE) -> npt.NDArray[np.float32]:
         embedding: Of the image.
         mask: Of the image's size.
     """
-    features = embedding.cells.astype(np.float32)
-    _, rows, columns = features.shape
-    # the image fills the top left of a padded square (segment_anything, Sam.preprocess)
-    px_a_cell = max(embedding.input_size) / max(rows, columns)
-    inner = tuple(min(side, math.ceil(px / px_a_cell)) for side, px in
-                  zip((rows, columns), embedding.input_size, strict=True))  # fmt: skip
-    share = cv2.resize(decode(mask).astype(np.float32), inner[::-1], interpolation=cv2.INTER_AREA)
-    part = features[:, : inner[0], : inner[1]].reshape(len(features), -1)
+    cells = inner_cells(embedding)
+    size = cells.shape[:0:-1]
+    share = cv2.resize(decode(mask).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    part = cells.reshape(len(cells), -1)
     weights = np.asarray(share, np.float32).ravel()
     total = float(weights.sum())
     mean = part.mean(axis=1)

@@ -101,7 +101,7 @@ class AskedPredictions:
         with self._models.lease(asked.project) as model:
             version = model.model_version
             prefiller = self._choice().task_prefiller(
-                model.checkpoint, asked.params, asked.project_id, asked.config
+                model.checkpoint, asked.params, asked.project_id, asked.config, asked.host
             )
         futures = [self._begin(asked, task, prefiller, version) for task in asked.tasks]
         waiting = set(futures)
@@ -134,7 +134,8 @@ class AskedPredictions:
         job = PrefillTask(
             host=asked.host,
             task={"id": number, "data": task.get("data")},
-            drawn=results(task.get("annotations")) + results(task.get("drafts")),
+            submitted=results(task.get("annotations")),
+            drafts=results(task.get("drafts")),
             predicted=results(task.get("predictions")),
         )
         with self._lock:
@@ -144,9 +145,7 @@ class AskedPredictions:
             future = self._pool.submit(self._prefill, asked.project, prefiller, job, version)
             if number is not None:
                 self._running[key] = future
-        future.add_done_callback(
-            lambda done: self._ended(key, asked, job, prefiller.fingerprint, done)
-        )
+        future.add_done_callback(lambda done: self._ended(key, asked, job, prefiller, done))
         return future
 
     def _prefill(
@@ -162,7 +161,7 @@ class AskedPredictions:
         key: tuple[str, str, int, str],
         asked: Asked,
         job: PrefillTask,
-        fingerprint: str,
+        prefiller: TaskPrefiller,
         future: "Future[Prefilled]",
     ) -> None:
         with self._lock:
@@ -171,7 +170,7 @@ class AskedPredictions:
         if future.cancelled() or future.exception() is not None:
             return
         try:
-            self._done(asked, job.task, future.result(), key[-1], fingerprint)
+            self._done(asked, job.task, future.result(), key[-1], prefiller.fingerprint)
         except Exception:  # a callback's exception would vanish
             log.exception("task %s: its prediction is not recorded", job.task.get("id"))
 

@@ -94,14 +94,14 @@ class Prefiller:
         calibrated: CalibratedModel | None = None,
     ) -> None:
         self.settings = settings
-        self._proposer = proposer
+        self.proposer = proposer
         self._proposals = proposals
         self._calibrated = calibrated
 
     @property
     def fingerprint(self) -> str:
         """Differs where settings, proposer or calibration do; the model has its own version."""
-        told = f"{self.settings.fingerprint} {self._proposer.fingerprint}"
+        told = f"{self.settings.fingerprint} {self.proposer.fingerprint}"
         if self._calibrated is not None:
             told += f" {self._calibrated.fitted_at.isoformat()}"
         return hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -113,11 +113,11 @@ class Prefiller:
             SamBackendError: There is no model, or it cannot be asked.
         """
         if self._proposals is None:
-            return self._proposer.propose(model, subject)
-        key = ProposalKey(subject.digest, model.model_version, self._proposer.key(subject))
+            return self.proposer.propose(model, subject)
+        key = ProposalKey(subject.digest, model.model_version, self.proposer.key(subject))
         known = self._proposals.get(key)
         if known is None:
-            known = self._proposer.propose(model, subject)
+            known = self.proposer.propose(model, subject)
             self._proposals.put(key, known)
         return known
 

@@ -17,7 +17,9 @@ from sam_backend.semi_automatic.factory import PrefillChoice, params_of_project
 from sam_backend.semi_automatic.labelling import learn_labels
 from sam_backend.semi_automatic.nearest import LabelBook
 from sam_backend.semi_automatic.proposers import Place, proposer_named
+from sam_backend.semi_automatic.task_prefill import TaskPrefiller
 from sam_backend.serving.factory import chosen_checkpoint, serving_champion
+from sam_backend.serving.served_model import Checkpoint
 from sam_backend.settings import Settings
 from sam_backend.stages.policy_resolution import policy_of, staged_params
 
@@ -56,13 +58,17 @@ def preannotate_project(
     own = layered(params_of_project(client, project.id), params or {})
     told = staged_params(settings, policy_of(project), own)
     choice = PrefillChoice(settings, project.database)
-    choice.task_prefiller(chosen_checkpoint(settings), told, project.id, config)
+
+    def prefiller(checkpoint: Checkpoint) -> TaskPrefiller:
+        return choice.task_prefiller(checkpoint, told, project.id, config, project.host)
+
+    prefiller(chosen_checkpoint(settings)).check()
     numbers = task_numbers(client, project.id, view, filters, limit)
     with serving_champion(settings) as champion:
         run = Preannotation(
             project,
             champion,
-            lambda one: choice.task_prefiller(one, told, project.id, config),
+            prefiller,
             observe,
             is_stopped,
             again,

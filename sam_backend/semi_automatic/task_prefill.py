@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,17 @@ from sam_backend.errors import (
     ImageFetchError,
     InvalidInputError,
     LabelConfigError,
+    NoExemplarError,
 )
 from sam_backend.labelstudio.api.hosts import LabelStudioHost
 from sam_backend.labelstudio.config.label_config import LabelConfig
 from sam_backend.labelstudio.config.tags import ImageTag
 from sam_backend.labelstudio.images.resolver import ImageResolver
 from sam_backend.labelstudio.prompts.task_regions import region_kind
-from sam_backend.labelstudio.regions.drawn_masks import drawn_masks
+from sam_backend.labelstudio.regions.drawn_masks import DrawnMask, drawn_masks
 from sam_backend.labelstudio.regions.region import Region
 from sam_backend.masks.rle import RLE
 from sam_backend.projects.tasks import task_data, task_id
-from sam_backend.sam.automatic.records import MaskRecord
 from sam_backend.sam.device import Priority
 from sam_backend.semi_automatic.boxes import region_boxes
 from sam_backend.semi_automatic.label_prediction import Classifier
@@ -43,10 +43,6 @@ COVERAGE, MASKS, REVIEW, GAP, NOTE = (
 )
 """Fields of a task's data: what a Data Manager tab sorts and filters by (those of `meta` fail)."""
 
-
-_SAME_PX = 0.1
-"""Centres of boxes are equal as far as that: corners are kept to a hundredth of a pixel."""
-
 OVER_LIMIT = "mask over the limit of max_masks"
 
 
@@ -57,14 +53,21 @@ class PrefillTask:
     Attributes:
         host: Its Label Studio.
         task: Its `id` and `data`.
-        drawn: Result items of people: of submitted annotations and of drafts.
+        submitted: Result items of the annotations that people have submitted.
+        drafts: Result items that people have drawn and not submitted.
         predicted: Result items of other models, whose boxes the proposer `existing` takes.
     """
 
     host: LabelStudioHost
     task: Mapping[str, Any]
-    drawn: Sequence[Region] = ()
+    submitted: Sequence[Region] = ()
+    drafts: Sequence[Region] = ()
     predicted: Sequence[Region] = ()
+
+    @property
+    def drawn(self) -> list[Region]:
+        """Result items of people."""
+        return [*self.submitted, *self.drafts]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +83,8 @@ class Prefilled:
         left_out: What people have drawn that we cannot read, so that it may be proposed again, and
             masks over the limit.
         asks_again: Another try may go better, so that Label Studio should store nothing: the image
-            could not be fetched. What is no image will not become one.
+            could not be fetched, or people must draw something first. What is no image will not
+            become one.
     """
 
     regions: tuple[Region, ...] = ()
@@ -143,6 +147,14 @@ class TaskPrefiller:
         """Tells apart what shapes the predictions but for the model."""
         return self._prefiller.fingerprint
 
+    def check(self) -> None:
+        """See whether any task can be prefilled, before a model is loaded.
+
+        Raises:
+            SamBackendError: None can; the message says what to do.
+        """
+        self._prefiller.proposer.check()
+
     def prefill(self, model: ServedModel, job: PrefillTask, clock: StageClock) -> Prefilled:
         """The masks of one task.
 
@@ -171,15 +183,24 @@ class TaskPrefiller:
                     fields=_nothing(str(error)), reason=str(error), asks_again=not is_lasting
                 )
         sizes = {name: subject.size for name, subject in subjects.items()}
-        # Rectangles count by their boxes: see `_drawn_boxes`.
-        shapes = [item for item in job.drawn if region_kind(item) != "rectangle"]
-        drawn = drawn_masks(shapes, None, left_out, where, sizes.get)
+
+        def masks(items: Sequence[Region]) -> list[DrawnMask]:
+            # Rectangles count by their boxes: see `_drawn_boxes`.
+            shapes = [item for item in items if region_kind(item) != "rectangle"]
+            return drawn_masks(shapes, None, left_out, where, sizes.get)
+
+        submitted, drafts = masks(job.submitted), masks(job.drafts)
         for image in self._config.images:
-            subject = subjects[image.name]
-            here = [one.mask.rle for one in drawn if one.image_name == image.name]
-            judgements[image.name] = judgement = self._judge(
-                model, image, subject, job, here, clock
-            )
+            here = tuple(one.mask for one in submitted if one.image_name == image.name)
+            subject = replace(subjects[image.name], submitted=here)
+            drawn = [one.mask.rle for one in drafts if one.image_name == image.name]
+            drawn += [mask.rle for mask in here]
+            try:
+                judgement = self._judge(model, image, subject, job, drawn, clock)
+            except NoExemplarError as error:
+                return Prefilled(fields=_nothing(str(error)), reason=str(error), asks_again=True)
+            judgements[image.name] = judgement
+            notes += self._prefiller.proposer.notes(subject)
             left_out.add(OVER_LIMIT, where, len(judgement.cut))
             with clock.span("regions"):
                 regions += self._written(model, image, subject, judgement, notes)
@@ -253,7 +274,7 @@ class TaskPrefiller:
     def _labels(
         self, model: ServedModel, writer: RegionWriter, subject: Subject, judgement: Judgement
     ) -> dict[int, tuple[str, ...]]:
-        """Choose labels by the box that a mask was made of, else by a classifier that is sure.
+        """Choose the labels that the proposer knows, else those that a classifier is sure of.
 
         Returns:
             Labels by a mask's index; masks that are not in it keep the label that is set.
@@ -272,21 +293,11 @@ class TaskPrefiller:
                 for index, prediction in enumerate(predictions)
                 if prediction is not None and prediction.label in known
             }
-        if self._prefiller.settings.proposer == "existing":
-            for index, record in enumerate(records):
-                labels = tuple(one for one in _labels_of_its_box(record, subject) if one in known)
-                found |= {index: labels} if labels else {}
+        proposed = self._prefiller.proposer.labels(model, subject, records)
+        for index, named in enumerate(proposed):
+            labels = tuple(one for one in named if one in known)
+            found |= {index: labels} if labels else {}
         return found
-
-
-def _labels_of_its_box(record: MaskRecord, subject: Subject) -> tuple[str, ...]:
-    """All labels of the box that a mask of the proposer `existing` answers."""
-    boxes = subject.boxes
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    near = np.flatnonzero(np.abs(centres - record.point).max(axis=1) < _SAME_PX)
-    # Boxes in each other may share their centre: the mask is nearest to the edges of its own.
-    off = np.abs(boxes[near] - record.box).sum(axis=1)
-    return subject.box_labels[int(near[off.argmin()])] if len(near) else ()
 
 
 def _nothing(reason: str) -> dict[str, object]:

@@ -67,7 +67,8 @@ class TaskReader:
                 PrefillTask(
                     host=self._client.host,
                     task={"id": number, "data": task.get("data")},
-                    drawn=results([*annotations, *drafts]),
+                    submitted=results(annotations),
+                    drafts=results(drafts),
                     predicted=results(others),
                 ),
                 tuple(int(item["id"]) for item in own if item["id"] not in kept),

@@ -8,10 +8,13 @@ from sam_backend.semi_automatic.proposers.base import Place, Proposer, Subject
 from sam_backend.semi_automatic.proposers.detector import Detector
 from sam_backend.semi_automatic.proposers.existing import Existing
 from sam_backend.semi_automatic.proposers.grid import Grid
+from sam_backend.semi_automatic.proposers.similar import Similar
 
 __all__ = ["PROPOSERS", "Place", "Proposer", "Subject", "proposer_named"]
 
-PROPOSERS: Mapping[str, type[Proposer]] = {kind.name: kind for kind in (Grid, Detector, Existing)}
+PROPOSERS: Mapping[str, type[Proposer]] = {
+    kind.name: kind for kind in (Grid, Detector, Existing, Similar)
+}
 
 
 def proposer_named(name: str, parameters: Mapping[str, Any], place: Place) -> Proposer:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,7 +11,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from sam_backend.datasets.types import LabelledMask
 from sam_backend.sam.automatic.records import MaskRecord
+from sam_backend.semi_automatic.exemplars import Exemplar
 from sam_backend.serving.served_model import ServedModel
 from sam_backend.store.cards import ModelCard
 
@@ -25,18 +27,25 @@ class Subject:
         pixels: RGB, shape (H, W, 3) uint8.
         boxes: Rectangles that lie on it already, shape (N, 4) float64, x0 y0 x1 y1 in pixels.
         box_labels: All labels of each of the boxes; empty if nobody needs them.
+        submitted: Masks of the annotations that people have submitted for it.
     """
 
     digest: str
     pixels: npt.NDArray[np.uint8]
     boxes: npt.NDArray[np.float64]
     box_labels: tuple[tuple[str, ...], ...] = ()
+    submitted: tuple[LabelledMask, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         height, width = self.pixels.shape[:2]
         return height, width
+
+
+def no_exemplars(like: Sequence[str]) -> Sequence[Exemplar]:
+    """Return nothing: outside of a project there are no exemplars."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +56,16 @@ class Place:
         card: Of the checkpoint.
         data_dir: Where a project's own detectors are.
         project_id: The project; None outside of one.
+        labels: Labels that the project's config can show on masks.
+        exemplars: Reads masks that people have submitted in the project, given what a project has
+            set as `like`; called only by a proposer that needs them.
     """
 
     card: ModelCard
     data_dir: Path
     project_id: int | None = None
+    labels: tuple[str, ...] = ()
+    exemplars: Callable[[Sequence[str]], Sequence[Exemplar]] = no_exemplars
 
 
 class Proposer(ABC):
@@ -84,6 +98,24 @@ class Proposer(ABC):
 
         Raises:
             ModelStoreError: There is no model.
+            NoExemplarError: People must draw something first.
+        """
+
+    def labels(
+        self, model: ServedModel, subject: Subject, records: Sequence[MaskRecord]
+    ) -> list[tuple[str, ...]]:
+        """Labels of some of the masks that `propose` gave, in their order; empty: not known."""
+        return [() for _ in records]
+
+    def notes(self, subject: Subject) -> list[str]:
+        """What people should know of an image's proposals, as sentences without a full stop."""
+        return []
+
+    def check(self) -> None:  # noqa: B027  most proposers need nothing
+        """See whether any image can have proposals, before a model is loaded.
+
+        Raises:
+            SamBackendError: None can; the message says what to do.
         """
 
 
