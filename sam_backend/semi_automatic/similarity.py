@@ -144,7 +144,7 @@ def _colour_distances(
     colours: npt.NDArray[np.float32], exemplars: Looks
 ) -> npt.NDArray[np.float32]:
     off = (colours[:, None] - exemplars.colours) * _LAB_WEIGHTS
-    return np.linalg.norm(off, axis=2).astype(np.float32)
+    return np.asarray(np.linalg.norm(off, axis=2), np.float32)
 
 
 def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

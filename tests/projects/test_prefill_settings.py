@@ -88,6 +88,16 @@ def test_a_preset_decides_what_cards_and_earlier_settings_say(
     assert (told.accept_predicted_iou, dict(told.parameters)) == (bar, parameters)
 
 
+def test_parameters_are_of_their_own_proposer() -> None:
+    grid, like = {"parameters": {"points_per_side": 6}}, {"parameters": {"like": ["Car"]}}
+    assert "parameters" not in layered(grid, {"proposer": "similar"})
+    similar = {"proposer": "similar"} | like
+    assert layered(grid, similar) == layered(grid, {"proposer": "similar"}, like) == similar
+    assert layered(similar, {"proposer": "similar"}) == similar
+    once = layered(similar, {"proposer": "grid"})
+    assert layered(similar, once) == once == {"proposer": "grid"}
+
+
 def test_putting_settings_over_each_other_twice_changes_nothing() -> None:
     """The stage's settings are put under the project's, and the result over the card's again."""
     for every in ({"preset": "paper"}, {"preset": "fast"}):

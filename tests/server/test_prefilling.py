@@ -7,9 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from sam_backend.labelstudio.config.label_config import LabelConfig
+from sam_backend.labelstudio.config.tags import NamedLabel
 from sam_backend.labelstudio.regions import codec
+from sam_backend.labelstudio.regions.region import Answer
 from sam_backend.masks.overlap import mask_iou
 from sam_backend.server.prefilling import NOT_READY
 from sam_backend.server.protocol import PredictRequest, SetupRequest
@@ -250,6 +254,35 @@ def test_masks_of_drawn_boxes_keep_all_labels_of_their_box(
         found, _ = predict(service, "/left.png", "/right.png", annotations=annotations)
         labels = [region["value"]["brushlabels"] for region in found["result"]]
         assert sorted(labels) == [["Wheel"], ["Wheel", "Car"]]
+
+
+def test_look_alikes_of_a_submitted_mask_come_with_its_label(
+    studio: CannedServer, database: Database, tmp_path: Path
+) -> None:
+    """At first nobody has submitted one: Label Studio stores nothing, and the reason is told."""
+    size, spots = (240, 480), [(90, 120), (230, 110), (390, 130)]
+    pixels = np.full((*size, 3), 190, np.uint8)
+    for x, y in spots:
+        pixels[disc(size, x, y, 40)] = (200, 30, 30)
+    page = {"tasks": [], "total": 0}
+    studio.routes = {
+        **ROUTES,
+        "GET /three.png": (200, png(pixels)),
+        "GET /api/tasks/": lambda request: (200, page),
+    }
+    with service_of(tmp_path, database, prefill={"proposer": "similar"}) as service:
+        set_up(service, studio.url)
+        assert predict(service, "/three.png", "/left.png") == [NOT_READY] * 2
+        assert any("a mask of labels 'Car', 'Wheel' yet. Draw one" in r for r in reasons(service))
+        answer = Answer(LabelConfig.parse(CONFIG).control("brush"), NamedLabel("Wheel"), 1.0)
+        region = codec.encode(disc(size, *spots[0], 40), answer)
+        annotations = [{"id": 7, "result": json.loads(json.dumps(region))}]
+        found, _ = predict(service, "/three.png", "/left.png", annotations=annotations)
+        assert {tuple(one["value"]["brushlabels"]) for one in found["result"]} == {("Wheel",)}
+        for x, y in spots[1:]:
+            assert max(mask_iou(mask, disc(size, x, y, 40)) for mask in masks(found)) > 0.8
+        drawn = disc(size, *spots[0], 40)
+        assert max(mask_iou(mask, drawn) for mask in masks(found)) < 0.5, "it is there already"
 
 
 def test_the_stage_says_whether_tasks_are_prefilled(

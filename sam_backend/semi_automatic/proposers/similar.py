@@ -29,7 +29,7 @@ from sam_backend.semi_automatic.similarity import (
 )
 from sam_backend.serving.served_model import ServedModel
 
-_DEFAULTS: Mapping[str, Any] = {"like": (), "min_likeness": 0.0, "points": 400}
+_DEFAULTS: Mapping[str, Any] = {"like": (), "min_likeness": -0.5, "points": 400}
 _MAX_OVERLAP = 0.6  # of the smaller one of two masks
 _MAX_POINTS = 4096
 
