@@ -315,6 +315,19 @@ def test_what_people_drew_is_not_proposed_and_a_second_run_replaces_its_own(
     assert kept["result"] == annotation["result"]
     assert masks[untouched][0].shape == (HEIGHT, WIDTH)
 
+    # all like the disc that somebody has submitted; without one, a sentence and no prediction
+    like_disc = [*options, "--like", f"{drawn}/{annotation['id']}", "--json"]
+    told = command(tmp_path, "preannotate", *like_disc, settings=settings)
+    assert told.returncode == 0, told.stderr
+    (one,) = predictions(admin, untouched)
+    alike = masks_of(one)
+    found(alike, scene.masks["disc"])
+    assert all(mask_iou(mask, scene.masks["box"]) < 0.5 for mask in alike)
+    admin.call("DELETE", f"/api/annotations/{annotation['id']}/")
+    told = command(tmp_path, "preannotate", *options, "--proposer", "similar", settings=settings)
+    assert told.returncode != 0
+    assert "nobody has submitted a mask of label 'Object' yet. Draw one" in told.stderr
+
 
 def test_the_python_page_s_example_prefills_and_reads_a_project(
     label_studio: LocalLabelStudio,
