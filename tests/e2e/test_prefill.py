@@ -326,7 +326,7 @@ def test_what_people_drew_is_not_proposed_and_a_second_run_replaces_its_own(
     admin.call("DELETE", f"/api/annotations/{annotation['id']}/")
     told = command(tmp_path, "preannotate", *options, "--proposer", "similar", settings=settings)
     assert told.returncode != 0
-    assert "nobody has submitted a mask of label 'Object' yet. Draw one" in told.stderr
+    assert "nobody has submitted a mask of labels 'Object', 'Animal', 'Person' yet" in told.stderr
 
 
 def test_the_python_page_s_example_prefills_and_reads_a_project(
