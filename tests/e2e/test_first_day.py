@@ -116,6 +116,9 @@ ANSWERS = {
 """Commands that no project is too empty for: exit code 0. The others say what is missing, and
 `review sample` that the run, which all projects share here, is reviewed in another one."""
 
+NEEDS_EXEMPLAR = ("--like", "--proposer similar")
+"""Options with which `preannotate` says that nobody has submitted such a mask yet."""
+
 
 def leaves(command: Any = None, name: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Every command by its full name."""
@@ -456,7 +459,8 @@ def walk(day: Day, state: str, lines: list[str], caplog: pytest.LogCaptureFixtur
             continue
         print(f"{told.seconds:6.1f} s {told.code} {filled}\n{told.out[-1500:]}{told.err[-1500:]}")
         faults += [f"{filled}: {one}" for one in faults_of(told)]
-        if state in STATES and told.code and leaf_of(line) in ANSWERS:
+        needs_more = any(option in line for option in NEEDS_EXEMPLAR)
+        if state in STATES and told.code and leaf_of(line) in ANSWERS and not needs_more:
             faults.append(f"{filled}: exit code {told.code}: {told.err}")
         faults += [f"{filled}: logs {one.exc_text}" for one in caplog.records if one.exc_info]
     return faults
