@@ -9,8 +9,8 @@ is right if it has an IoU of 0.5 with a mask of the exemplars' kind that people 
 scene, of the same shape and colour). The grid does not know kinds: for it all kinds are right.
 
 `--photos` holds folders with `images/` and a COCO file (mushrooms, dsb2018_nuclei, balloon); those
-that are missing are passed over. Images are shuffled, and every second one is `chosen`: on those
-the defaults were chosen, and `held` are the others. The starter was trained on all the photos.
+that are missing are passed over. Images are shuffled: on the first twelve, `chosen`, the defaults
+were chosen, and `held` are the others. The starter was trained on all the photos.
 """
 
 import argparse
@@ -44,6 +44,7 @@ from sam_backend.training.textures import random_colour, random_surface
 PHOTOS = ("mushrooms", "dsb2018_nuclei", "balloon")
 EXEMPLARS = (1, 3, 10)
 MIN_IOU = 0.5
+_CHOSEN = 12  # photos of a set
 _SIDE = 640
 _MAX_MASKS = 300
 
@@ -161,7 +162,8 @@ def scenes(first_seed: int, count: int) -> list[Drawn]:
 def photos(folder: Path, part: str, count: int) -> list[Drawn]:
     """Photos with two masks or more, of one part of a set."""
     images = [image for image in read_dataset(folder) if len(image.masks) > 1]
-    order = np.random.default_rng(7).permutation(len(images))[part == "held" :: 2][:count]
+    order = np.random.default_rng(7).permutation(len(images))
+    order = (order[_CHOSEN:] if part == "held" else order[:_CHOSEN])[:count]
     return [
         Drawn(
             images[i].name,
