@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 # PyTorch's index of CPU wheels makes an environment some 4 GB smaller: the registry's wheels for
 # Linux bring the libraries of CUDA, which a machine without a GPU never loads.
 TORCH_INDEX_URL ?=
-# Processes that run tests: many wait for servers and pages, and would leave a core idle.
+# Processes that run tests, for two cores: with three of them the same tests took longer.
 PYTEST_WORKERS ?= 2
 export LS_VENV
 
@@ -25,6 +25,7 @@ help:
 	@echo 'make bench   speed against segment_anything, not part of the tests; QUICK=1: five minutes'
 	@echo 'make lock    constraints.txt anew after a change of pyproject.toml; UPGRADE=1: newest versions'
 	@echo 'VENV=, LS_VENV= reuse environments; PYTEST_ARGS= goes to pytest; PYTEST_WORKERS= processes'
+	@echo "PYTEST_ARGS=--cov=sam_backend tells which lines no test runs, for a third more time"
 	@echo 'TORCH_INDEX_URL= PyTorch'\''s index of CPU wheels saves some 4 GB (docs/deployment.md)'
 
 demo: $(VENV)/.installed-demo
@@ -33,8 +34,7 @@ demo: $(VENV)/.installed-demo
 test: lint
 	$(BIN)/python -m tests.system_packages
 	$(BIN)/python -m sam_backend.demo.local_server '$(LS_VENV)'
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder \
-		--cov=sam_backend --cov-report=term:skip-covered --cov-report=xml $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
