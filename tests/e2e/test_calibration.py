@@ -98,7 +98,7 @@ def test_what_people_did_to_prefilled_masks_becomes_probabilities(
     report = json.loads(page)
     (model,) = report["gold"]["models"]
     assert model["images"] == N_PICTURES
-    assert 0 < model["AP"] < 1
+    assert 0 < model["ap"] < 1
     assert report["stale"] == []
 
 

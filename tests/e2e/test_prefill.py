@@ -338,8 +338,8 @@ def test_the_python_page_s_example_prefills_and_reads_a_project(
 ) -> None:
     project = projects.create("e2e python", template("brush"))
     first, second = projects.upload(project, {f"{n}.png": small_scene(n) for n in range(2)})
-    drawn = np.zeros((128, 128), bool)
-    drawn[20:60, 30:90] = True
+    drawn = np.zeros((SMALL, SMALL), bool)
+    drawn[20:60, 30:70] = True
     admin.submit(first, brush_region("one", drawn))
     (example,) = (block for block in python_blocks() if "open_project" in block)
     example = example.replace("open_project(7)", f"open_project({project})")
