@@ -32,7 +32,7 @@ from enum import Enum, auto
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special  # scipy.stats takes a second to import
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.metrics.figures import Figure, figures, total
@@ -112,20 +112,21 @@ class _Spread:
             error = _deviation(self.left_out, self.strata)
             if error < _NO_ERROR:
                 return Interval(value, value, value)
-            ratio = float(stats.norm.ppf((1 + confidence) / 2)) / self._t(confidence, 1)
+            ratio = float(special.ndtri((1 + confidence) / 2)) / self._t(confidence, 1)
             witnesses = value * (1 - value) / error**2 * ratio**2
         right, wrong = value * witnesses, (1 - value) * witnesses
         tail = (1 - confidence) / 2
         return Interval(
             value,
-            float(stats.beta.ppf(tail, right, wrong + 1)) if right > 0 else 0.0,
-            float(stats.beta.ppf(1 - tail, right + 1, wrong)) if wrong > 0 else 1.0,
+            float(special.betaincinv(right, wrong + 1, tail)) if right > 0 else 0.0,
+            float(special.betaincinv(right + 1, wrong, 1 - tail)) if wrong > 0 else 1.0,
         )
 
     def _t(self, confidence: float, lost: int) -> float:
         """Student's quantile; a ratio away from 0 loses one more degree to its denominator."""
         n_strata = len(np.unique(self.strata))
-        return float(stats.t.ppf((1 + confidence) / 2, max(self.freedom - n_strata - lost, 1.0)))
+        freedom = max(self.freedom - n_strata - lost, 1.0)
+        return float(special.stdtrit(freedom, (1 + confidence) / 2))
 
 
 def ratio_interval(

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from sam_backend.masks.overlap import iou_matrix
 from sam_backend.masks.rle import RLE
@@ -91,6 +89,9 @@ class CurvePoint:
 
 def draw_curve(points: Sequence[CurvePoint], marked: Sequence[float], png: Path) -> None:
     """Precision over recall, a line for each IoU, with the bars in `marked` written beside."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # not for those who only prefill
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -9,9 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
 
 from sam_backend.errors import InvalidInputError
 from sam_backend.quality.calibration.judged_masks import JudgedMask
@@ -74,6 +71,10 @@ def _fit(
     is_good: npt.NDArray[np.bool_],
     weights: Floats,
 ) -> Calibration:
+    # Not at the top: scikit-learn takes most of a second to import, and servers rarely fit.
+    from sklearn.isotonic import IsotonicRegression
+    from sklearn.model_selection import GroupKFold
+
     means, scales = traits.mean(axis=0), traits.std(axis=0)
     scales[scales == 0] = 1.0
     standard = (traits - means) / scales
@@ -100,6 +101,8 @@ def _line(
     learned: npt.NDArray[np.int64],
 ) -> tuple[Floats, float]:
     """Weights and bias of a logistic regression; of one kind only, its constant."""
+    from sklearn.linear_model import LogisticRegression
+
     if is_good[learned].all() or not is_good[learned].any():
         return np.zeros(standard.shape[1]), 10.0 if is_good[learned].any() else -10.0
     model = LogisticRegression().fit(standard[learned], is_good[learned], weights[learned])
