@@ -76,9 +76,9 @@ class Counts:
 
     Attributes:
         wanted: Masks that should be found.
-        found: Of them, those that were.
+        found: Number of the wanted ones that were found.
         shown: Masks that a person would see.
-        right: Of them, those that were wanted.
+        right: Number of the found ones that were wanted.
         images: Images that were asked.
         seconds: Time that they took.
     """

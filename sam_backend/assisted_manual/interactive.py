@@ -62,7 +62,7 @@ class Assisted:
     """Answers clicks, boxes and drawn masks. Safe under threads.
 
     Args:
-        embeddings: Of the tasks' images.
+        embeddings: Embeddings of the tasks' images.
         sessions: What was asked a moment ago; Label Studio tells only half of it each time.
         all_masks: Answer a lone click with whole, part and subpart instead of the best of three.
     """

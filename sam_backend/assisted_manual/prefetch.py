@@ -46,7 +46,7 @@ class Prefetch:
 
         Args:
             task: The task that was opened.
-            config: The project's.
+            config: Label config of the project.
             host: The project's Label Studio.
             name: The project, as /predict names it: its model encodes.
 

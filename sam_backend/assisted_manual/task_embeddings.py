@@ -17,7 +17,7 @@ class TaskImage:
 
     Attributes:
         digest: sha256 of the file's bytes, hex.
-        embedding: Of its pixels.
+        embedding: Embedding of its pixels.
     """
 
     digest: str

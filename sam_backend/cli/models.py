@@ -353,7 +353,7 @@ class _Named:
         uid: Its name in Label Studio's calls.
         extra: The model that its `extra_params` name; empty: none.
         models: The models of all projects.
-        store: The checkpoints.
+        store: The model store.
     """
 
     number: int

@@ -68,7 +68,7 @@ def echo_figures(figures: object, *left_out: str) -> None:
     Unknown figures are left out.
 
     Args:
-        figures: The figures.
+        figures: A dataclass or mapping of figures by name.
         left_out: Names of figures that are not printed.
     """
     rows = [("WHAT", "HOW MUCH")]

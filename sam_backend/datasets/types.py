@@ -93,7 +93,7 @@ class Dataset:
         name: For people.
         images: In the source's order.
         skipped: What was left out: counts by reason, and which.
-        licence: Of the data, SPDX name or words; None if unknown.
+        licence: Licence of the data, SPDX name or words; None if unknown.
         categories: Labels that masks may have, whether one has it or not, in an order that stays.
     """
 

@@ -54,7 +54,7 @@ class Assignment:
     """Ends, renews, moves and gives leases.
 
     Args:
-        book: Of the leases, in the transaction of the decision.
+        book: Book of the leases, in the transaction of the decision.
         settings: How queues are kept.
         known: What it rests on.
         newest: The last state of each task and annotation, read in the same transaction.

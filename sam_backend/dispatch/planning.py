@@ -34,7 +34,7 @@ def plan_queues(
         people: Everybody with a queue.
         tasks: Those with free places.
         horizon_s: A queue is filled up to so many expected seconds.
-        gold_share: Of a person's tasks that should be gold, 0 to 1.
+        gold_share: Share of a person's tasks that should be gold, 0 to 1.
         keep: Tasks at the head of a present person's queue that do not move: they may be open.
     """
     planner = _Planner(people, tasks, horizon_s, gold_share)

@@ -23,7 +23,7 @@ class PersonReport:
         expected_minutes: For those.
         seconds_a_mask: Moving average; what others need before they have labelled.
         done: Tasks that they have labelled or passed over.
-        gold: Of all tasks that they ever had, those that test them.
+        gold: Number of gold tasks among all that they ever had.
         violations: New annotations of theirs on tasks that were not in their queue.
     """
 
@@ -45,7 +45,7 @@ class Balance:
 
     Attributes:
         people: Everybody with a queue.
-        tasks: Of the project.
+        tasks: Tasks of the project.
         labelled: Those that have all the annotations they want.
         given: New entries of queues.
         moved: Entries that changed queues.

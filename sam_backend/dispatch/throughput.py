@@ -23,8 +23,8 @@ class Throughput:
 
     Attributes:
         seconds_a_mask: Moving averages by user id.
-        usual_seconds_a_mask: Of somebody who is not known yet.
-        masks_a_task: Of a task that was not prefilled.
+        usual_seconds_a_mask: Seconds a mask of somebody who is not known yet.
+        masks_a_task: Number of masks of a task that was not prefilled.
         masks_a_shown: Submitted masks for each one that was shown, on prefilled tasks.
     """
 

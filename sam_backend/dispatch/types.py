@@ -17,11 +17,11 @@ class FreeTask:
     """A task that wants more annotations than people hold or have done.
 
     Attributes:
-        number: Of the task.
+        number: Number of the task.
         places: Annotations that nobody is at yet, at least one.
         masks: Expected.
         not_for: People who hold it, or have labelled it or passed it over.
-        needs: Of a person.
+        needs: What the task asks of a person.
         is_gold: It tests people, who must not notice.
         priority: 0 to 1.
         reason: Why it is worth labelling now.
@@ -57,8 +57,8 @@ class Labeller:
     Attributes:
         person: User id.
         seconds_a_mask: Moving average.
-        skills: Of the person.
-        languages: Of the person.
+        skills: Skills of the person.
+        languages: Languages of the person.
         is_present: False: gets no more, and what they hold may move.
         is_expected: Not away and not gone: may do tasks one day.
         limit: Tasks in the queue at the most.

@@ -55,7 +55,7 @@ class PrefixAddresses(Addresses):
 
     Args:
         prefix: Such as "https://images.example.org/".
-        root: Of the run's listing.
+        root: Root of the run's listing.
     """
 
     def __init__(self, prefix: str, root: str) -> None:

@@ -100,7 +100,7 @@ def export_tasks(
         run: Whose masks.
         folder: Folder that the files go into.
         writer: Writes the tasks.
-        addresses: Of the images.
+        addresses: Addresses of the images.
         left_out: Gets the images that could not be read, and masks that no task shows.
 
     Raises:

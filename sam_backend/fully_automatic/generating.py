@@ -31,7 +31,7 @@ class Progress:
         stage: What is being done.
         done: Images done, with those of earlier commands.
         of: Images in all.
-        known: Of those done, the ones of earlier commands.
+        known: Images that earlier commands had done, of those done.
         masks: Found by this command.
         elapsed_s: Since this stage began.
     """
@@ -65,14 +65,14 @@ class Summary:
     """What a command did.
 
     Attributes:
-        run_id: Of the run; None if it was stopped before all images were listed.
+        run_id: Id of the run; None if it was stopped before all images were listed.
         listed: Images of the source.
         duplicates: The same bytes as an earlier one.
         unreadable: Reasons by URI, of images that could not be had or decoded, by whatever command.
         notes: What is to be said of images that were read nevertheless, by URI.
         others: Files of the source that are no images, by what their names end with.
-        undecoded: Of the unreadable images, those whose header had looked well.
-        shards: Of the run.
+        undecoded: Number of unreadable images whose header had looked well.
+        shards: Shards of the run.
         progress: At the end.
         device_s: Seconds that the device worked, by stage.
     """
@@ -143,7 +143,7 @@ def generate_run(
 
     Args:
         settings: The settings of this process.
-        folder: Of the run; made if it is missing.
+        folder: Folder of the run; made if it is missing.
         plan: What to do.
         executor: Where.
         observe: Told how far it is.

@@ -96,8 +96,8 @@ class BulkImport:
     Args:
         project: The project.
         run: Whose images.
-        writer: Of their tasks.
-        addresses: Of the images.
+        writer: Writer of their tasks.
+        addresses: Addresses of the images.
         retry: Waits out a Label Studio that is away.
         tasks_a_second: At the most; None: as fast as it goes.
         batch_tasks: Tasks of a request at the most.
@@ -151,7 +151,7 @@ class BulkImport:
         """Import some images.
 
         Args:
-            images: Of the run.
+            images: Images of the run.
             n_images: How many they are.
             more: Further fields of an image's task.
 

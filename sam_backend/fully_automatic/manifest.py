@@ -63,7 +63,7 @@ class Shard:
 
     Attributes:
         number: From 0.
-        name: Of its file.
+        name: Name of its file.
         images: In the manifest's order.
     """
 
@@ -77,7 +77,7 @@ class Manifest:
 
     Args:
         table: One row an image, `_SCHEMA`, in the listing's order.
-        root: Of the listing.
+        root: Root of the listing.
     """
 
     def __init__(self, table: pa.Table, root: str) -> None:
@@ -152,7 +152,7 @@ def make_manifest(
     """Read and hash the images that were listed; parts that are there already are kept.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         listing: From `kept_listing`.
         reader: Reads them.
         observe: Told how many images of how many have been read.
@@ -201,7 +201,7 @@ def kept_listing(folder: Path, made: Listing | None) -> Listing:
     """The listing of a run: kept once, whatever is added to the source later.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         made: What to keep; None: it is kept already (`has_listing`).
     """
     file = _listing(folder)

@@ -66,7 +66,7 @@ class BulkRun:
     """A run whose manifest is made.
 
     Attributes:
-        folder: Of the run.
+        folder: Folder of the run.
         plan: What it is.
         manifest: Its images.
     """

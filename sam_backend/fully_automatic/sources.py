@@ -69,7 +69,7 @@ def list_images(source: str, settings: Settings) -> Listing:
             with a path or URL in each line, `labelstudio://<project>`: images of the project's
             tasks, or `labelstudio://storage/<kind>/<number>`: what a source storage of Label Studio
             names, read with this machine's own rights.
-        settings: Of this process; tell which Label Studio.
+        settings: Settings of this process, which name the Label Studio.
 
     Raises:
         InvalidInputError: There is no such source, or it has no image.
@@ -109,7 +109,7 @@ class ImageReader:
 
     Args:
         settings: Tell which Label Studio, and how large files may be.
-        root: Of the listing, to tell a lost file from a lost share.
+        root: Root of the listing, to tell a lost file from a lost share.
         sleep: Waits some seconds; handed in for tests.
     """
 

@@ -38,10 +38,10 @@ class TaskOptions:
 
     Attributes:
         as_: What they are to Label Studio: `predictions` or `annotations`.
-        max_masks: Of one task, the surest: more would freeze Label Studio's editor (its issue
-            4940).
+        max_masks: Most masks of one task, the surest: more would freeze Label Studio's editor
+            (its issue 4940).
         output: The kind of tag that shows them; see `PrefillSettings.output`.
-        label: Of every mask; None: the first label of that tag.
+        label: Label of every mask; None: the first label of that tag.
         calibrated: The calibrated model version of the masks, whose probabilities are their scores;
             None: the predicted IoU is.
         proven: Only masks that are accepted by proof, and
@@ -76,7 +76,7 @@ class TaskWriter:
 
     Args:
         config: The project's, with one image.
-        run_id: Of the run.
+        run_id: Run id of the run.
         options: How masks are shown.
 
     Raises:
@@ -105,7 +105,7 @@ class TaskWriter:
 
         Args:
             image: With its masks.
-            address: Of the image for Label Studio.
+            address: Address of the image for Label Studio.
             more: Further fields of the task's data.
         """
         data = {

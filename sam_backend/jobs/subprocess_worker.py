@@ -25,7 +25,7 @@ class OwnWorker:
 
     Args:
         is_waiting: Whether some job could be claimed now.
-        options: Of `sam-backend worker`, such as what the command line gave to the server.
+        options: Options of `sam-backend worker`, such as what the command line gave to the server.
         tell: Told the subject and the reason of what goes wrong.
         poll_s: Seconds between two looks.
         rest_s: Seconds after a worker that failed.

@@ -156,7 +156,7 @@ def _crossings(first: _Numbers, last: _Numbers) -> Iterator[tuple[_Numbers, _Num
     """Each row whose centre an edge passes, with the edge's place, some at a time.
 
     Args:
-        first: Of each edge, the first row that it passes, shape (N,).
+        first: The first row that each edge passes, shape (N,).
         last: The first one below it, likewise.
     """
     n_rows = last - first

@@ -58,7 +58,7 @@ class AcceptancePlan:
     """What a lot has to prove.
 
     Attributes:
-        min_share: Of an image's masks, so many must be right, or the image is defective.
+        min_share: Least share of an image's masks that must be right, or it is defective.
         iou: Masks are right that a person changed so little that they have at least this IoU.
         max_defects: Share of defective images that must be ruled out.
         confidence: With which.

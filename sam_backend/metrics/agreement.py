@@ -64,7 +64,7 @@ def agreements(answers: Sequence[Answer], processes: int = 2) -> list[Agreement]
     """The agreement of each two people that have an image in common; the least first.
 
     Args:
-        answers: Of people; of several to one image by one person the last one counts.
+        answers: Answers of people; the last one that a person gave to an image counts.
         processes: At the most.
 
     Raises:

@@ -116,7 +116,7 @@ def image_recall(
     Args:
         image: Its name.
         proposals: In any order.
-        truths: Of one or several annotators.
+        truths: Truths of one or several annotators.
         limit: Proposals that count, by score.
     """
     best = sorted(proposals, key=lambda proposal: -proposal.score)[:limit]

@@ -38,7 +38,7 @@ N_KEPT = 3
 
 
 class Predictor(Protocol):
-    """What can be measured: `sam.promptable.PromptableModel`, or a stand-in of known quality."""
+    """The model that is measured: a `PromptableModel`, or one of known quality in a test."""
 
     def embed(self, image: npt.NDArray[np.uint8], /) -> Embedding:
         """What is to be remembered of RGB pixels, shape (H, W, 3) uint8."""
@@ -61,7 +61,7 @@ class Target:
 
     Attributes:
         image: Names the image in the results.
-        embedding: Of the image.
+        embedding: Embedding of the image.
         mask: With pixels that are not void.
     """
 

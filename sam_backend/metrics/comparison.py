@@ -26,7 +26,7 @@ class Answer:
     Attributes:
         image: sha256 of the image's bytes, hex.
         who: The annotator's id, or the model's version.
-        masks: Of the image.
+        masks: Masks of the image.
         scores: How sure each of them is; None where nobody said, as people do not.
         seconds: That it took; None if unknown.
         at: When; None if unknown.
@@ -47,8 +47,8 @@ class Comparison:
     Attributes:
         truth: The trusted mask; None: the answer has one too many.
         found: The answer's mask; None: it is missing.
-        iou: Of the two; 0 where there is but one.
-        boundary_iou: Of the two, likewise (2 % of the diagonal).
+        iou: IoU of the two; 0 where there is but one.
+        boundary_iou: Boundary IoU of the two, likewise (2 % of the diagonal).
         right: At each of `RIGHT_IOUS`, the IoU of the trusted mask with the answer's mask of its
             label that finds it there (`Matching.right`); 0 where none does, or without one.
     """

@@ -20,7 +20,7 @@ class Agreed:
         mask: Pixels that more than half of those who drew it have, under their commonest label
             (None where two labels tie).
         votes: People who drew it.
-        mean_iou: Of their masks with it.
+        mean_iou: Mean IoU of their masks with it.
         labels: How often each label was given.
     """
 

@@ -22,7 +22,7 @@ class MaskPair:
     Attributes:
         automatic: The mask as it was shown.
         corrected: The mask as it was submitted; None if it was deleted.
-        iou: Of the two; 0 for a deleted one.
+        iou: IoU of the two; 0 for a deleted one.
     """
 
     automatic: RLE
@@ -35,7 +35,7 @@ class Correction:
     """An image that a person has looked at.
 
     Attributes:
-        digest: Of the image.
+        digest: Digest of the image.
         pairs: All automatic masks, in their order.
         added: Masks that the person drew.
     """
@@ -71,7 +71,7 @@ def correction(digest: str, automatic: Sequence[RLE], corrected: Sequence[RLE]) 
     """Pair the masks of an image (`matching.pair`).
 
     Args:
-        digest: Of the image.
+        digest: Digest of the image.
         automatic: Masks that were shown.
         corrected: Masks that were submitted.
 
@@ -120,7 +120,7 @@ def lot_shares(
     """Estimate the figures of a lot from a sample of its images.
 
     Args:
-        corrections: Of the sampled images.
+        corrections: Corrections of the sampled images.
         weights: Inverse of each image's probability to be drawn, shape (N,).
         strata: Each image was drawn from its own one.
     """

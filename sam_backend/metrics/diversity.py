@@ -18,7 +18,7 @@ def k_center(features: Features, k: int, seed: int = 0) -> npt.NDArray[np.int64]
     """Indexes of up to `k` images that every other image is near to, shape (k,).
 
     Args:
-        features: Of all images, shape (N, C).
+        features: Features of all images, shape (N, C).
         k: How many; fewer where fewer images differ.
         seed: Chooses the first.
 
@@ -88,7 +88,7 @@ def whitened(features: Features, n_components: int) -> Features:
     """The directions in which images differ most, each of variance 1.
 
     Args:
-        features: Of all images, shape (N, C).
+        features: Features of all images, shape (N, C).
         n_components: Directions at the most.
 
     Returns:

@@ -30,7 +30,7 @@ class Fault:
     """One fault.
 
     Attributes:
-        name: Of it.
+        name: Its name.
         figure: That proves it.
         found: Its value, with the interval that lies wholly beyond the bar.
         bar: What would be good enough.

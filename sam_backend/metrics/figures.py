@@ -28,7 +28,7 @@ class Figure:
     Attributes:
         name: For tables and JSON.
         is_higher_better: False for clicks and errors.
-        contributions: Of results, given the most clicks that each could get.
+        contributions: Contributions of results, given the most clicks that each could get.
         digits: After the point, for people.
         least: That it can be.
         most: That it can be; None: as many clicks as were allowed.

@@ -106,8 +106,8 @@ def decide(champion: InteractiveReport, challenger: InteractiveReport) -> GateDe
     A challenger that differs in nothing by more than chance is not promoted.
 
     Args:
-        champion: Of the model that is served.
-        challenger: Of the one that wants to be, on the same masks.
+        champion: Results of the model that is served.
+        challenger: Results of the model that wants to be served, on the same masks.
     """
     if not are_comparable(champion, challenger):
         reason = "The two models were not measured on the same masks with equally many clicks."

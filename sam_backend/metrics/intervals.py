@@ -144,11 +144,11 @@ def ratio_interval(
 
     Args:
         parts: What is counted, by image, shape (N,); for a share between 0 and the whole.
-        wholes: Of how much, likewise.
-        scale: Of the figure.
+        wholes: Out of how much, likewise.
+        scale: Scale of the figure.
         weights: Inverse of each image's probability to be drawn, likewise; None: all alike.
         strata: Each image was drawn from its own one; None: all from one.
-        confidence: Of the interval.
+        confidence: Confidence of the interval.
 
     Returns:
         None where fewer than two images have something to be counted.
@@ -259,7 +259,7 @@ def _with_unseen_extremes(
         limits: The least and the most of a single mask: each end is that of the images and one
             more, with as many masks as the others on average, all of them at this limit.
         scale: Which values the mean can have.
-        confidence: Of the interval.
+        confidence: Confidence of the interval.
     """
     usual = masks.mean()
     wholes = np.append(masks, usual)

@@ -40,7 +40,7 @@ class Match:
     Attributes:
         truth: Index of the trusted mask.
         found: Index of the other.
-        iou: Of the two.
+        iou: IoU of the two.
         same_label: Whether both carry the same label.
     """
 
@@ -85,8 +85,8 @@ def assign(ious: Ious, min_iou: float) -> Pairs:
     """Pair rows with columns: as many pairs as possible, then the largest summed IoU.
 
     Args:
-        ious: Of each row's mask with each column's, shape (N, M), 0 to 1.
-        min_iou: Of a pair, above 0.
+        ious: IoUs of each row's mask with each column's, shape (N, M), 0 to 1.
+        min_iou: Least IoU of a pair, above 0.
 
     Returns:
         Row and column of each pair, by rising rows.
@@ -104,8 +104,8 @@ def pair(ious: Ious, min_iou: float) -> Pairs:
     what is left, and so on down to `min_iou`.
 
     Args:
-        ious: Of each row's mask with each column's, shape (N, M), 0 to 1.
-        min_iou: Of a pair, above 0.
+        ious: IoUs of each row's mask with each column's, shape (N, M), 0 to 1.
+        min_iou: Least IoU of a pair, above 0.
 
     Returns:
         Row and column of each pair, the surest first.
@@ -127,7 +127,7 @@ def match_masks(
     Args:
         truth: Trusted masks.
         found: Masks to compare with them.
-        min_iou: Of a pair.
+        min_iou: Least IoU of a pair.
 
     Raises:
         InvalidInputError: The masks are not all of one size.
@@ -159,7 +159,7 @@ def match_by_score(ious: Ious, thresholds: Sequence[float]) -> npt.NDArray[np.in
     that it has most in common with among those that are still free.
 
     Args:
-        ious: Of each proposal with each mask, shape (N, M); proposals by falling score.
+        ious: IoUs of each proposal with each mask, shape (N, M); proposals by falling score.
         thresholds: Least IoUs, T of them; an IoU that equals one is enough.
 
     Returns:

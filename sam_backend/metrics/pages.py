@@ -17,7 +17,7 @@ class Figure:
     """A picture on a page.
 
     Attributes:
-        png: The file's bytes.
+        png: The picture as the bytes of a PNG file.
         caption: What it shows, for those who cannot see it.
         text: Stands below it; may be empty.
     """

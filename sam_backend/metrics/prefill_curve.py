@@ -19,8 +19,8 @@ class Tally:
     Attributes:
         prefilled: Masks that reached the bar.
         truth: Masks of people.
-        found: Of `truth`, those that a prefilled mask has, by IoU of `MATCH_IOUS`.
-        right: Of `prefilled`, those that some person has drawn, by the same.
+        found: Number of `truth` that a prefilled mask matches, by IoU of `MATCH_IOUS`.
+        right: Number of `prefilled` that some person has drawn, by the same.
     """
 
     prefilled: int

@@ -19,7 +19,7 @@ class Edits:
     Attributes:
         kept: Not changed in a pixel or in their label.
         edited: Changed, but still the same object.
-        relabelled: Of the edited ones, those that got another label.
+        relabelled: Number of the edited ones that got another label.
         rejected: Predicted, and gone.
         added: Not predicted.
     """
@@ -46,8 +46,8 @@ def compare(predicted: Sequence[LabelledMask], annotated: Sequence[LabelledMask]
     which is which.
 
     Args:
-        predicted: Of the prediction that the annotation was made from.
-        annotated: Of the annotation.
+        predicted: Regions of the prediction that the annotation was made from.
+        annotated: Regions of the annotation.
 
     Raises:
         InvalidInputError: The masks are not all of one size.

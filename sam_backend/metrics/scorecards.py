@@ -39,14 +39,14 @@ class Objects:
 
     Attributes:
         image: Place of the image.
-        truth_label: Of the trusted mask; None without one, or without a label.
-        found_label: Of the answered mask, likewise.
+        truth_label: Label of the trusted mask; None without one, or without a label.
+        found_label: Label of the answered mask, likewise.
         is_truth: There is a trusted mask that counts.
         is_found: There is an answered mask that counts.
         is_pair: Both are there, whether or not they count.
         is_same: Both are there under one label.
         is_small: The trusted mask is.
-        iou: Of a pair, else 0.
+        iou: IoU of a pair, else 0.
         boundary_iou: Likewise.
         right: IoU of the trusted mask with what finds it at each of `RIGHT_IOUS`, else 0; shape
             (N, 3).

@@ -119,9 +119,9 @@ class TaskReader:
     """Turns tasks into labelled images and tells what it leaves out.
 
     Args:
-        config: Of the project.
+        config: Config of the project.
         images: Fetches, and keeps what was fetched.
-        host: Of the project.
+        host: Host of the project.
         with_negatives: Keep images on which people have submitted that there is nothing; without,
             they are left out, and not fetched.
         names: Original names of files whose address does not tell them: of planted gold, by the

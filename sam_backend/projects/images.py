@@ -109,7 +109,7 @@ class ProjectImages:
 
         Args:
             address: What the field says.
-            host: Of the project.
+            host: Host of the project.
             task_id: The task.
             name: The file's original name, where the address does not tell it.
 

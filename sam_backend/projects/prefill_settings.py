@@ -34,16 +34,18 @@ class PrefillSettings:
         triage: What decides: `bars`, or what is `proven` of the model version
             (`sam-backend quality calibrate`); the scores are calibrated either way, once they can
             be.
-        audit_share: Of the masks that are accepted or discarded by proof, so many are shown for
+        audit_share: Share of the masks accepted or discarded by proof that are shown for
             review whatever their score, drawn at random.
-        nesting: Of an object and its parts: `whole` objects, `parts`, or `both`.
-        duplicate_iou: Of proposals with at least this IoU only the surest stays.
+        nesting: What stays of an object and its parts: `whole` objects, `parts`, or `both`.
+        duplicate_iou: Only the surest of proposals with at least this IoU stays.
         repeat_iou: A proposal is no news from this IoU with what a person has drawn.
         repeat_containment: One lies inside another from this share of its pixels.
         min_area_px: Specks are removed and holes filled under it (paper, appendix B: 100 px).
-        max_masks: Of one task: more would freeze Label Studio's editor (its issue 4940).
-        label: Of every mask; None: the first label of the tag that shows it.
-        review_label: Of masks to review instead, so that people see which; None: the same.
+        max_masks: Most masks of one task: more would freeze Label Studio's editor (its issue
+            4940).
+        label: Label of every mask; None: the first label of the tag that shows it.
+        review_label: Label of masks to review instead, so that people see which; None: the
+            same.
         output: The kind of tag that shows masks; `auto`: of those that the project's config has,
             bitmask, polygon, brush, rectangle, in this order; tags marked `sam="output"` are kept
             to.

@@ -100,9 +100,9 @@ class TaskSizes:
     """Sizes of one task's images, each looked for when it is first asked for, and once.
 
     Args:
-        sizes: Of the project.
+        sizes: Sizes of the project.
         task: Number of the task.
-        addresses: Of its images, by the names of their tags.
+        addresses: Addresses of its images, by the names of their tags.
         recorded: As of `TrueSizes.of_task`.
     """
 

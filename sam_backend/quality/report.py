@@ -81,8 +81,8 @@ class QualityReport:
         project: Its number.
         at: When.
         gold: Who stands where.
-        names: Of people, by their id.
-        agreements: Of people with each other, the least first.
+        names: Names of people, by their id.
+        agreements: Agreements of people with each other, the least first.
         calibrated: The calibration of the served model; None: there is none.
         stale: Why it should be calibrated anew.
         failures: Bars that are not passed.

@@ -26,10 +26,10 @@ class Evaluation:
 
     Attributes:
         model_version: Names the checkpoint, with the fingerprint of its weights.
-        data_digest: Of the images and masks that it was measured on.
+        data_digest: Digest of the images and masks that it was measured on.
         interactive: By clicks and boxes.
         automatic: Without prompts; None if that was not asked for.
-        thresholds: Of the automatic generator; None like `automatic`.
+        thresholds: Thresholds of the automatic generator; None like `automatic`.
     """
 
     model_version: str

@@ -45,8 +45,8 @@ class Verdict:
     """What the gate saw and says.
 
     Attributes:
-        champion: Of the champion, on the gate's masks.
-        challenger: Of the challenger, on the same ones.
+        champion: Results of the champion, on the gate's masks.
+        challenger: Results of the challenger, on the same ones.
         decision: Promote or keep, with reasons.
     """
 

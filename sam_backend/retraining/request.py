@@ -26,7 +26,7 @@ class RetrainingRequest(BaseModel):
             is served to all.
         depth: Which parts of the network learn.
         steps: Optimiser steps at the most; the depth's default without.
-        seed: Of clicks and order; the division into parts is the same for all.
+        seed: Seed of clicks and order; the division into parts is the same for all.
         promote: Serve the challenger if the gate lets it pass; where the project has a model of its
             own, to this project only.
         masks_until: The newest human mask known when this was ordered, by Label Studio's clock;
@@ -80,7 +80,7 @@ def chosen_parent(request: RetrainingRequest, store: ModelStore, model: str | No
 
     Args:
         request: Names it, or none.
-        store: The checkpoints.
+        store: The model store.
         model: `settings.model`, which is served and started from where the request names none.
 
     Raises:

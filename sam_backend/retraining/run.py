@@ -59,7 +59,7 @@ class RetrainingRun:
 
     Args:
         request: What is asked.
-        folder: Of this run alone (`folders.held`); its name names the run.
+        folder: Folder of this run alone (`folders.held`); its name names the run.
         settings: Device, limits of images, folder of data, and which model is served.
         store: Champion and challengers.
         report: Takes the state of the work as JSON: `stage`, `done`, `of` and what is known.

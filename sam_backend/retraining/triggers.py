@@ -37,7 +37,7 @@ class Triggers:
         jobs: The queue.
         events: Those seen before.
         every: After how many new human masks a project is retrained; None: only when asked.
-        steps: Of each retraining at the most; None: as many as its plan has.
+        steps: Number of steps of each retraining at the most; None: as many as its plan has.
         reconcile_s: Seconds between two looks at all known projects.
         projects: Numbers of the projects known now.
         count_masks: Human masks of a project that are newer than a moment.

@@ -87,7 +87,7 @@ def attend(
         q: Queries, shape (G, N, d), any strides, float32 or a half type.
         k: Keys, likewise.
         v: Values, likewise.
-        tables: Of the layer, in the queries' dtype.
+        tables: Tables of the layer, in the queries' dtype.
 
     Returns:
         Shape (G, N, d).

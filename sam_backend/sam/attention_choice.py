@@ -29,9 +29,9 @@ class AttentionCase:
 
     Attributes:
         device: Where it runs.
-        dtype: Of queries, keys and values.
+        dtype: Data type of queries, keys and values.
         groups: Heads times windows times images that are computed together, G.
-        side: Of the square grid or window, in cells.
+        side: Side of the square grid or window, in cells.
         head: Channels of a head, d.
     """
 

@@ -69,7 +69,7 @@ class LoadedModel:
         network: In eval mode, float32, on the chosen device, without gradients.
         family: Its name in `FAMILIES`.
         version: The checkpoint's version: the card's, or the name of its file or folder.
-        sha256: Of the weights file, lower-case hex.
+        sha256: SHA-256 of the weights file, lower-case hex.
     """
 
     network: nn.Module

@@ -171,7 +171,7 @@ class EmbedAndPrompt(ABC, Generic[Opened]):
         """The masks that one prompt may mean, best predicted IoU first.
 
         Args:
-            embedding: Of the image, made by this model.
+            embedding: Embedding of the image, made by this model.
             prompt: Points, box and previous logits, in any combination.
             multimask: True: three masks (whole, part, subpart); False: one; None: three if the
                 prompt is a lone click, else one (paper, section 3, "resolving ambiguity").
@@ -220,7 +220,7 @@ class EmbedAndPrompt(ABC, Generic[Opened]):
         somebody holds its embedding: keep few at a time.
 
         Args:
-            embeddings: Of each prompt's image, made by this model; one object an image.
+            embeddings: Embeddings of each prompt's image, made by this model; one object an image.
             prompts: As many.
             multimask: See `predict`.
             limit: See `predict`.
@@ -263,7 +263,7 @@ class EmbedAndPrompt(ABC, Generic[Opened]):
         """The masks of many separate clicks on one image, as they are made.
 
         Args:
-            embedding: Of the image, made by this model.
+            embedding: Embedding of the image, made by this model.
             xy: Foreground clicks in pixels of the original image, shape (N, 2), x before y.
             thresholds: Which masks are kept.
 
@@ -389,8 +389,8 @@ def model_version(
     Pixel mean and deviation and the mask threshold are the same within a family.
 
     Args:
-        version: The checkpoint's.
-        weights_sha256: Of its weights file.
+        version: Version of the checkpoint.
+        weights_sha256: SHA-256 of its weights file.
         preprocessing: `Resize.key` of the network's input.
         precision: What the image encoder computes in; the rest is float32.
     """

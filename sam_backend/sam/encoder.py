@@ -53,7 +53,7 @@ class ImageEncoder:
         Args:
             sam: A network in eval mode, float32. Later changes of its weights have no effect that
                 could be relied on.
-            precision: Of the arithmetic. Weights of the linear layers are copied but for
+            precision: Precision of the arithmetic. Weights of the linear layers are copied but for
                 float32 on a GPU: laid out for the CPU's kernels or in another dtype.
             compiled: Have torch.compile fuse what lies between the matrix products on a GPU. A CPU
                 gains nothing: there oneDNN has GELU in the product already, the rest is 5 % of a

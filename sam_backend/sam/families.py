@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sam_backend.errors import ModelStoreError
-from sam_backend.sam.family import Config, Family, ReadNetwork, summary
+from sam_backend.sam.family import Config, Family, ReadNetwork, differences, summary, with_weights
 from sam_backend.sam.library.family import LibraryFamily
 
 if TYPE_CHECKING:
@@ -50,14 +50,7 @@ class SamFamily(Family):
     def differences(self, state: Mapping[str, torch.Tensor]) -> list[str]:
         """What keeps these weights from being the family's, one line each."""
         shapes = self.shapes()
-        missing = [f"{name} is missing" for name in shapes if name not in state]
-        unknown = [f"{name} is unknown" for name in state if name not in shapes]
-        other = [
-            f"{name} has shape {tuple(state[name].shape)}, not {shape}"
-            for name, shape in shapes.items()
-            if name in state and tuple(state[name].shape) != shape
-        ]
-        return missing + unknown + other
+        return differences(shapes, state, (name for name in state if name not in shapes))
 
     def preprocessing(self, config: Config) -> str:
         """`Resize.key` of its networks' input, known before weights are read."""
@@ -72,12 +65,7 @@ class SamFamily(Family):
         faults = self.differences(state)
         if faults:
             raise ModelStoreError(f"{path} holds no {self.name} weights: {summary(faults)}")
-        sam = self.build_without_weights()
-        sam.load_state_dict(state, strict=True, assign=True)
-        if any(tensor.is_meta for tensor in (*sam.parameters(), *sam.buffers())):
-            sam = self.build()  # it makes constants that no state dict holds: build it for real
-            sam.load_state_dict(state, strict=True)
-        return ReadNetwork(sam.eval().requires_grad_(requires_grad=False))
+        return ReadNetwork(with_weights(self.build_without_weights(), self.build, state))
 
     def promptable(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -43,10 +43,10 @@ class Family(ABC):
         title: For people.
         rank: Higher is better; decides which checkpoint is served when none is named. Among SAM 1
             the order is that of the paper's figure 13 (mask quality grows with the image encoder).
-        licence: Of the published weights, an SPDX name or the terms in words.
+        licence: Licence of the published weights, an SPDX name or the terms in words.
         source: Where the published weights are from.
         is_trainable: Whether retraining can go on with its checkpoints.
-        extra: Of this package, which it needs; None: it needs none.
+        extra: Name of this package's extra that it needs; None: it needs none.
     """
 
     is_trainable: ClassVar[bool] = False
@@ -91,8 +91,8 @@ class Family(ABC):
 
         Args:
             network: With weights.
-            version: The checkpoint's.
-            sha256: Of its weights file.
+            version: Version of the checkpoint.
+            sha256: Hash of its weights file, lower-case hex.
             precision: What the image encoder computes in.
             compiled: Compile with `torch.compile` at the first use, where the family can.
 
@@ -114,6 +114,44 @@ class Family(ABC):
         """Every weight's name and shape, as the family's state dict has them."""
         weights = self.build_without_weights().state_dict()
         return {name: tuple(weight.shape) for name, weight in weights.items()}
+
+
+def differences(
+    wanted: Mapping[str, tuple[int, ...]], found: Mapping[str, torch.Tensor], unknown: Iterable[str]
+) -> list[str]:
+    """Return what keeps weights from being a network's, one line each.
+
+    Args:
+        wanted: The shape of each weight of the network, by name.
+        found: The weights of a checkpoint, by the network's names.
+        unknown: Names of the checkpoint's weights that the network does not have.
+    """
+    return [
+        *(f"{name} is missing" for name in wanted if name not in found),
+        *(f"{name} is unknown" for name in unknown),
+        *(
+            f"{name} has shape {tuple(found[name].shape)}, not {shape}"
+            for name, shape in wanted.items()
+            if name in found and tuple(found[name].shape) != shape
+        ),
+    ]
+
+
+def with_weights(
+    empty: nn.Module, build: Callable[[], nn.Module], state: Mapping[str, torch.Tensor]
+) -> nn.Module:
+    """Return a network with these weights, in eval mode, on the CPU, without gradients.
+
+    Args:
+        empty: The network on torch's meta device, which takes the weights without a copy.
+        build: Makes it for real, where it has constants that no state dict holds.
+        state: Exactly its weights.
+    """
+    empty.load_state_dict(state, strict=True, assign=True)
+    if any(tensor.is_meta for tensor in (*empty.parameters(), *empty.buffers())):
+        empty = build()
+        empty.load_state_dict(state, strict=True)
+    return empty.eval().requires_grad_(requires_grad=False)
 
 
 def summary(faults: list[str]) -> str:

@@ -27,8 +27,8 @@ class HighResolution:
     """The finer features of B images; N is the number of cells, h * w.
 
     Attributes:
-        half: Of 2x2 sub-cells, shape (B, N, 4, C/4).
-        quarter: Of 4x4 sub-cells, shape (B, N, 4, 4, C/8).
+        half: Features of 2x2 sub-cells, shape (B, N, 4, C/4).
+        quarter: Features of 4x4 sub-cells, shape (B, N, 4, 4, C/8).
     """
 
     half: torch.Tensor
@@ -91,7 +91,7 @@ def as_images(finer: HighResolution, cells: tuple[int, int]) -> tuple[torch.Tens
     """The finer features as `pack` took them: (B, C/4, 2h, 2w) and (B, C/8, 4h, 4w).
 
     Args:
-        finer: Of `unpack`.
+        finer: What `unpack` returned.
         cells: The embedding's (h, w).
     """
     h, w = cells

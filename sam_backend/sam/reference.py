@@ -15,7 +15,7 @@ def patient_package(name: str) -> ModuleType:
     """A package whose modules can be imported before its `__init__` has run.
 
     Args:
-        name: Of an installed package. One that is imported already is returned as it is.
+        name: Name of an installed package. One that is imported already is returned as it is.
 
     Raises:
         ModuleNotFoundError: It is not installed.

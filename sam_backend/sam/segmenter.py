@@ -37,7 +37,8 @@ class Segmenter(EmbedAndPrompt[ImageSide]):
             sam: The network, on the device that it is to run on; later changes of its weights
                 do not show.
             version: The checkpoint's version.
-            weights_sha256: Of its weights; tells apart checkpoints of the same version.
+            weights_sha256: SHA-256 of its weights; tells apart checkpoints of the same
+                version.
             precision: What the image encoder computes in; the rest is float32.
             compiled: Compile encoder and decoder with `torch.compile` at their first use.
         """

@@ -38,7 +38,7 @@ class DetectorRequest(BaseModel):
         network: See `training.detector.network`.
         side_px: Long side of the images that it sees.
         steps: Optimiser steps.
-        seed: Of order and first weights.
+        seed: Seed of order and first weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -86,7 +86,7 @@ def run_detector_training(
 
     Args:
         request: What is asked.
-        folder: Of this run alone; its name names the run.
+        folder: Folder of this run alone; its name names the run.
         settings: Device, data folder, limits of images.
         report: Takes how far the work is.
         is_stopped: True ends the run with what it has.

@@ -69,7 +69,8 @@ class PrefillChoice:
     """Puts together what prefills a project's tasks.
 
     Args:
-        settings: Of this process: `prefill` holds for every project that says nothing else.
+        settings: Settings of this process: `prefill` holds for every project that says nothing
+            else.
         database: Keeps proposals, and what is known of models; None: nothing is kept or known.
         resolver: Fetches images; made of the settings without.
     """

@@ -17,10 +17,10 @@ class Gap:
     """A segment of the model's that nothing accepted or drawn covers.
 
     Attributes:
-        x: Of the pixel that lies deepest in it.
+        x: Column of the pixel that lies deepest in it.
         y: Downwards.
         area_px: Its uncovered pixels.
-        share: Of the image.
+        share: Share of the image.
     """
 
     x: int

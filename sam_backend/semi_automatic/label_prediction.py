@@ -30,8 +30,8 @@ class Classifier(Protocol):
         """A prediction for each mask, in order; None: not sure enough.
 
         Args:
-            embedding: Of the image.
-            masks: Of the image's size.
+            embedding: Embedding of the image.
+            masks: Masks of the image's size.
             model_version: Whose embedding it is.
 
         Raises:

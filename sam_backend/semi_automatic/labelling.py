@@ -35,8 +35,8 @@ def learn_labels(
 
     Args:
         model: Whose embeddings count.
-        dataset: Of the project (`projects.dataset.pull_project`).
-        data_dir: Of the settings.
+        dataset: Dataset of the project (`projects.dataset.pull_project`).
+        data_dir: The settings' data folder.
         project_id: The project.
         observe: Told images done, of how many.
 

@@ -117,8 +117,8 @@ def looks(embedding: Embedding, mask: RLE) -> npt.NDArray[np.float32]:
     Centred on the image's mean: what all of an image has in common tells no object from another.
 
     Args:
-        embedding: Of the image.
-        mask: Of the image's size.
+        embedding: Embedding of the image.
+        mask: Mask of the image's size.
     """
     cells = inner_cells(embedding)
     size = cells.shape[:0:-1]
@@ -141,7 +141,7 @@ def learn_book(
 
     Args:
         examples: Images, each as what encodes it and its masks with their labels.
-        model_version: Of the model that encodes.
+        model_version: Version of the model that encodes.
         observe: Told images done, of how many.
 
     Raises:

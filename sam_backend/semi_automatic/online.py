@@ -33,7 +33,7 @@ class Asked:
         project: Its project, as /predict names it.
         project_id: The project's number.
         tasks: As sent: id, data, annotations, drafts, predictions.
-        config: The project's.
+        config: Label config of the project.
         params: What the project says about prefilling.
     """
 
@@ -50,7 +50,7 @@ class AskedAnswer:
     """What can be said now.
 
     Attributes:
-        model_version: Of all predictions.
+        model_version: Version of the model that makes all predictions.
         prefilled: One for each task, in order; None: not ready, or nothing can be said now.
         reasons: Why a task has nothing, by its place; tasks that are only not ready have none.
     """

@@ -47,7 +47,8 @@ class Judgement:
         repeats: A person has drawn them already.
         discarded: Not confident enough to be shown.
         gaps: What people have to look for.
-        score: Of the prediction: 0 knows nothing of the image, 1 covers all of it confidently.
+        score: Score of the prediction: 0 knows nothing of the image, 1 covers all of it
+            confidently.
     """
 
     shown: tuple[Judged, ...]

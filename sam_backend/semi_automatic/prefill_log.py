@@ -29,8 +29,8 @@ def ledger_row(
         project_id: Its project.
         task_id: Its number.
         prefilled: What it is answered with.
-        model_version: Of the prediction.
-        fingerprint: Of what shaped it, but for the model.
+        model_version: Version of the model that made the prediction.
+        fingerprint: Fingerprint of what shaped it, but for the model.
     """
     counts: Counter[str] = Counter()
     masks: list[tuple[MaskRecord, dict[str, Any]]] = []

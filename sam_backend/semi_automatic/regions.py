@@ -25,7 +25,7 @@ class RegionWriter:
     """Writes masks as regions of one image tag.
 
     Args:
-        config: The project's.
+        config: Label config of the project.
         image: The tag of the image.
         settings: Which output and which labels.
 

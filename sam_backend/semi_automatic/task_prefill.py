@@ -76,7 +76,7 @@ class Prefilled:
 
     Attributes:
         regions: Result items.
-        score: Of the prediction, 0 to 1: the task with the lowest needs people most.
+        score: Score of the prediction, 0 to 1: the task with the lowest needs people most.
         fields: For the task's data.
         judgements: By image tag.
         reason: Why there is nothing; None if all went well.
@@ -109,7 +109,7 @@ class TaskPrefiller:
 
     Args:
         prefiller: Chooses the masks of an image.
-        config: The project's.
+        config: Label config of the project.
         resolver: Fetches images.
         max_pixels: Images with more are refused.
         classifier: Names labels; None: the label that is set.

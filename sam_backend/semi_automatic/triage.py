@@ -114,9 +114,9 @@ def proven_triage(
 
     Args:
         records: Masks of one image.
-        calibrated: Of their model version; None: nothing is proven.
+        calibrated: The calibration of their model version; None: nothing is proven.
         review: What masks must reach while no discard threshold is proven.
-        audit_share: Of the accepted and of the discarded masks that go to people.
+        audit_share: Share of the accepted and of the discarded masks that go to people.
     """
     confidence = confidence_of(calibrated)
     found = []

@@ -30,7 +30,7 @@ class TaskUpdate:
         project_id: Its project.
         task_id: Its number.
         fields: For its data.
-        model_version: Of its prediction; None: it got none.
+        model_version: Version of the model that made its prediction; None: it got none.
     """
 
     host: LabelStudioHost

@@ -75,7 +75,7 @@ class Figures(Collector):
 
     Args:
         server: The figures of this process.
-        boards: Of the projects.
+        boards: Boards of the projects.
     """
 
     def __init__(self, server: Callable[[], ServerFigures], boards: Boards) -> None:

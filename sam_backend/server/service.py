@@ -88,7 +88,7 @@ class Service:
         journal: What went wrong lately, with reasons.
         models: The champion, and the models of projects with one of their own.
         monitor: What was answered, and how quickly.
-        boards: Of the projects.
+        boards: Boards of the projects.
     """
 
     def __init__(

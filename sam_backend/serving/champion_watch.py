@@ -19,7 +19,7 @@ class Refused:
     """A champion that could not be served.
 
     Attributes:
-        version: Of the checkpoint; empty if not even that is known.
+        version: Version of the checkpoint; empty if not even that is known.
         reason: One sentence.
     """
 

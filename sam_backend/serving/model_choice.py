@@ -26,7 +26,7 @@ class ModelChoice:
 
     Args:
         settings: Name, device and precision.
-        store: The checkpoints.
+        store: The model store.
 
     Raises:
         InvalidInputError: The device is not here, or cannot compute so.

@@ -43,7 +43,7 @@ class Checkpoint:
         card: What is known about it.
         model_version: Names it and the settings that shape its answers, before it is loaded.
         load: Reads it.
-        n_bytes: Of its weights in memory; 0: unknown.
+        n_bytes: Size of its weights in memory; 0: unknown.
     """
 
     card: ModelCard

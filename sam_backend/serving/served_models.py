@@ -35,7 +35,7 @@ class LoadedModel:
         model_version: Names it.
         family: Its network.
         state: "loading", "ready" or "failed".
-        n_bytes: Of its weights.
+        n_bytes: Size of its weights.
         is_default: It answers all projects that name no model.
         projects: Those that name it, by their names in Label Studio's calls.
     """
@@ -116,7 +116,7 @@ class ServedModels:
         champion: Answers projects that name no model; closed with this object.
         choice: Which checkpoint a project names.
         extra: The model that a project's `extra_params` name; empty: none.
-        max_bytes: Of the weights of all models in memory, the champion's among them.
+        max_bytes: Most bytes of the weights of all models in memory, the champion's too.
         tell: Told the subject and the reason of what goes wrong.
         patience_s: Seconds that a request waits for room in memory, and then for the model.
     """

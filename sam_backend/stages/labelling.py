@@ -28,7 +28,7 @@ class Labelled:
 
     Attributes:
         at: When it was first submitted.
-        task: Of it.
+        task: The task.
         person: User id; None if unknown.
         masks: Objects on it.
         seconds: That its author spent on it.

@@ -24,7 +24,7 @@ class StagePolicy:
         accept_predicted_iou: Masks are confident from this predicted IoU and
         accept_stability: from this stability on. The table's are SAM's own, which are prefilling's
             defaults and give way to those of a checkpoint's card; a team's own go before the card.
-        seconds_a_mask: Of people's time, that a mask may cost.
+        seconds_a_mask: Most seconds of people's time that a mask may cost.
         paper_seconds_a_mask: What it cost the paper's annotators, at the begin and at the end.
         paper_masks_an_image: What they got, at the begin and at the end.
         gold_per_hundred: Planted copies of gold images among a hundred tasks.

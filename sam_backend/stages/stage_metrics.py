@@ -59,7 +59,7 @@ class Evidence:
 
     Attributes:
         labelled: What people have submitted, in order.
-        moves: Of the project between stages, oldest first.
+        moves: Moves of the project between stages, oldest first.
         gold: The newest scores on gold; None: never measured.
         edits: The newest report on prefilled tasks; likewise.
         lots: Verdicts on bulk runs, newest first, the last of each run.

@@ -19,7 +19,7 @@ class Standing:
     """A project before its gates.
 
     Attributes:
-        policy: Of the stage that it is in; of the first one if nobody has put it into one.
+        policy: Policy of the stage that it is in; of the first one if nobody has put it into one.
         move: That brought it there; None: nobody has.
         up: All must pass before the next stage; empty in the last one.
         down: Any that passes sends it back; empty in the first one.
@@ -86,12 +86,12 @@ def advance(
     """Move a project to the next stage.
 
     Args:
-        moves: Of the project.
+        moves: Moves of the project.
         now: How it stands.
         policies: All stages.
         by: Who decides.
         at: Now.
-        reason: Of a person who knows better than the gates; empty: the gates have to pass.
+        reason: Why a person knows better than the gates; empty: the gates have to pass.
 
     Raises:
         SamBackendError: A gate is shut and there is no reason.

@@ -16,7 +16,7 @@ class LearnedFrom(BaseModel):
 
     Attributes:
         images: So many are listed in `learned_from.txt` beside the card (`store.learned_images`).
-        sha256: Of that file; None where there is no image and no file.
+        sha256: SHA-256 of that file; None where there is no image and no file.
         unrecorded: What else was learned from, in words: no list of its images is known.
     """
 
@@ -34,7 +34,7 @@ class ModelCard(BaseModel):
         name: For people, such as "SAM ViT-B".
         family: The network, a name in `sam_backend.sam.families.FAMILIES`.
         version: Names the checkpoint everywhere; also its folder's name.
-        sha256: Of the weights file.
+        sha256: SHA-256 of the weights file.
         source: Where it comes from: an address, or how it was made.
         licence: SPDX name, or "unknown".
         training_data: What it was trained on, in words.
@@ -47,7 +47,7 @@ class ModelCard(BaseModel):
             `engine.projects.prefill_settings.PrefillSettings`; where it is silent, SAM's own.
         parent: Version that the training began from.
         challenger: A training run of ours made it: not served unless promoted or named.
-        data_digest: Of the data set it learned from (`Dataset.digest`).
+        data_digest: Digest of the data set it learned from (`Dataset.digest`).
         learned_from: The images that it and its ancestors learned from; None: not recorded.
         gate: What the quality gate found when it met the champion.
         run: How it was trained: depth, steps, seed …

@@ -20,8 +20,8 @@ class DetectorCard(BaseModel):
         version: Names it within its project.
         network: The architecture's name.
         side_px: Long side of the images that it sees.
-        sha256: Of the weights.
-        data_digest: Of the data set that it learned from.
+        sha256: SHA-256 of the weights.
+        data_digest: Digest of the data set that it learned from.
         images: It learned from so many.
         box_recall: On held-out images, of 100 boxes at IoU 0.5; None if there was none.
         plan: How it was trained.
@@ -45,7 +45,7 @@ class DetectorStore:
     """The detectors of one project.
 
     Args:
-        data_dir: Of the settings.
+        data_dir: The settings' data folder.
         project_id: The project.
     """
 

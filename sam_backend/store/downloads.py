@@ -45,7 +45,7 @@ def download(
     Args:
         url: http or https; redirects are followed.
         target: The final name; if the right file is there already, nothing is fetched.
-        sha256: Of the whole file, lower-case hex.
+        sha256: SHA-256 of the whole file, lower-case hex.
         progress: Told about bytes as they come.
         sleep: Waits so many seconds.
 

@@ -98,7 +98,7 @@ def learned_by_model(entries: Iterable[ModelEntry], model_version: str) -> Learn
     """Tell what a model learned from, by its name on predictions; nothing, if it is not known.
 
     Args:
-        entries: Of the model store.
+        entries: Entries of the model store.
         model_version: The version, `+`, and the fingerprint of its weights.
 
     Raises:

@@ -123,7 +123,7 @@ class LeaseBook(ProjectStore):
     """Leases within one transaction, see `Leases.deciding`.
 
     Attributes:
-        connection: Of the transaction.
+        connection: Connection of the transaction.
     """
 
     table = LEASES

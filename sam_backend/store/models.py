@@ -134,7 +134,7 @@ class ModelStore(CheckpointFolders):
         """Makes a version the champion, for all processes that see the store.
 
         Args:
-            version: Of a checkpoint in the store.
+            version: Version of a checkpoint in the store.
             reason: Why, for people.
             by: Who or what decided.
             replacing: The champion that it was compared with; anyone without.
@@ -284,7 +284,7 @@ def _to_prune(entries: Sequence[ModelEntry], keep: int, known: Collection[str]) 
     """The refused challengers but the newest ones, the oldest first.
 
     Args:
-        entries: Of the store.
+        entries: Entries of the store.
         keep: So many refused ones stay; one at the least, so that no number is given twice.
         known: Versions that stay in any case.
 

@@ -26,12 +26,12 @@ class PrefillRow:
         host: Origin of its Label Studio.
         project: Its project.
         task: Its number.
-        fingerprint: Of what shaped the prediction, but for the model.
-        model_version: Of the prediction.
+        fingerprint: Fingerprint of what shaped the prediction, but for the model.
+        model_version: Version of the model that made the prediction.
         state: sending, until Label Studio has it; done; failed: no prediction could be made.
         counts: Masks by what became of them.
         coverage: Share of the image under accepted and drawn masks.
-        score: Of the prediction.
+        score: Score of the prediction.
         reason: Why there is none; None if there is.
         masks: Every mask with its end (`mask_records.pack`); empty where it was not asked for.
         at: When.

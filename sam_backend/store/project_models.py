@@ -132,7 +132,7 @@ class ProjectModels:
 
         Args:
             project: Its name.
-            version: Of a checkpoint in the store.
+            version: Version of a checkpoint in the store.
             reason: Why, for people.
             by: Who or what decided.
             extra: What its `extra_params` name.

@@ -18,7 +18,7 @@ class ProposalKey:
 
     Attributes:
         image: sha256 of the file's bytes, hex.
-        model_version: Of the segmenter.
+        model_version: Model version of the segmenter.
         proposer: Its fingerprint, up to 128 characters.
     """
 
@@ -60,7 +60,7 @@ class Proposals:
 
         Args:
             image: sha256 of the file's bytes, hex.
-            model_version: Of the segmenter.
+            model_version: Model version of the segmenter.
         """
         table = PROPOSALS.c
         query = (

@@ -24,7 +24,7 @@ class PublicCheckpoint:
         title: For people.
         url: Where it is.
         n_bytes: Size of the file.
-        sha256: Of the file.
+        sha256: SHA-256 of the file.
         parameters: Number of weights.
         licence: SPDX name.
         training_data: In words.

@@ -80,11 +80,11 @@ class Revision:
         id: Its number, higher for later ones.
         subject: What it is of.
         number: Label Studio's number of that.
-        task: Of its task; None for a project.
+        task: Number of its task; None for a project.
         change: `SAVED`, `DELETED` or an event's name.
         person: User id of who made it; None if unknown.
         stamp: When it was saved, by Label Studio's clock.
-        digest: Of its state; None where there is none.
+        digest: Digest of its state; None where there is none.
         regions: How many the state has.
         author: User id of whose annotation it is; None if it is none.
         made_at: When that was first submitted, by Label Studio's clock.
@@ -119,7 +119,7 @@ class Mark:
 
     Attributes:
         revision: Number of the last revision; 0 without one.
-        verification: Of the last verification.
+        verification: Verification of the last verification.
     """
 
     revision: int
@@ -202,7 +202,7 @@ class Revisions(ProjectStore):
         """Say of what events told that the API, which was asked since, did not.
 
         Args:
-            tasks: Of these, all that is not confirmed by now.
+            tasks: Tasks of these, all that is not confirmed by now.
             until: The log's end before the API was asked.
             at: When it was.
         """

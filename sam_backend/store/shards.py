@@ -63,12 +63,12 @@ class ImageMasks:
     """An image of a bulk run and its masks.
 
     Attributes:
-        index: Of the image in the run's manifest.
+        index: Index of the image in the run's manifest.
         uri: Where the image is.
         digest: sha256 of its bytes, lower-case hex.
         size: (height, width) in pixels; None if it could not be decoded.
         reason: Why it has no masks; None if it was looked at.
-        model_version: Of the segmenter.
+        model_version: Model version of the segmenter.
         settings: `AutomaticSettings.fingerprint`.
         features: Mean of the image encoder's output over the image, shape (C,) float32; None
             without.
@@ -165,7 +165,7 @@ class ShardJournal:
     A line is written for each image, and what a killed process left half written is dropped.
 
     Args:
-        path: Of the journal; removed once the shard is there.
+        path: Path of the journal; removed once the shard is there.
     """
 
     def __init__(self, path: Path) -> None:

@@ -18,7 +18,7 @@ class StageMove:
     """One move.
 
     Attributes:
-        place: Of it among the project's moves, from 1 on.
+        place: Place of it among the project's moves, from 1 on.
         stage: That the project is in from then on: "1", "2" or "3".
         by: Who or what decided.
         reason: Why, as a sentence.

@@ -31,10 +31,10 @@ class Version:
         host: Address of the project's Label Studio.
         project: Its number.
         parent: Digest of the version before; empty for the first.
-        message: Of whoever committed it.
+        message: Message of whoever committed it.
         at: When, ISO 8601.
         model_version: Served at that time; None if unknown.
-        stage: Of the project at that time; None if it has none.
+        stage: Stage of the project at that time; None if it has none.
         label_config: Digest of the project's label config.
         tree: Digest of the manifest's root.
         tasks: How many it has.

@@ -32,8 +32,8 @@ def predict_masks(
 
     Args:
         decoder: Whose weights to use.
-        embeddings: Of the images, shape (B, C, h, w), or (B, 4·C, h, w) with finer features
-            (`sam.high_resolution`).
+        embeddings: Embeddings of the images, shape (B, C, h, w), or (B, 4·C, h, w) with finer
+            features (`sam.high_resolution`).
         position: The dense positional encoding, shape (1, C, h, w).
         sparse: Prompt tokens, shape (B * P, T, C).
         dense: Mask prompts, shape (B * P, C, h, w); (1, C, h, w) if the same for all prompts.

@@ -34,7 +34,7 @@ class View:
         features: File of the embedding, shape (C, h, w) float16. Rounding moves an embedding by
             less than a thousandth of itself, far less than a mirrored view does.
         targets: File of the masks, shape (N, L, L) uint8, in 1/255 of a cell.
-        area: Of the masks in cells, shape (N,).
+        area: Area of the masks in cells, shape (N,).
     """
 
     features: Path

@@ -19,7 +19,7 @@ class LowRank(nn.Module):
 
     Args:
         weight: The matrix to change, shape (out, in).
-        rank: Of the change.
+        rank: Rank of the change.
         generator: Draws the first weights, on the CPU.
     """
 
@@ -58,8 +58,8 @@ def open_to_learning(sam: Sam, depth: Depth, rank: int = 4, seed: int = 0) -> No
     Args:
         sam: The network; changed in place.
         depth: What learns.
-        rank: Of the adapter's low-rank changes.
-        seed: Of the adapter's first weights.
+        rank: Rank of the adapter's low-rank changes.
+        seed: Seed of the adapter's first weights.
     """
     sam.requires_grad_(requires_grad=False)
     learning = [sam] if depth is Depth.FULL else [sam.prompt_encoder, sam.mask_decoder]

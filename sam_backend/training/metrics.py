@@ -18,7 +18,7 @@ class StepMetrics:
     """What one step, or the mean of several, reached on its own training examples.
 
     Attributes:
-        loss: Of all passes of a session.
+        loss: Loss of all passes of a session.
         click_iou: After a lone click.
         box_iou: After a lone box.
         last_iou: After the last pass.

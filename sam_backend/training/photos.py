@@ -29,8 +29,8 @@ class LabelledImages:
     """The source of examples for an encoder that learns: images balanced by class, random masks.
 
     Args:
-        images: Of a data set.
-        side: Of the network's square input in pixels.
+        images: Images of a data set.
+        side: Side of the network's square input in pixels.
         seed: The training's.
 
     Raises:

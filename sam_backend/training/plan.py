@@ -86,14 +86,14 @@ class TrainingPlan:
         warmup_steps: Length of the warm-up.
         weight_decay: AdamW's, on matrices only.
         max_grad_norm: Gradients are scaled down to this norm.
-        ema_decay: Of the averaged weights that are exported.
+        ema_decay: EMA decay of the averaged weights that are exported.
         bfloat16: Run encoder and decoder under autocast.
         accumulate: A step's images go through the network in so many parts, for less memory.
-        seed: Of all chance; what step k draws depends on it and on k alone.
+        seed: Seed of all chance; what step k draws depends on it and on k alone.
         judge_every: Steps between two looks at the held-out score, if there is a judge.
         patience: The run ends after so many looks without a new best; None: never.
         flips: Let the decoder also see each image mirrored.
-        rank: Of the adapter's low-rank changes.
+        rank: Rank of the adapter's low-rank changes.
 
     Raises:
         InvalidInputError: There is no budget, the phases do not end at 1 or a count is below one.
@@ -165,7 +165,7 @@ def retraining_plan(depth: Depth = Depth.DECODER, steps: int = 300, seed: int = 
     Args:
         depth: What learns.
         steps: Optimiser steps.
-        seed: Of all chance.
+        seed: Seed of all chance.
     """
     return TrainingPlan(
         steps=steps,

@@ -66,7 +66,7 @@ def retrain(
         family: Its name in `sam.families.FAMILIES`.
         train: Images to learn from, none of which `judge` looks at.
         plan: Such as `retraining_plan(depth)`; the same one on every call with this folder.
-        folder: Of this run alone.
+        folder: Folder of this run alone.
         judge: Held-out score of a network, higher is better. At `Depth.DECODER` its encoder never
             changes: embeddings of held-out images may be kept from one call to the next.
         observe: Told of the progress before each image and after each step.

@@ -151,7 +151,7 @@ def run_sessions(
         autocast: Run the decoder in bfloat16.
         learn: Takes each pass's loss, a scalar, and should go backward at once: passes share
             nothing but the embeddings, so memory is needed for one pass only.
-        weights: Of the losses.
+        weights: Weights of the losses.
     """
     session = Session(truth, rng)
     device = embeddings.device

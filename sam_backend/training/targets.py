@@ -26,7 +26,7 @@ def targets(
 
     Args:
         image: Whose masks.
-        side: Of the network's square input in pixels, a multiple of 4.
+        side: Side of the network's square input in pixels, a multiple of 4.
         is_flipped: Mirror them left to right, as the image is before it is padded.
         skipped: Gets the unusable masks: those that are empty, or cover no cell by half.
 

@@ -15,7 +15,7 @@ def save_weights(sam: Sam, file: Path) -> str:
     Reading them back gives slightly other values: judge what was read back, not what was trained.
 
     Args:
-        sam: Of plain weights, without adapters.
+        sam: Sam of plain weights, without adapters.
         file: Ends in `.safetensors`; its folder exists.
 
     Returns:

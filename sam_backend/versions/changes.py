@@ -40,8 +40,8 @@ class RegionChange:
         region: The object's id.
         before: Its items as they were; empty for an added one.
         after: As they are; empty for a removed one.
-        iou: Of both shapes; 1 if only labels or other fields differ; None without two masks that
-            are on one image, and of its size.
+        iou: IoU of both shapes; 1 if only labels or other fields differ; None without two masks
+            that are on one image, and of its size.
     """
 
     task: int
@@ -228,7 +228,7 @@ class _Shapes:
 
     Args:
         task: Its number.
-        sizes: Of its images as they were, and as they are.
+        sizes: Sizes of its images as they were, and as they are.
         unread: Gets what cannot be compared.
     """
 

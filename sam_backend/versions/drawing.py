@@ -29,7 +29,7 @@ def difference_page(
 
     Args:
         project: The project.
-        title: Of the page.
+        title: Title of the page.
         difference: What to show.
         config: Names the images' fields.
         images: Fetches, and keeps what was fetched.

@@ -36,7 +36,7 @@ def see_tasks(
     Args:
         tasks: With number and data.
         config: Names the fields of the images.
-        host: Of the project.
+        host: Host of the project.
         resolver: Fetches images.
         model: Leased for the length of its use.
         store: Keeps what was seen, in small parts: a call that was killed goes on.

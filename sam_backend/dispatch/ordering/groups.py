@@ -25,9 +25,9 @@ class Group:
 
     Attributes:
         what: `LABEL`, `SIZE` or `KIND`.
-        name: Of it.
+        name: Its name.
         count: Objects, or labelled images of the kind.
-        share: Of all that is labelled, 0 to 1.
+        share: Share of all that is labelled, 0 to 1.
         wanted: Likewise.
     """
 

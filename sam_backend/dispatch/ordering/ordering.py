@@ -69,8 +69,9 @@ class Ordering:
         """Find the order and keep it; the next balancing gives tasks out by it.
 
         Args:
-            weights: Of the sides.
-            injected_share: Of the order that goes to under-represented groups, 0 to 1.
+            weights: Weights of the sides.
+            injected_share: Share of the order that goes to under-represented groups, 0 to
+                1.
             observe: Told how many images are seen, and of how many.
 
         Raises:
@@ -168,10 +169,10 @@ class _Look:
 
     Attributes:
         tasks: All of them.
-        config: Of the project.
+        config: Config of the project.
         seen: What their images look like, by task.
-        prefills: Of tasks that were prefilled, by task.
-        kinds: Of their images, shape (N,).
+        prefills: Prefills of tasks that were prefilled, by task.
+        kinds: Kind of each image, shape (N,).
     """
 
     tasks: Sequence[Json]

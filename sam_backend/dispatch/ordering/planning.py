@@ -29,12 +29,12 @@ class KnownTask:
     """What is known of one task.
 
     Attributes:
-        number: Of the task.
+        number: Number of the task.
         made_at: When it came; None if unknown.
-        contents: Of each annotation; empty: it is not labelled.
+        contents: What each annotation says; empty: it is not labelled.
         waits: It wants more annotations than it has.
-        features: Of its image, shape (C,); None: unknown.
-        score: Of its prediction, 0 to 1; None without.
+        features: Features of its image, shape (C,); None: unknown.
+        score: Score of its prediction, 0 to 1; None without.
         coverage: Share of the picture under sure and drawn masks; None: unknown.
     """
 
@@ -72,7 +72,7 @@ def kinds_of(
     Not by k-center, which makes kinds of single oddities.
 
     Args:
-        features: Of each task's image, shape (C,); None: unknown.
+        features: Features of each task's image, shape (C,); None: unknown.
         n_kinds: At the most.
     """
     kinds = np.full(len(features), -1, np.int64)
@@ -93,8 +93,8 @@ def survey(
 
     Args:
         tasks: All of the project.
-        labels: Of its label config; others that were drawn are added.
-        kinds: Of their images (`kinds_of`), shape (N,).
+        labels: Labels of its label config; others that were drawn are added.
+        kinds: Kinds of their images (`kinds_of`), shape (N,).
     """
     drawn, sizes = Counter[str](dict.fromkeys(labels, 0)), Counter[str](dict.fromkeys(SIZES, 0))
     unread = LeftOut()
@@ -125,8 +125,8 @@ def plan_order(
 
     Args:
         found: The project.
-        weights: Of the sides.
-        injected_share: Of the order that goes to under-represented groups, 0 to 1.
+        weights: Weights of the sides.
+        injected_share: Share of the order that goes to under-represented groups, 0 to 1.
         at: Now.
     """
     tasks = found.tasks

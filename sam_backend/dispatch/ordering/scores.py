@@ -111,8 +111,8 @@ def diversity_order(
     S. Savarese, "Active Learning for Convolutional Neural Networks: A Core-Set Approach", 2018).
 
     Args:
-        features: Of all images, shape (N, C).
-        kinds: Of all images, shape (N,).
+        features: Features of all images, shape (N, C).
+        kinds: Kinds of all images, shape (N,).
         is_labelled: Shape (N,).
 
     Returns:
@@ -173,7 +173,7 @@ def expected_presence(
     feature vectors drown (measured in `benchmarks/ordering.py`).
 
     Args:
-        features: Of all images, shape (N, C).
+        features: Features of all images, shape (N, C).
         is_labelled: Shape (N,).
         contents: Objects by name, of the labelled images in their order.
         names: Those to tell about.

@@ -16,10 +16,10 @@ class Machines:
     """Where an executor may run.
 
     Attributes:
-        address: Of a cluster; None: this machine.
+        address: Address of a cluster; None: this machine.
         actors: Processes that each hold a model.
-        gpus: Of each of them.
-        cpus: Of each of them.
+        gpus: Number of GPUs of each of them.
+        cpus: Number of CPUs of each of them.
     """
 
     address: str | None = None
@@ -49,8 +49,8 @@ class Executor(ABC):
         """The masks of images, as they are found.
 
         Args:
-            plan: Of the run.
-            root: Of the run's listing.
+            plan: Plan of the run.
+            root: Root of the run's listing.
             images: What to look at.
             is_stopped: True once it should end after the images in hand.
 

@@ -39,7 +39,7 @@ class CalibrationCheck:
         predicted: Share of them that need no correction, as the calibration predicts it.
         observed: Share of them that needed none.
         accepted: Masks above the proven accept threshold; None: nothing is proven.
-        accepted_good: Of these, those that needed no correction.
+        accepted_good: Number of these that needed no correction.
     """
 
     masks: int
@@ -311,7 +311,7 @@ def judge(
     Masks count that claim the size which their image had when the run read it.
 
     Args:
-        client: Of the review project's Label Studio.
+        client: Client of the review project's Label Studio.
         run: The lot.
         sample: What was drawn.
         observe: Told how many images of how many have been read.

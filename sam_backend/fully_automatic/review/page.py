@@ -23,7 +23,7 @@ def write_page(report: LotReport, run: BulkRun, reader: ImageReader, file: Path)
     """Write the report; pictures of images that cannot be had are left out.
 
     Args:
-        report: Of the lot.
+        report: Report of the lot.
         run: Whose images.
         reader: Reads them.
         file: To write.

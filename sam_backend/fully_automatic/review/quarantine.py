@@ -18,7 +18,7 @@ class Quarantined:
     """What was removed.
 
     Attributes:
-        tasks: Of the run.
+        tasks: Tasks of the run.
         predictions: Removed.
         kept: Predictions that a person has made an annotation of.
     """

@@ -62,13 +62,13 @@ class Asked:
     """What somebody asks of a sample; None: as the lot's smaller sample has it, else the default.
 
     Attributes:
-        min_share: Of an image's masks that must be right.
+        min_share: Least share of an image's masks that must be right.
         iou: From which they are.
         max_defects: Share of defective images to rule out in a normal inspection, halved and
             doubled by its severity; without, `1 - min_share`, and `MAX_DEFECTS` without either.
         size: Images that decide; without, as many as prove the plan if none is defective.
         by: Strata, see `STRATA`.
-        seed: Of the draw.
+        seed: Seed of the draw.
     """
 
     min_share: float | None = None
@@ -145,7 +145,7 @@ def draw_sample(
         project: The review project.
         run: The lot.
         asked: What the sample is to be.
-        addresses: Of the images.
+        addresses: Addresses of the images.
         options: How masks are shown.
         retry: Waits out a Label Studio that is away.
         observe: Told how many images of how many are there.
@@ -244,7 +244,7 @@ def report_lot(
     Args:
         project: The review project.
         run: The lot.
-        name: Of the sample; None: the newest.
+        name: Name of the sample; None: the newest.
         observe: Told how many images of how many have been read.
 
     Raises:

@@ -20,10 +20,10 @@ class Sample:
     """A drawn sample.
 
     Attributes:
-        run_id: Of the lot.
+        run_id: Id of the lot's run.
         host: Label Studio's address.
         project_id: The review project.
-        seed: Of the draw.
+        seed: Seed of the draw.
         by: Strata that were crossed.
         n_lot: Images of the lot.
         plan: What it has to prove.

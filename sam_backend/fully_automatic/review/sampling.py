@@ -23,7 +23,7 @@ class LotImage:
     """What sampling needs to know of an image.
 
     Attributes:
-        digest: Of the image.
+        digest: Digest of the image.
         folder: Where it lies within its source.
         n_masks: So many.
         confidence: Mean predicted IoU of them; 0 without.
@@ -42,7 +42,7 @@ class SampledImage:
     """An image that was drawn.
 
     Attributes:
-        digest: Of the image.
+        digest: Digest of the image.
         stratum: From which it was drawn.
         probability: That it was drawn, as the number of images drawn from its stratum tells.
         decides: It belongs to the simple random sample of the whole lot, which the verdict counts;
@@ -126,10 +126,10 @@ def draw(
     unbiased. A larger sample of one seed holds the smaller one, if `already` tells of it.
 
     Args:
-        images: Of the lot.
+        images: Images of the lot.
         size: Images that decide; all if there are fewer.
         by: Names in `STRATA`; several are crossed.
-        seed: Of the draw.
+        seed: Seed of the draw.
         already: Digests of a smaller sample of the same seed and strata; they are drawn again.
 
     Raises:

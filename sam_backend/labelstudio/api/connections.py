@@ -95,7 +95,7 @@ class Connections:
 
         Args:
             project: As /setup names it.
-            url: Of the Label Studio.
+            url: URL of the Label Studio.
             token: For its API.
             caller: Network address of whoever said so; empty if unknown.
             model: The model that it names for the project, empty if it names none; None: what it

@@ -87,7 +87,7 @@ def write_task_data(
     Label Studio replaces `data` as a whole, so that what it is now must be known.
 
     Args:
-        client: Of the task's Label Studio.
+        client: Client of the task's Label Studio.
         task_id: The task.
         data: As Label Studio has it now, with a storage's own addresses.
         fields: New values by name.

@@ -20,7 +20,7 @@ def storage_address(client: LabelStudioClient, name: str) -> str:
     """The folder or the bucket of a source storage, as fsspec writes it.
 
     Args:
-        client: Of its Label Studio.
+        client: Client of its Label Studio.
         name: Kind and number, such as `s3/3` or `localfiles/1`.
 
     Raises:

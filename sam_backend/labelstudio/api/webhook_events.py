@@ -38,7 +38,7 @@ def event_key(action: str, project: str, states: Iterable[tuple[int, str]]) -> s
     deleted, for Label Studio never gives one twice.
 
     Args:
-        action: Of the event.
+        action: Name of the event.
         project: As /setup names it, so that two servers' projects of one number differ.
         states: Number and `updated_at` (empty if not told) of each thing, in any order.
 

@@ -80,7 +80,7 @@ class _Remembered:
         prompt: What was asked, without its mask: the logits stand for it.
         first_logits: The logits that went in, for the same list sent again; None without.
         logits: The logits that came out, shape (L, L).
-        model_version: Of the model that gave them.
+        model_version: Version of the model that gave them.
         answer_ids: Ids of the regions it was answered with.
         was_newest: True if its box was once the newest region of a context.
         draft_stamp: Which drafts its person had then (`TaskRegions.draft_stamp`).

@@ -34,14 +34,14 @@ class CalibratedModel:
     """What is known of a model version's masks.
 
     Attributes:
-        model_version: Of the masks.
+        model_version: Version of the model that made the masks.
         fitted_at: When.
         masks: Judged ones that it rests on.
-        images: Of them.
+        images: Number of their images.
         sources: Masks by where they were judged.
         calibration: From traits to a probability.
         before: Reliability of the predicted IoU, on masks that the calibration was not fitted to.
-        after: Of its probability, on the same masks.
+        after: Calibration error of its probability, on the same masks.
         asked: What thresholds have to prove.
         accept: Masks of at least this probability are accepted; None: nothing can be proven, and
             nothing is accepted.

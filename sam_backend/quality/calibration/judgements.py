@@ -68,7 +68,7 @@ def judged_gold(
     Args:
         gold: Trusted images.
         proposals: What the model has found in them.
-        model_version: Of the model.
+        model_version: Version of the model.
     """
     for image in gold:
         at = image.at or datetime.now(UTC)

@@ -22,9 +22,9 @@ class Calibration:
     """A fitted map from traits to a probability; plain numbers, applied without scikit-learn.
 
     Attributes:
-        means: Of each trait, in the order of `Traits`.
+        means: Means of each trait, in the order of `Traits`.
         scales: Standard deviations, likewise.
-        weights: Of the standardised traits.
+        weights: Weights of the standardised traits.
         bias: Added to their sum.
         knots: Sums, rising.
         probabilities: At the knots, never falling; between them one goes in a straight line.

@@ -253,8 +253,8 @@ def _bet_against(losses: Floats, weights: Floats, allowed: float) -> float:
     (Ville's inequality).
 
     Args:
-        losses: Of each image, 0 to 1, shape (N,).
-        weights: Of each image, above 0, likewise.
+        losses: Losses of each image, 0 to 1, shape (N,).
+        weights: Weights of each image, above 0, likewise.
         allowed: Mean loss.
     """
     if not len(losses):

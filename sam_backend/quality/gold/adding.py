@@ -30,7 +30,8 @@ class Added:
         masks: Trusted ones of all of them.
         merged: Images that are one with an earlier one of the data set, byte by byte.
         skipped: What is not gold: images, and what the data set's reader left out.
-        disagreement: Of each image that people had to agree on, by name; 0: all drew the same.
+        disagreement: Disagreement of each image that people had to agree on, by name; 0: all drew
+            the same.
         dropped: Objects that no majority saw, of all images.
     """
 

@@ -53,7 +53,7 @@ def plant(
     Args:
         project: The project.
         per_hundred: Copies for a hundred tasks of the project's own.
-        seed: Of the choice.
+        seed: Seed of the choice.
         observe: Told how many copies of how many are there.
 
     Raises:

@@ -143,9 +143,9 @@ def standings(
 
     Args:
         gold: By digest.
-        answers: Of several to an image by one the last one counts. Who has made an image's truth is
-            not judged by it.
-        processes: At the most.
+        answers: The last one that a person gave to an image counts. Who has made an image's truth
+            is not judged by it.
+        processes: Number of processes at the most.
     """
     last = {
         (one.who, one.image): one

@@ -16,7 +16,7 @@ def levels(points_per_side: int, step: int) -> Iterator[npt.NDArray[np.int64]]:
     """A grid's points from coarse to fine; each point is in one level.
 
     Args:
-        points_per_side: Of the grid.
+        points_per_side: Points per side of the grid.
         step: Between rows and columns of the first level, a power of two; halved to 1.
 
     Yields:
@@ -37,7 +37,7 @@ def covered(xy: npt.NDArray[np.float64], masks: Sequence[RLE]) -> npt.NDArray[np
 
     Args:
         xy: Shape (N, 2), x before y, in the masks' pixels.
-        masks: Of one size.
+        masks: Masks of one size.
 
     Returns:
         Shape (N,).

@@ -50,7 +50,7 @@ class CropScan:
     Attributes:
         done: Crops until now.
         of: Crops in all.
-        points: Of the grid.
+        points: Points of the grid.
         skipped: Points that were not asked, for a kept mask covers them; 0 on the exact path.
         masks: Kept in this crop; masks of other crops may still take their place.
     """
@@ -235,7 +235,7 @@ def best_of_each(
     Args:
         boxes: Shape (N, 4), x0 y0 x1 y1 in pixels.
         scores: Shape (N,), the higher the better.
-        max_iou: Of two boxes that stay.
+        max_iou: Largest IoU of two boxes that stay.
 
     Returns:
         Indexes of the boxes that stay, best score first.

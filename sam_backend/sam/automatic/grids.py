@@ -85,7 +85,7 @@ def touches_inner_edge(
     Such masks are cut off there, and another crop sees them whole (`is_box_near_crop_edge`).
 
     Args:
-        boxes: Of the masks, shape (N, 4), x0 y0 x1 y1 in pixels of the image.
+        boxes: Boxes of the masks, shape (N, 4), x0 y0 x1 y1 in pixels of the image.
         crop: That they were found in.
         image_size: (height, width) in pixels.
 

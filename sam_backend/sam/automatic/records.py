@@ -20,7 +20,7 @@ class MaskRecord:
         point: The click that it answers, x y in pixels of the image.
         mask_index: Which of the decoder's three answers to the click, 0 to 2.
         crop: The part of the image that was embedded, x0 y0 x1 y1 in pixels, ends exclusive.
-        model_version: Of the segmenter.
+        model_version: Model version of the segmenter.
         settings: `AutomaticSettings.fingerprint`.
         image_digest: sha256 of the image's bytes; None if nobody told.
     """

@@ -27,15 +27,15 @@ class AutomaticSettings:
     hardly ever reaches 0.88 on photos says so, and its card has thresholds of its own.
 
     Attributes:
-        points_per_side: Of the grid on the whole image.
+        points_per_side: Points per side of the grid on the whole image.
         predicted_iou: Masks have a higher predicted IoU; 0 keeps all.
         stability: Masks have at least this stability; 0 keeps all.
         stability_offset: Distance in logits of the two cuts that stability compares.
         box_nms: Most IoU of two masks' boxes within a crop.
         crop_layers: Layer n cuts the image into 2^n x 2^n overlapping crops; 0: no crops.
         crop_nms: Most IoU of two masks' boxes from different crops.
-        crop_overlap: Of neighbouring crops in layer 1, as a share of the image's short side;
-            halved with each layer.
+        crop_overlap: Overlap of neighbouring crops in layer 1, as a share of the image's
+            short side; halved with each layer.
         crop_points_divisor: Points per side are divided by it from layer to layer.
         min_area_px: Smaller specks are removed and smaller holes filled; 0: none.
         max_image_share: Masks that cover this share of the image, or more, are dropped; None: none.

@@ -167,7 +167,7 @@ def share(
         features: The image encoder's output, shape (C, h, w) float32, or (4·C, h, w) with finer
             features (`high_resolution`).
         dense: The prompt encoder's "no mask", shape (C,).
-        weights: Of the decoder.
+        weights: Weights of the decoder.
         deconvolution: The first deconvolution's folded weights, shape (C, C).
     """
     image = ImageFeatures.of(features, len(dense))
@@ -191,7 +191,7 @@ def own_pixels(
 
     Args:
         images: What each prompt is on, B of them; or one for all.
-        dense: Of each prompt, shape (B, C, h, w) float32.
+        dense: Dense embedding of each prompt, shape (B, C, h, w) float32.
     """
     cells = images[0].cells if len(images) == 1 else torch.stack([one.cells for one in images])
     finer = [one.finer for one in images if one.finer is not None]
@@ -207,9 +207,9 @@ def own(
     """The images of prompts with masks as factors.
 
     Args:
-        pixels: Of `own_pixels`.
+        pixels: What `own_pixels` returned.
         finer: Likewise.
-        weights: Of the decoder.
+        weights: Weights of the decoder.
         deconvolution: The first deconvolution's folded weights, shape (C, C).
     """
     return PromptImages(

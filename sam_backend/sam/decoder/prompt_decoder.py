@@ -97,7 +97,7 @@ class PromptDecoder:
         """Masks and predicted IoU of prompts on one image.
 
         Args:
-            image: Of `image_side`.
+            image: What `image_side` returned.
             sparse: The prompt encoder's tokens of points and boxes, shape (B, T, C) float32.
             dense: Its mask prompts, shape (B, C, h, w) float32; None: no prompt has a mask.
             multimask: Three masks a prompt (whole, part, subpart), else one.
@@ -123,7 +123,7 @@ class PromptDecoder:
         """`decode` of prompts with masks, each on an image of its own.
 
         Args:
-            images: Of each prompt, B of them.
+            images: The image of each prompt, B of them.
             sparse: Tokens of points and boxes, shape (B, T, C) float32.
             dense: Mask prompts, shape (B, C, h, w) float32.
             multimask: Three masks a prompt (whole, part, subpart), else one.
@@ -229,7 +229,7 @@ def batch_sizes(device: torch.device, n_pixels: int) -> BatchSizes:
 
     Args:
         device: Where the decoder runs.
-        n_pixels: Of the embedding, h * w.
+        n_pixels: Number of pixels of the embedding, h * w.
     """
     if device.type != "cpu":
         return BatchSizes(attending=(1, 8, 32), upscaling=(1, 8, 32))

@@ -42,9 +42,9 @@ class TokensToImage:
     Attributes:
         module: That was folded.
         query: (weight, bias) of the tokens' queries, with 1/sqrt(d) in it.
-        key: Of the image.
+        key: Projection of the image's keys.
         position: The projected positional encoding, shape (H, d, N).
-        value: Of the image.
+        value: Projection of the image's values.
         value_bias: Shape (H, d), with the last norm's shift in it.
         out: The module's output projection.
     """
@@ -67,12 +67,12 @@ class ImageToTokens:
         norm: Behind it, likewise.
         key: (weight, bias) of the tokens' keys, with 1/sqrt(d) in it.
         value: The module's projection of the tokens' values.
-        query: Of the image.
+        query: Projection of the image's queries.
         position: The positional encoding as queries, with all that is constant, shape (H, d, N).
         out: Values to image tokens, shape (H, d + 1, C): the last row of a head is its share of
             what is constant over the pixels.
-        gain: Of the norm, shape (C,).
-        eps: Of the norm.
+        gain: Gain of the norm, shape (C,).
+        eps: Epsilon of the norm.
         centred: Projections that give the products of the centred image tokens with the centred
             image tokens that each layer up to this one has added: the norm's variance needs them.
     """
@@ -107,7 +107,7 @@ class DecoderWeights:
         final: Attention of the tokens after the last layer.
         projections: Every `Projection` of the above, ordered by index.
         fold: Features to the tokens after the last layer, shape (C, C); 1 / deviation is missing.
-        shift: Of the last layer's norm, shape (C,).
+        shift: Shift of the last layer's norm, shape (C,).
         n_heads: H.
     """
 

@@ -13,8 +13,8 @@ class EmbeddingKey:
 
     Attributes:
         image_digest: sha256 of the image file's bytes, lower-case hex.
-        model_version: Of the segmenter.
-        preprocessing: Of the segmenter.
+        model_version: Model version of the segmenter.
+        preprocessing: Preprocessing of the segmenter.
     """
 
     image_digest: str

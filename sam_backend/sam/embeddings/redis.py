@@ -47,7 +47,8 @@ class RedisEmbeddings:
             url: `redis://`, `rediss://` or `unix://`, possibly with a password; never logged.
             ttl_s: Seconds that an embedding is kept after it was put.
             clock: Returns seconds.
-            secret: Of all who share the embeddings: what somebody else has put there is ignored.
+            secret: Secret of all who share the embeddings: what somebody else has put there is
+                ignored.
 
         Raises:
             InvalidInputError: The URL cannot be read. It is not repeated: it may hold a password.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sam_backend.errors import ModelStoreError
-from sam_backend.sam.family import Config, Family, ReadNetwork, summary
+from sam_backend.sam.family import Config, Family, ReadNetwork, differences, summary, with_weights
 
 if TYPE_CHECKING:
     import torch
@@ -97,20 +97,11 @@ class LibraryFamily(Family):
             found = {name: state[renamed[name]] for name in wanted if name in renamed}
             left = set(state) - {renamed[name] for name in found}
         unknown = sorted(name for name in left if not adapter.left_out.match(name))
-        faults = [f"{name} is missing" for name in wanted if name not in found]
-        faults += [f"{name} is unknown" for name in unknown]
-        faults += [
-            f"{name} has shape {tuple(found[name].shape)}, not {tuple(weight.shape)}"
-            for name, weight in wanted.items()
-            if name in found and found[name].shape != weight.shape
-        ]
+        shapes = {name: tuple(weight.shape) for name, weight in wanted.items()}
+        faults = differences(shapes, found, unknown)
         if faults:
             raise ModelStoreError(f"{path} holds no {self.title} weights: {summary(faults)}")
-        network.load_state_dict(found, strict=True, assign=True)
-        if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
-            network = self._build(chosen)  # it makes constants that no state dict holds
-            network.load_state_dict(found, strict=True)
-        return ReadNetwork(network.eval().requires_grad_(requires_grad=False), len(left))
+        return ReadNetwork(with_weights(network, lambda: self._build(chosen), found), len(left))
 
     def promptable(
         self,

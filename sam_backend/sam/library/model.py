@@ -46,7 +46,7 @@ class LibraryModel(EmbedAndPrompt[Levels]):
     Attributes:
         resize_kind: How images come into the network's square.
         side: The square's side in pixels, where no configuration says another one.
-        mean: Of red, green and blue, of pixels from 0 to 1, subtracted from them.
+        mean: Mean of red, green and blue, of pixels from 0 to 1, subtracted from them.
         deviation: By which they are divided then.
         model_types: What a `config.json` calls itself, the network's own name first.
         type_prefix: How the names of its parts' types begin.
@@ -123,7 +123,8 @@ class LibraryModel(EmbedAndPrompt[Levels]):
         Args:
             network: With its library's `config`.
             version: The checkpoint's version.
-            weights_sha256: Of its weights; tells apart checkpoints of the same version.
+            weights_sha256: SHA-256 of its weights; tells apart checkpoints of the same
+                version.
             precision: What the image encoder computes in; the rest is float32.
 
         Raises:

@@ -49,11 +49,11 @@ class Scratch(NamedTuple):
 
     Attributes:
         values: The column at the logits' rows, shape (R,) float32.
-        ranks: Of those and of one more row, outside of the logits, shape (P + 1,) uint8.
+        ranks: Ranks of those and of one more row, outside of the logits, shape (P + 1,) uint8.
         is_mixed: Whether a row and the next differ in rank, shape (P or some more,) uint8.
         ranges: As `_mixed_ranges` finds them, shape (P, 3) int64.
         pixels: The column at the image's rows, only where it is mixed, shape (H,) float32.
-        pixel_ranks: Of those, shape (H,) uint8.
+        pixel_ranks: Pixel ranks of those, shape (H,) uint8.
         is_change: Whether a pixel's rank is another one than the pixel's before, or uncertain,
             shape (H or some more,) uint8.
         places: Where bytes are marked, shape (P or H, the larger,) int64.
@@ -293,7 +293,7 @@ def sweep(logits: _Floats, rows: Axis, columns: Axis, cuts: Cuts) -> Swept:
     """The mask of one plane of finite logits.
 
     Args:
-        logits: Of one mask, shape (L, L) float32.
+        logits: Logits of one mask, shape (L, L) float32.
         rows: From the logits' rows to the image's.
         columns: From the logits' columns to the image's.
         cuts: Where the logits are cut.

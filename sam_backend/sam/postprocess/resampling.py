@@ -21,7 +21,7 @@ class Resize(NamedTuple):
     Attributes:
         first: Index of the first source pixel, shape (n,) int32, never falling.
         second: Index of the second one: the next, or at the end the first again; (n,) int32.
-        weights: Of both, shape (n, 2) float32; they add up to 1.
+        weights: Weights of both, shape (n, 2) float32; they add up to 1.
     """
 
     first: npt.NDArray[np.int32]
@@ -37,8 +37,8 @@ class Axis(NamedTuple):
         to_image: From those to pixels of the image.
         first: Index of the first of each image pixel's neighbours among the logits, shape (n,)
             int32, never falling.
-        weights: Of the neighbours from `first` on, shape (n, K) float32, K a multiple of 4; the
-            last ones may be 0 and lie outside of the logits.
+        weights: Weights of the neighbours from `first` on, shape (n, K) float32, K a multiple of
+            4; the last ones may be 0 and lie outside of the logits.
         touched_from: For pair i of neighbours, i and i + 1: the first image pixel that reaches
             i + 1 or beyond, shape (P,) int32. The last i + 1 may lie outside of the logits; it
             stands for the last of them then.

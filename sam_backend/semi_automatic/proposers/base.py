@@ -53,7 +53,7 @@ class Place:
     """What a proposer may need to know before it is made.
 
     Attributes:
-        card: Of the checkpoint.
+        card: Card of the checkpoint.
         data_dir: Where a project's own detectors are.
         project_id: The project; None outside of one.
         labels: Labels that the project's config can show on masks.

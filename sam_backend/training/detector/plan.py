@@ -16,7 +16,7 @@ class DetectorPlan:
         batch: Images of a step.
         learning_rate: At its highest, of SGD with momentum 0.9 (Ren et al. 2015, section 3.1.3);
             it rises over the first twentieth of the steps and falls by a cosine.
-        seed: Of order, mirroring and first weights.
+        seed: Seed of order, mirroring and first weights.
 
     Raises:
         InvalidInputError: A value is out of its range.
