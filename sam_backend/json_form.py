@@ -64,7 +64,9 @@ def current_names(
 def words(name: str) -> str:
     """Return the name of a field as tables show it: "matched IoU" for `matched_iou`.
 
-    A unit at the end is set apart: "lead time, s" for `lead_time_s`.
+    A unit at the end is set apart: "lead time, s" for `lead_time_s`, "memory, MB" for `memory_mb`.
     """
-    text = name.replace("_", " ").replace("iou", "IoU")
-    return f"{text[:-2]}, s" if text.endswith(" s") else text
+    for ending, unit in (("_s", ", s"), ("_mb", ", MB")):
+        if name.endswith(ending):
+            name = name.removesuffix(ending) + unit
+    return name.replace("_", " ").replace("iou", "IoU")
